@@ -1,0 +1,45 @@
+"""An account as it stands at one instant."""
+
+from dataclasses import dataclass
+from enum import IntEnum, unique
+
+from creditgate.domain.decision import Exposure
+
+
+@unique
+class AccountStatus(IntEnum):
+    """Whether an account takes new orders; numbers are those of `creditgate.v1.AccountStatus`."""
+
+    OPEN = 1
+    CLOSED = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Why, by whom and since when (milliseconds since 1970 by the store's clock) an account is stopped."""
+
+    reason: str
+    actor: str
+    create_time_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One customer's credit account.
+
+    `base_limit_minor` is None when no limit is set. `secured_receivable_minor` is what is invoiced, unpaid and covered
+    by security: it takes no credit, and payments are counted against it first.
+    """
+
+    account_id: str
+    display_name: str
+    currency_code: str
+    risk_class: str
+    status: AccountStatus
+    exposure: Exposure
+    base_limit_minor: int | None
+    unlimited: bool
+    secured_receivable_minor: int
+    limit_version: int
+    block: Block | None
+    create_time_ms: int

@@ -1,0 +1,41 @@
+"""Exposure held for one order."""
+
+from dataclasses import dataclass
+from enum import IntEnum, unique
+
+from creditgate.domain.decision import Decision
+
+
+@unique
+class ReservationState(IntEnum):
+    """Where a reservation is in its life; numbers are those of `creditgate.v1.ReservationState`."""
+
+    HELD = 1
+    PENDING_REVIEW = 2
+    COMMITTED = 3
+    RELEASED = 4
+    EXPIRED = 5
+    REFUSED = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """A reservation as it is now; a hold whose time is over reads as EXPIRED.
+
+    `amount_minor`, `secured_minor`, `committed_minor` and `remaining_minor` are in minor units of the order's currency,
+    `exposure_minor` in those of the account's. `expire_time_s` is a whole second, `revision` grows with every change.
+    """
+
+    account_id: str
+    order_id: str
+    state: ReservationState
+    currency_code: str
+    amount_minor: int
+    secured_minor: int
+    committed_minor: int
+    remaining_minor: int
+    exposure_minor: int
+    create_time_ms: int
+    expire_time_s: int
+    revision: int
+    decision: Decision
