@@ -1,0 +1,72 @@
+"""Spells every key; `lua/keys.lua` is its counterpart inside the library, and a test holds the two together.
+
+All keys of a partition begin with `cg:{N}`: the braces are the Redis Cluster hash tag, so that an account, its
+reservations, its due sums and the partition's journal share a slot. `|` parts an account from an order: ids can't
+contain it. A call declares the prefix itself as its one key per partition.
+"""
+
+from binascii import crc32
+from typing import Final
+
+STORE_KEY: Final = "cg:{store}"
+"""Hash: facts about the whole store, fixed when its data is created (`partitions`)."""
+
+
+def partition_of(account_id: str, partitions: int) -> int:
+    """Return the partition, from 0, that an account hashes onto."""
+    return crc32(account_id.encode()) % partitions
+
+
+def prefix(partition: int) -> str:
+    """Return the declared key of a partition, with which all its keys begin."""
+    return f"cg:{{{partition}}}"
+
+
+def account(partition: int, account_id: str) -> str:
+    """Return the string of an account's sums and settings."""
+    return f"{prefix(partition)}:a:{account_id}"
+
+
+def orders(partition: int, account_id: str) -> str:
+    """Return the hash of an account's reservations by order id."""
+    return f"{prefix(partition)}:o:{account_id}"
+
+
+def due(partition: int, account_id: str) -> str:
+    """Return the sorted set of an account's exposure by the second at which it falls due."""
+    return f"{prefix(partition)}:d:{account_id}"
+
+
+def ledger(partition: int, account_id: str) -> str:
+    """Return the hash of an account's receivable entries by document and payment."""
+    return f"{prefix(partition)}:l:{account_id}"
+
+
+def texts(partition: int, account_id: str) -> str:
+    """Return the hash of an account's texts that no decision reads."""
+    return f"{prefix(partition)}:t:{account_id}"
+
+
+def names(partition: int) -> str:
+    """Return the hash of display names by account id: the partition's list of accounts."""
+    return f"{prefix(partition)}:n"
+
+
+def sweep_seconds(partition: int) -> str:
+    """Return the sorted set of the seconds at which holds end."""
+    return f"{prefix(partition)}:q"
+
+
+def sweep_list(partition: int, second: int) -> str:
+    """Return the list of the holds that end at a second."""
+    return f"{prefix(partition)}:q:{second}"
+
+
+def journal(partition: int) -> str:
+    """Return the partition's journal, a stream."""
+    return f"{prefix(partition)}:j"
+
+
+def clock(partition: int) -> str:
+    """Return the string with the latest second that the partition has seen."""
+    return f"{prefix(partition)}:c"

@@ -1,0 +1,247 @@
+"""The binary layouts that Python and Lua exchange, each written once.
+
+A layout is a row of little-endian numbers, then three-letter codes, then texts that end with a zero byte. It renders
+itself as a format of Python's `struct` (texts excluded) and as one of Redis' Lua `struct`.
+"""
+
+import struct
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final
+
+
+class FieldType(Enum):
+    """A field's type: its format in Python and in Lua."""
+
+    U8 = ("B", "B")
+    U16 = ("H", "I2")
+    U32 = ("I", "I4")
+    I64 = ("q", "i8")
+    CODE = ("3s", "c3")
+    TEXT = ("", "s")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A named layout. `size` is the length in bytes of everything before the texts."""
+
+    name: str
+    fields: tuple[tuple[str, FieldType], ...]
+    packer: struct.Struct = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "packer", struct.Struct("<" + "".join(kind.value[0] for _, kind in self.fields)))
+
+    @property
+    def size(self) -> int:
+        """Length in bytes of everything before the texts."""
+        return self.packer.size
+
+    @property
+    def text_count(self) -> int:
+        """How many texts follow the numbers."""
+        return sum(kind is FieldType.TEXT for _, kind in self.fields)
+
+    @property
+    def lua_format(self) -> str:
+        """The layout as a format of Redis' Lua `struct`."""
+        return "<" + "".join(kind.value[1] for _, kind in self.fields)
+
+
+def _layout(name: str, **kinds: FieldType) -> Layout:
+    return Layout(name, tuple(kinds.items()))
+
+
+_U8, _U16, _U32, _I64, _CODE, _TEXT = (
+    FieldType.U8,
+    FieldType.U16,
+    FieldType.U32,
+    FieldType.I64,
+    FieldType.CODE,
+    FieldType.TEXT,
+)
+
+# --- what is stored (read and written by the library alone, but for ORDER, which its answers carry)
+
+ACCOUNT: Final = _layout(
+    "ACCOUNT",
+    flags=_U8,
+    reserved=_I64,
+    receivable=_I64,
+    secured_receivable=_I64,
+    pending=_I64,
+    next_due_s=_U32,
+    limit=_I64,
+    limit_version=_I64,
+    create_ms=_I64,
+    currency=_CODE,
+    risk_class=_TEXT,
+)
+ORDER: Final = _layout(
+    "ORDER",
+    state=_U8,
+    outcome=_U8,
+    exposure_flags=_U8,
+    reason_count=_U8,
+    terms_days=_U16,
+    revision=_U32,
+    amount=_I64,
+    secured=_I64,
+    committed=_I64,
+    held=_I64,
+    create_ms=_I64,
+    expire_s=_U32,
+    seen_limit=_I64,
+    seen_reserved=_I64,
+    seen_receivable=_I64,
+    seen_pending=_I64,
+    limit_version=_I64,
+    currency=_CODE,
+    policy_version=_TEXT,
+)
+"""A reservation with its first decision; `reason_count` REASONs follow the texts."""
+REASON: Final = _layout("REASON", code=_U8, action=_U8, observed=_I64, threshold=_I64)
+LEDGER_ENTRY: Final = _layout(
+    "LEDGER_ENTRY",
+    kind=_U8,
+    flags=_U8,
+    amount=_I64,
+    receivable_change=_I64,
+    over_committed=_I64,
+    time_s=_U32,
+    order_id=_TEXT,
+)
+
+# --- what a call takes: the operation's code and the index of its partition among the call's keys, from 1, come first
+
+CHECK_CREDIT: Final = _layout(
+    "CHECK_CREDIT",
+    code=_U8,
+    part=_U8,
+    explain=_U8,
+    amount=_I64,
+    secured=_I64,
+    account_id=_TEXT,
+    currency=_TEXT,
+)
+RESERVE_CREDIT: Final = _layout(
+    "RESERVE_CREDIT",
+    code=_U8,
+    part=_U8,
+    amount=_I64,
+    secured=_I64,
+    hold_s=_U32,
+    terms_days=_U16,
+    account_id=_TEXT,
+    order_id=_TEXT,
+    currency=_TEXT,
+    source=_TEXT,
+)
+COMMIT_RESERVATION: Final = _layout(
+    "COMMIT_RESERVATION",
+    code=_U8,
+    part=_U8,
+    final=_U8,
+    amount=_I64,
+    account_id=_TEXT,
+    order_id=_TEXT,
+    currency=_TEXT,
+    document_id=_TEXT,
+)
+RELEASE_RESERVATION: Final = _layout(
+    "RELEASE_RESERVATION",
+    code=_U8,
+    part=_U8,
+    account_id=_TEXT,
+    order_id=_TEXT,
+    request_id=_TEXT,
+    reason=_TEXT,
+)
+RECORD_PAYMENT: Final = _layout(
+    "RECORD_PAYMENT",
+    code=_U8,
+    part=_U8,
+    amount=_I64,
+    account_id=_TEXT,
+    payment_id=_TEXT,
+    currency=_TEXT,
+)
+PUT_ACCOUNT: Final = _layout(
+    "PUT_ACCOUNT",
+    code=_U8,
+    part=_U8,
+    mask=_U8,
+    flags=_U8,
+    limit=_I64,
+    account_id=_TEXT,
+    currency=_TEXT,
+    risk_class=_TEXT,
+    display_name=_TEXT,
+    block_reason=_TEXT,
+    block_actor=_TEXT,
+)
+ACCOUNT_NAMED: Final = _layout("ACCOUNT_NAMED", code=_U8, part=_U8, account_id=_TEXT)
+ORDER_NAMED: Final = _layout("ORDER_NAMED", code=_U8, part=_U8, account_id=_TEXT, order_id=_TEXT)
+
+# --- what a call answers: the error's number, 0 for none, comes first
+
+FAILURE: Final = _layout("FAILURE", error=_U8, number=_I64, text=_TEXT)
+ORDER_ANSWER: Final = _layout(
+    "ORDER_ANSWER", error=_U8, flags=_U8, state=_U8, over_committed=_I64, account_currency=_CODE
+)
+"""An ORDER with its REASONs follows."""
+ACCOUNT_ANSWER: Final = _layout(
+    "ACCOUNT_ANSWER",
+    error=_U8,
+    answer_flags=_U8,
+    flags=_U8,
+    limit=_I64,
+    limit_version=_I64,
+    create_ms=_I64,
+    reserved=_I64,
+    receivable=_I64,
+    secured_receivable=_I64,
+    pending=_I64,
+    block_ms=_I64,
+    account_id=_TEXT,
+    currency=_TEXT,
+    risk_class=_TEXT,
+    display_name=_TEXT,
+    block_reason=_TEXT,
+    block_actor=_TEXT,
+)
+
+# --- what is journaled: an entry of the stream has one field `e`, a row of effects; `size` is the length of a whole
+# effect
+
+ORDER_EFFECT: Final = _layout(
+    "ORDER_EFFECT",
+    size=_U32,
+    kind=_U8,
+    time_ms=_I64,
+    reserved=_I64,
+    receivable=_I64,
+    pending=_I64,
+    account_id=_TEXT,
+    order_id=_TEXT,
+)
+"""The kind's own texts (source; document id; request id and reason) and the ORDER as it is afterwards follow."""
+PAYMENT_EFFECT: Final = _layout(
+    "PAYMENT_EFFECT",
+    size=_U32,
+    kind=_U8,
+    time_ms=_I64,
+    reserved=_I64,
+    receivable=_I64,
+    pending=_I64,
+    amount=_I64,
+    account_id=_TEXT,
+    payment_id=_TEXT,
+)
+ACCOUNT_EFFECT: Final = _layout("ACCOUNT_EFFECT", size=_U32, kind=_U8, time_ms=_I64)
+"""The ACCOUNT_ANSWER with the account as it is afterwards follows."""
+
+EFFECT_HEADS: Final = {"ORDER": ORDER_EFFECT, "PAYMENT": PAYMENT_EFFECT, "ACCOUNT": ACCOUNT_EFFECT}
+"""What effects begin with: their own texts' zero bytes count as part of the head."""
+
+LAYOUTS: Final = tuple(value for value in list(globals().values()) if isinstance(value, Layout))

@@ -1,0 +1,113 @@
+-- One call of the library: the partitions it touches, their clocks, and what it is going to write.
+--
+-- A call has two halves. In the first, operations read and change only Lua tables, so that one that fails leaves
+-- nothing behind. In the second, `flush` writes everything; nothing in it can fail. Redis does not undo a function
+-- half way.
+
+-- Returns the partition behind a declared key. Time never goes back within a partition, even after a failover to a
+-- server whose clock is behind.
+local function open_partition(prefix, time)
+  local part = { prefix = prefix, accounts = {}, effects = {}, sweep = {}, names = {}, second_texts = {} }
+  part.now_ms = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+  part.stored_s = tonumber(redis.call('GET', key.clock(part)) or '0')
+  if part.stored_s * 1000 > part.now_ms then
+    part.now_ms = part.stored_s * 1000
+  end
+  part.now_s = math.floor(part.now_ms / 1000)
+  return part
+end
+
+local function open_partitions(keys)
+  local time = redis.call('TIME')
+  local parts = {}
+  for index = 1, #keys do
+    parts[index] = open_partition(keys[index], time)
+  end
+  return parts
+end
+
+-- Remembers an effect for the journal entry of this call, in two pieces. An effect begins with its length and its kind,
+-- and suffices to redo its change.
+local function journal_effect(part, head, tail)
+  part.changed = true
+  local effects = part.effects
+  local count = #effects
+  effects[count + 1] = head
+  effects[count + 2] = tail
+end
+
+-- Remembers that the sweeper has to look at a reservation at a second.
+local function sweep_later(part, second, account_id, order_id)
+  local refs = part.sweep[second]
+  if not refs then
+    refs = {}
+    part.sweep[second] = refs
+  end
+  refs[#refs + 1] = account_id .. '|' .. order_id
+end
+
+-- Writes the changed records of a hash: field -> { changed, record }, or false for a field that is known to be absent.
+local function write_changed(key_of, acc, records)
+  local fields = {}
+  for field, entry in pairs(records) do
+    if entry and entry.changed then
+      fields[#fields + 1] = field
+      fields[#fields + 1] = entry.record
+    end
+  end
+  if #fields > 0 then
+    redis.call('HSET', key_of(acc.part, acc.id), unpack(fields))
+  end
+end
+
+local function write_account(acc)
+  local part = acc.part
+  if acc.changed then
+    redis.call('SET', key.account(part, acc.id), pack_account(acc))
+    write_due(acc)
+  end
+  if acc.texts_changed then
+    redis.call('DEL', key.texts(part, acc.id))
+    if acc.block then
+      redis.call('HSET', key.texts(part, acc.id), 'block_reason', acc.block.reason, 'block_actor', acc.block.actor,
+        'block_time_ms', text_of(acc.block.time_ms))
+    end
+  end
+  write_changed(key.orders, acc, acc.orders)
+  if acc.ledger then
+    write_changed(key.ledger, acc, acc.ledger)
+  end
+end
+
+local function write_partition(part)
+  for _, acc in pairs(part.accounts) do
+    if acc then
+      write_account(acc)
+    end
+  end
+  for account_id, name in pairs(part.names) do
+    redis.call('HSET', key.names(part), account_id, name)
+  end
+  for second, refs in pairs(part.sweep) do
+    local text = second_text(part, second)
+    redis.call('RPUSH', key.sweep_list(part, text), unpack(refs))
+    redis.call('ZADD', key.sweep_seconds(part), text, text)
+  end
+  if #part.effects > 0 then
+    redis.call('XADD', key.journal(part), 'MAXLEN', '~', JOURNAL_ENTRIES_MAX, '*', 'e', table.concat(part.effects))
+  end
+  if part.now_s > part.stored_s then
+    redis.call('SET', key.clock(part), second_text(part, part.now_s))
+  end
+end
+
+-- Writes what the operations of this call have changed. A call that changed nothing writes nothing.
+local function flush(parts)
+  -- first write
+  for index = 1, #parts do
+    local part = parts[index]
+    if part.changed then
+      write_partition(part)
+    end
+  end
+end

@@ -1,0 +1,55 @@
+-- Spells every key of a partition; service/creditgate/store/keys.py is its counterpart in Python, and a test holds the
+-- two together. A partition's declared key `cg:{N}` is the prefix of all its keys, so that they share one hash slot.
+-- `|` parts an account from an order: neither may contain it.
+
+local key = {}
+
+-- String: the account's sums and settings, packed.
+function key.account(part, account_id)
+  return part.prefix .. ':a:' .. account_id
+end
+
+-- Hash: order id -> packed reservation.
+function key.orders(part, account_id)
+  return part.prefix .. ':o:' .. account_id
+end
+
+-- Sorted set: `second:sum` of exposure falling due, scored by second.
+function key.due(part, account_id)
+  return part.prefix .. ':d:' .. account_id
+end
+
+-- Hash: d:document id or p:payment id -> packed entry of the receivable ledger.
+function key.ledger(part, account_id)
+  return part.prefix .. ':l:' .. account_id
+end
+
+-- Hash: texts of an account that no decision reads.
+function key.texts(part, account_id)
+  return part.prefix .. ':t:' .. account_id
+end
+
+-- Hash: account id -> display name; the partition's list of accounts.
+function key.names(part)
+  return part.prefix .. ':n'
+end
+
+-- Sorted set: seconds at which holds of this partition end.
+function key.sweep_seconds(part)
+  return part.prefix .. ':q'
+end
+
+-- List: `account|order` of the holds that end at a second, given as text.
+function key.sweep_list(part, second)
+  return part.prefix .. ':q:' .. second
+end
+
+-- Stream: the partition's journal.
+function key.journal(part)
+  return part.prefix .. ':j'
+end
+
+-- String: the latest second this partition has seen.
+function key.clock(part)
+  return part.prefix .. ':c'
+end

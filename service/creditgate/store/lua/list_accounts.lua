@@ -1,0 +1,12 @@
+-- creditgate_list_accounts: a page of a partition's accounts. Reads only.
+-- KEYS: the partition. ARGV: cursor, field, page size. Answers { next cursor, next field, ACCOUNT_ANSWER, … }.
+
+local function list_accounts(keys, args)
+  local part = open_partitions(keys)[1]
+  local page = { '', '' }
+  page[1], page[2] = scan_page(key.names(part), args[1], args[2], tonumber(args[3]), function(account_id)
+    page[#page + 1] = account_answer(load_account(part, account_id), 0)
+    return true
+  end)
+  return page
+end
