@@ -1,0 +1,148 @@
+"""The checks of single fields. Each appends what is wrong to a list, so that one answer names every wrong field."""
+
+import re
+from typing import Final
+
+from google.protobuf.duration_pb2 import Duration
+
+from creditgate.domain.bounds import (
+    AMOUNT_MAX_MINOR,
+    HOLD_DEFAULT_S,
+    HOLD_MAX_S,
+    ID_LENGTH_MAX,
+    PAGE_SIZE_DEFAULT,
+    PAGE_SIZE_MAX,
+    PAGE_TOKEN_LENGTH_MAX,
+    PAYMENT_TERMS_DAYS_MAX,
+    RISK_CLASS_LENGTH_MAX,
+    SOURCE_LENGTH_MAX,
+)
+from creditgate.domain.errors import CreditError, FieldViolation
+from creditgate.domain.money import minor_digits
+
+Violations = list[FieldViolation]
+
+VIOLATIONS_MAX: Final = 10
+"""Most wrong fields that one answer names: an error travels in HTTP/2 trailers, which clients bound at 8 KiB."""
+
+_SHOWN_LENGTH_MAX: Final = 40
+_CURRENCY_CODE_LENGTH: Final = 3
+_NANOS_PER_SECOND: Final = 1_000_000_000
+
+_ID_CHARACTERS: Final = "[A-Za-z0-9._:/@-]"
+_is_id: Final = re.compile(f"{_ID_CHARACTERS}{{1,{ID_LENGTH_MAX}}}").fullmatch
+_is_source: Final = re.compile(f"{_ID_CHARACTERS}{{0,{SOURCE_LENGTH_MAX}}}").fullmatch
+_is_risk_class: Final = re.compile(f"[a-z0-9_-]{{0,{RISK_CLASS_LENGTH_MAX}}}").fullmatch
+_find_control_character: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]").search
+
+
+def raise_violations(found: Violations) -> None:
+    """Raise INVALID_FIELD naming the wrong fields; return when there are none."""
+    if found:
+        raise CreditError.of_violations(tuple(found[:VIOLATIONS_MAX]))
+
+
+def was(value: str | int) -> str:
+    """Return a value as a description ends with it; a text is quoted, escaped and cut to a bounded length."""
+    if isinstance(value, int):
+        return f"was {value}"
+    if not value:
+        return "was empty"
+    cut = value if len(value) <= _SHOWN_LENGTH_MAX else f"{value[:_SHOWN_LENGTH_MAX]}…"
+    return f"was {cut!r}" if len(value) <= _SHOWN_LENGTH_MAX else f"was {cut!r} ({len(value)} characters)"
+
+
+def check_id(found: Violations, field: str, value: str) -> None:
+    """An id is 1 to 128 characters that need no quoting anywhere."""
+    if not _is_id(value):
+        found.append(
+            FieldViolation(field, f"must be 1 to {ID_LENGTH_MAX} characters of {_ID_CHARACTERS}, {was(value)}")
+        )
+
+
+def check_optional_id(found: Violations, field: str, value: str) -> None:
+    """An id that may be left out."""
+    if value and not _is_id(value):
+        found.append(
+            FieldViolation(field, f"must be empty or 1 to {ID_LENGTH_MAX} characters of {_ID_CHARACTERS}, {was(value)}")
+        )
+
+
+def check_source(found: Violations, field: str, value: str) -> None:
+    """The name of a calling system; it may be left out."""
+    if not _is_source(value):
+        found.append(
+            FieldViolation(field, f"must be at most {SOURCE_LENGTH_MAX} characters of {_ID_CHARACTERS}, {was(value)}")
+        )
+
+
+def check_risk_class(found: Violations, field: str, value: str) -> None:
+    """The name of a class of the policy; empty is the default class."""
+    if not _is_risk_class(value):
+        found.append(
+            FieldViolation(field, f"must be at most {RISK_CLASS_LENGTH_MAX} characters of [a-z0-9_-], {was(value)}")
+        )
+
+
+def check_amount(found: Violations, field: str, value_minor: int, least_minor: int = 1) -> None:
+    """An amount is positive (or not negative) and exact in a double."""
+    if not least_minor <= value_minor <= AMOUNT_MAX_MINOR:
+        bound = f"must be between {least_minor} and {AMOUNT_MAX_MINOR} minor units"
+        found.append(FieldViolation(field, f"{bound}, {was(value_minor)}"))
+
+
+def check_secured(found: Violations, field: str, value_minor: int, amount_minor: int) -> None:
+    """No more of an order can be secured than its amount."""
+    if not 0 <= value_minor <= max(0, amount_minor):
+        bound = f"must be between 0 and amount_minor ({amount_minor})"
+        found.append(FieldViolation(field, f"{bound}, {was(value_minor)}"))
+
+
+def check_currency(found: Violations, field: str, value: str) -> None:
+    """A currency is one of ISO 4217 that has a minor unit."""
+    if len(value) != _CURRENCY_CODE_LENGTH or minor_digits(value) is None:
+        found.append(FieldViolation(field, f"must be an ISO 4217 currency code such as USD, {was(value)}"))
+
+
+def check_text(found: Violations, field: str, value: str, length_max: int) -> None:
+    """A text for people is bounded and stays on one line."""
+    if len(value) > length_max:
+        found.append(FieldViolation(field, f"must be at most {length_max} characters, had {len(value)}"))
+    if _find_control_character(value):
+        found.append(FieldViolation(field, f"must have no control characters, {was(value)}"))
+
+
+def check_payment_terms(found: Violations, field: str, value_days: int) -> None:
+    """Payment terms are a bounded number of days."""
+    if not 0 <= value_days <= PAYMENT_TERMS_DAYS_MAX:
+        found.append(FieldViolation(field, f"must be between 0 and {PAYMENT_TERMS_DAYS_MAX} days, {was(value_days)}"))
+
+
+def read_hold_s(found: Violations, field: str, value: Duration | None) -> int:
+    """Return how many whole seconds to hold; part of a second counts as a whole one, absent is the default."""
+    if value is None:
+        return HOLD_DEFAULT_S
+    seconds, nanos = value.seconds, value.nanos
+    if not -_NANOS_PER_SECOND < nanos < _NANOS_PER_SECOND or seconds * nanos < 0:
+        description = "must be a Duration: nanos between -999999999 and 999999999, of the same sign as seconds"
+        found.append(FieldViolation(field, f"{description}, was {seconds} seconds and {nanos} nanos"))
+        return HOLD_DEFAULT_S
+    hold_s = seconds + 1 if nanos > 0 else seconds
+    if not 1 <= hold_s <= HOLD_MAX_S or nanos < 0:
+        description = f"must be between 1 and {HOLD_MAX_S} seconds"
+        found.append(FieldViolation(field, f"{description}, was {seconds} seconds and {nanos} nanos"))
+    return hold_s
+
+
+def read_page_size(found: Violations, value: int) -> int:
+    """Return how many items a page may have; 0 is the default."""
+    if not 0 <= value <= PAGE_SIZE_MAX:
+        found.append(FieldViolation("page_size", f"must be between 0 and {PAGE_SIZE_MAX}, {was(value)}"))
+    return value or PAGE_SIZE_DEFAULT
+
+
+def check_page_token(found: Violations, value: str) -> None:
+    """A page token is bounded; whether it is one of ours the store says."""
+    if len(value) > PAGE_TOKEN_LENGTH_MAX:
+        description = f"must be at most {PAGE_TOKEN_LENGTH_MAX} characters, had {len(value)}"
+        found.append(FieldViolation("page_token", description))

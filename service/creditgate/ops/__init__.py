@@ -1,0 +1,1 @@
+"""What operators see: metrics, the HTTP endpoints for them and for probes, logs."""

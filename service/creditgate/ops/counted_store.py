@@ -1,0 +1,131 @@
+"""A store that counts what it answers: decisions, reasons, replays, late and over commits."""
+
+from collections.abc import Sequence
+from typing import Final, TypeVar
+
+from prometheus_client import CollectorRegistry, Counter
+
+from creditgate.domain.account import Account
+from creditgate.domain.decision import Action, Decision, Outcome, ReasonCode
+from creditgate.domain.errors import CreditError
+from creditgate.domain.operations import (
+    CheckCredit,
+    CommitReservation,
+    Committed,
+    Operation,
+    PaymentRecorded,
+    RecordPayment,
+    Released,
+    ReleaseReservation,
+    ReserveCredit,
+    Reserved,
+)
+from creditgate.domain.ports import CreditStore, Page
+from creditgate.domain.reservation import Reservation, ReservationState
+
+R = TypeVar("R")
+
+_DECIDING: Final = (CheckCredit, ReserveCredit)
+_FIRING: Final[tuple[Action, ...]] = (Action.SHADOW, Action.FLAG, Action.REVIEW, Action.REJECT)
+_REPLAYING: Final = (ReserveCredit, CommitReservation, ReleaseReservation, RecordPayment)
+
+
+class DecisionMetrics:
+    """Counts by what was answered, with all label values looked up once."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        decisions = Counter(
+            "creditgate_decisions_total",
+            "Decisions by outcome; a replayed one is not counted again.",
+            ("operation", "outcome"),
+            registry=registry,
+        )
+        reasons = Counter(
+            "creditgate_decision_reasons_total",
+            "Rules that fired in the counted decisions of ReserveCredit, by what they do; SHADOW has no effect.",
+            ("code", "action"),
+            registry=registry,
+        )
+        replays = Counter(
+            "creditgate_replays_total", "Answers that repeat an earlier one.", ("operation",), registry=registry
+        )
+        self._late = Counter(
+            "creditgate_late_commits_total", "Commits recorded after their hold had ended.", registry=registry
+        )
+        self._over = Counter(
+            "creditgate_over_commits_total", "Commits recorded beyond their order's total.", registry=registry
+        )
+        self._decisions = {
+            (operation, outcome): decisions.labels(operation.__name__, outcome.name)
+            for operation in _DECIDING
+            for outcome in Outcome
+        }
+        self._reasons = {
+            (code, action): reasons.labels(code.name, action.name) for code in ReasonCode for action in _FIRING
+        }
+        self._replays = {operation: replays.labels(operation.__name__) for operation in _REPLAYING}
+
+    def count(self, answer: object) -> None:
+        """Count the answer of one operation; answers that decide and change nothing are not counted."""
+        if isinstance(answer, Reserved):
+            self._count_reserved(answer)
+        elif isinstance(answer, Decision):
+            self._decisions[CheckCredit, answer.outcome].inc()
+        elif isinstance(answer, Committed):
+            self._count_committed(answer)
+        elif isinstance(answer, Released):
+            if answer.replayed:
+                self._replays[ReleaseReservation].inc()
+        elif isinstance(answer, PaymentRecorded) and answer.replayed:
+            self._replays[RecordPayment].inc()
+
+    def _count_reserved(self, reserved: Reserved) -> None:
+        if reserved.replayed:
+            self._replays[ReserveCredit].inc()
+            return
+        decision = reserved.decision
+        self._decisions[ReserveCredit, decision.outcome].inc()
+        for reason in decision.reasons:
+            self._reasons[reason.code, reason.action].inc()
+        for reason in decision.shadow_reasons:
+            self._reasons[reason.code, reason.action].inc()
+
+    def _count_committed(self, committed: Committed) -> None:
+        if committed.replayed:
+            self._replays[CommitReservation].inc()
+            return
+        if committed.late:
+            self._late.inc()
+        if committed.over_committed_minor:
+            self._over.inc()
+
+
+class CountedStore:
+    """`creditgate.domain.ports.CreditStore` around another one, counting its answers."""
+
+    def __init__(self, store: CreditStore, metrics: DecisionMetrics) -> None:
+        self._store = store
+        self._count = metrics.count
+
+    async def run(self, operation: Operation[R], deadline: float) -> R:
+        """Carry out one operation (see `CreditStore.run`)."""
+        answer = await self._store.run(operation, deadline)
+        self._count(answer)
+        return answer
+
+    async def run_each(self, operations: Sequence[Operation[R]], deadline: float) -> list[R | CreditError]:
+        """Carry out operations independently (see `CreditStore.run_each`)."""
+        answers = await self._store.run_each(operations, deadline)
+        for answer in answers:
+            self._count(answer)
+        return answers
+
+    async def list_reservations(
+        self, account_id: str, states: frozenset[ReservationState], page_size: int, page_token: str, deadline: float
+    ) -> Page[Reservation]:
+        """Return a page of reservations (see `CreditStore.list_reservations`)."""
+        return await self._store.list_reservations(account_id, states, page_size, page_token, deadline)
+
+    async def list_accounts(self, page_size: int, page_token: str, deadline: float) -> Page[Account]:
+        """Return a page of accounts (see `CreditStore.list_accounts`)."""
+        return await self._store.list_accounts(page_size, page_token, deadline)

@@ -1,0 +1,1 @@
+"""grpc.aio as the host of the contract's handlers."""

@@ -1,0 +1,151 @@
+"""The grpc.aio server: endpoints, health, reflection, and how it starts and stops."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+import grpc
+from grpc_reflection.v1alpha import reflection
+
+from creditgate.api.endpoints import Endpoint
+from creditgate.domain.errors import ErrorKind
+from creditgate.ops.listen_address import AddressUnusableError, ListenAddress, check_usable
+from creditgate.ops.rpc_metrics import RpcMetrics
+from creditgate.server.answer import Failure, Serve
+from creditgate.server.grpc_context import GrpcCallContext, GrpcServicerContext, deadline_of
+from creditgate.server.health import HEALTH_SERVICE, ServiceHealth
+from creditgate.server.pipeline import build_serve
+
+RECEIVE_SIZE_MAX_BYTES: Final = 4 * 1024 * 1024
+"""Above this gRPC itself refuses a message; between here and the bound of the contract the answer can say more."""
+
+_STATUS_DETAILS_KEY: Final = "grpc-status-details-bin"
+_STATUS_CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
+_FAILURE_CODES: Final = {kind: _STATUS_CODES[kind.value] for kind in ErrorKind}
+
+_CONNECTION_AGE_MAX_MS: Final = 30 * 60 * 1000
+_CONNECTION_AGE_GRACE_MS: Final = 60 * 1000
+_KEEPALIVE_AFTER_MS: Final = 60 * 1000
+_KEEPALIVE_TIMEOUT_MS: Final = 20 * 1000
+_CLIENT_PING_INTERVAL_MIN_MS: Final = 10 * 1000
+
+_CHANNEL_OPTIONS: Final[tuple[tuple[str, int], ...]] = (
+    ("grpc.max_receive_message_length", RECEIVE_SIZE_MAX_BYTES),
+    # Clients are asked to connect anew now and then, so that they spread over servers that have joined.
+    ("grpc.max_connection_age_ms", _CONNECTION_AGE_MAX_MS),
+    ("grpc.max_connection_age_grace_ms", _CONNECTION_AGE_GRACE_MS),
+    # Finds clients that went away without a word; clients may do the same, but not more often than this.
+    ("grpc.keepalive_time_ms", _KEEPALIVE_AFTER_MS),
+    ("grpc.keepalive_timeout_ms", _KEEPALIVE_TIMEOUT_MS),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", _CLIENT_PING_INTERVAL_MIN_MS),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class HostOptions:
+    """How the server behaves.
+
+    Attributes:
+        address: where it listens.
+        deadline_default_s: how long a call may take whose client does not say.
+        deadline_max_s: how long a call may take at most, whatever its client says.
+        concurrency_max: calls at once, of all clients; further ones get RESOURCE_EXHAUSTED.
+        slow_call_s: a call that takes longer is logged.
+        log_every_call: whether all calls are logged, at debug.
+        shares_port: whether other processes of the same service listen on the address too. If not, a second server on
+            it fails, instead of silently sharing it.
+
+    """
+
+    address: ListenAddress
+    deadline_default_s: float
+    deadline_max_s: float
+    concurrency_max: int
+    slow_call_s: float
+    log_every_call: bool = False
+    shares_port: bool = False
+
+
+class GrpcHost:
+    """Serves endpoints over gRPC, with health and reflection. `health` tells whether calls are answered."""
+
+    def __init__(self, endpoints: Sequence[Endpoint], options: HostOptions, metrics: RpcMetrics) -> None:
+        self._endpoints = endpoints
+        self._options = options
+        self._metrics = metrics
+        self._services = tuple(dict.fromkeys(endpoint.service for endpoint in endpoints))
+        self._server: grpc.aio.Server | None = None
+        self.health = ServiceHealth(self._services)
+
+    async def start(self) -> ListenAddress:
+        """Listen and serve; return the bound address. Raises AddressUnusableError."""
+        address = self._options.address
+        if not self._options.shares_port:
+            check_usable(address)
+        server = grpc.aio.server(
+            options=(*_CHANNEL_OPTIONS, ("grpc.so_reuseport", int(self._options.shares_port))),
+            maximum_concurrent_rpcs=self._options.concurrency_max,
+        )
+        server.add_generic_rpc_handlers(self._rpc_handlers())
+        await self.health.start(server)
+        reflection.enable_server_reflection((*self._services, HEALTH_SERVICE, reflection.SERVICE_NAME), server)
+        try:
+            port = server.add_insecure_port(str(address))
+        except RuntimeError as error:
+            raise AddressUnusableError(str(error)) from None
+        await server.start()
+        self._server = server
+        return address.with_port(port)
+
+    async def stop(self, grace_s: float) -> None:
+        """Take no more calls, wait for those under way, and cut off what is left after `grace_s` seconds."""
+        if self._server is None:
+            return
+        server, self._server = self._server, None
+        self.health.end_watches()
+        await server.stop(grace_s)
+        path = self._options.address.unix_path
+        if path is not None:
+            with suppress(FileNotFoundError):
+                await asyncio.to_thread(path.unlink)
+
+    def _rpc_handlers(self) -> tuple[grpc.GenericRpcHandler, ...]:
+        """Return a handler for each service; requests and responses pass gRPC as bytes."""
+        services: dict[str, dict[str, grpc.RpcMethodHandler[bytes, bytes]]] = defaultdict(dict)
+        for endpoint in self._endpoints:
+            serve = build_serve(
+                endpoint,
+                self._metrics,
+                slow_call_s=self._options.slow_call_s,
+                log_every_call=self._options.log_every_call,
+            )
+            services[endpoint.service][endpoint.method] = grpc.unary_unary_rpc_method_handler(
+                _adapt(serve, endpoint.full_name, self._options)
+            )
+        return tuple(grpc.method_handlers_generic_handler(service, methods) for service, methods in services.items())
+
+
+def _adapt(serve: Serve, method: str, options: HostOptions) -> Callable[[bytes, GrpcServicerContext], Awaitable[bytes]]:
+    """Return what grpc.aio calls for one RPC."""
+    default_s, max_s = options.deadline_default_s, options.deadline_max_s
+
+    async def handle(request: bytes, host: GrpcServicerContext) -> bytes:
+        context = GrpcCallContext(method, deadline_of(host, default_s, max_s), host)
+        answer = await serve(request, context)
+        if isinstance(answer, Failure):
+            _fail(host, answer)
+            return b""
+        return answer
+
+    return handle
+
+
+def _fail(host: GrpcServicerContext, failure: Failure) -> None:
+    """Set the status of a failed call; gRPC then drops the response. Unlike `abort`, this raises nothing."""
+    host.set_code(_FAILURE_CODES[failure.reason.kind])
+    host.set_details(failure.status.message)
+    host.set_trailing_metadata(((_STATUS_DETAILS_KEY, failure.status.SerializeToString()),))
