@@ -1,0 +1,1 @@
+"""Several processes as one service: their parent's side, and the link between them."""
