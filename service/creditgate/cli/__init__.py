@@ -1,0 +1,5 @@
+"""The command line: `creditgate --help`."""
+
+from creditgate.cli.application import main
+
+__all__ = ["main"]

@@ -1,0 +1,81 @@
+"""The arguments and options that several commands have, each spelled once."""
+
+import re
+from typing import Annotated, Final
+
+import typer
+
+from creditgate.cli.failures import usage_failure
+from creditgate.domain.bounds import HOLD_MAX_S, SECONDS_PER_DAY
+
+ADDRESS_DEFAULT: Final = "127.0.0.1:50051"
+TIMEOUT_DEFAULT_S: Final = 5.0
+
+_CONNECTION_PANEL: Final = "Connection and output"
+_UNIT_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": SECONDS_PER_DAY}
+_DURATION_PATTERN: Final = re.compile(r"(\d{1,9})([smhd])")
+
+
+def reachable_address(address: str) -> str:
+    """Return the address at which to reach a service that listens at one: a wildcard becomes the loopback."""
+    host, colon, port = address.rpartition(":")
+    loopback = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)  # noqa: S104 - where a service may listen
+    return f"{loopback}{colon}{port}"
+
+
+AccountArgument = Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account's id.", show_default=False)]
+OrderArgument = Annotated[str, typer.Argument(metavar="ORDER", help="The order's id.", show_default=False)]
+AmountArgument = Annotated[
+    str, typer.Argument(metavar="AMOUNT", help='An amount such as 1250.00 USD, or "1250.00 USD".', show_default=False)
+]
+CurrencyArgument = Annotated[
+    str, typer.Argument(metavar="CURRENCY", help="The currency, if AMOUNT is without it.", show_default=False)
+]
+SecuredOption = Annotated[
+    str | None,
+    typer.Option("--secured", help='The part covered by security, such as "200.00 USD".'),
+]
+AddressOption = Annotated[
+    str,
+    typer.Option(
+        "--address",
+        envvar="CREDITGATE_LISTEN",
+        callback=reachable_address,
+        help="Where the service is.",
+        rich_help_panel=_CONNECTION_PANEL,
+    ),
+]
+TimeoutOption = Annotated[
+    float,
+    typer.Option(
+        "--timeout",
+        min=0.1,
+        max=600,
+        help="How many seconds to wait for an answer.",
+        rich_help_panel=_CONNECTION_PANEL,
+    ),
+]
+JsonOption = Annotated[
+    bool,
+    typer.Option("--json", help="Print JSON for programs, also for errors.", rich_help_panel=_CONNECTION_PANEL),
+]
+MaxOption = Annotated[
+    int | None,
+    typer.Option("--max", min=1, help="At most so many.", show_default="1000, or all of them with --json"),
+]
+
+
+def parse_duration_s(option: str, text: str) -> int:
+    """Return the seconds of a duration that a person wrote as `90s`, `45m`, `12h` or `30d`.
+
+    Raises:
+        CommandFailure: it is written otherwise, or is not from 1 second to the longest hold.
+
+    """
+    written = _DURATION_PATTERN.fullmatch(text.strip())
+    if not written:
+        raise usage_failure(f"{option}: {text!r} is not a duration such as 90s, 45m, 12h or 30d")
+    duration_s = int(written[1]) * _UNIT_SECONDS[written[2]]
+    if not 1 <= duration_s <= HOLD_MAX_S:
+        raise usage_failure(f"{option}: {text!r} is not from 1s to {HOLD_MAX_S // SECONDS_PER_DAY}d")
+    return duration_s

@@ -1,0 +1,334 @@
+"""Answers as people read them: a headline, the reasons, and the numbers."""
+
+from collections.abc import Sequence
+from datetime import UTC
+from functools import singledispatch
+from typing import TYPE_CHECKING, Final, NoReturn
+
+from google.protobuf.descriptor import EnumDescriptor
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+from rich import box
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from creditgate.domain.money import format_amount, format_money
+from creditgate.v1.account_pb2 import ACCOUNT_STATUS_CLOSED, Account, AccountStatus
+from creditgate.v1.admin_service_pb2 import CloseAccountResponse, PutAccountResponse
+from creditgate.v1.credit_service_pb2 import (
+    CheckCreditResponse,
+    CommitReservationResponse,
+    GetAccountResponse,
+    GetReservationResponse,
+    ReleaseReservationResponse,
+    ReserveCreditResponse,
+)
+from creditgate.v1.decision_pb2 import Decision, Exposure, Outcome, Reason, ReasonCode
+from creditgate.v1.receivables_service_pb2 import RecordPaymentResponse
+from creditgate.v1.reservation_pb2 import Reservation, ReservationState
+
+if TYPE_CHECKING:
+    from creditgate.settings import SettingDescription
+
+_PIPED_WIDTH: Final = 200
+_INDENT: Final = (0, 0, 0, 2)
+_REPLAYED: Final = "asked before: nothing was changed now"
+_STYLES: Final = {
+    "APPROVED": "bold green",
+    "FLAGGED": "bold yellow",
+    "PENDING_REVIEW": "bold yellow",
+    "REJECTED": "bold red",
+    "HELD": "green",
+    "OPEN": "green",
+    "CLOSED": "red",
+    "BLOCKED": "red",
+}
+
+Facts = list[tuple[str, str | Text]]
+
+
+class _OutputConsole(Console):
+    """A console that leaves a broken pipe to its caller, and gives a file or a pipe long lines."""
+
+    def __init__(self) -> None:
+        super().__init__(highlight=False, markup=False, emoji=False)
+        if not self.is_terminal:
+            self.width = _PIPED_WIDTH
+
+    def on_broken_pipe(self) -> NoReturn:
+        """Raise what `Console` would turn into exit code 1, which here means a refusal."""
+        raise BrokenPipeError
+
+
+def print_listing(rows: Sequence[Account | Reservation], *, more: bool) -> None:
+    """Print a row for each, and how many there are; say so when there are more."""
+    console = _OutputConsole()
+    if rows:
+        console.print(_listing_table(rows))
+    console.print(f"{len(rows):,} shown; there are more: raise --max" if more else f"{len(rows):,} in all")
+
+
+def print_settings(described: "Sequence[SettingDescription]") -> None:
+    """Print each setting: its name and value, and below them what it means and its default."""
+    console = _OutputConsole()
+    for setting in described:
+        console.print(Text(setting.name, style="bold").append(f" = {setting.value or '(absent)'}", style="not bold"))
+        default = "" if setting.value == setting.default else f" [default: {setting.default or '(absent)'}]"
+        console.print(Padding(Text(f"{setting.description}{default}", style="dim"), _INDENT, expand=False))
+
+
+@singledispatch
+def print_answer(answer: Message) -> None:
+    """Print the answer to one call."""
+    raise TypeError(type(answer).__name__)
+
+
+@print_answer.register
+def _(answer: CheckCreditResponse) -> None:
+    console = _OutputConsole()
+    console.print(_headline(_outcome(answer.decision)))
+    _print_grounds(console, answer.decision)
+    _print_facts(console, _exposure_facts(answer.decision.exposure))
+
+
+@print_answer.register
+def _(answer: ReserveCreditResponse) -> None:
+    console = _OutputConsole()
+    console.print(_headline(_outcome(answer.decision), _REPLAYED if answer.replayed else ""))
+    _print_grounds(console, answer.decision)
+    if answer.HasField("reservation"):
+        _print_facts(console, _reservation_facts(answer.reservation))
+        console.print("The account before this order:")
+    _print_facts(console, _exposure_facts(answer.decision.exposure))
+
+
+@print_answer.register
+def _(answer: CommitReservationResponse) -> None:
+    console = _OutputConsole()
+    over = format_money(answer.over_committed_minor, answer.reservation.currency_code)
+    notes = (
+        _REPLAYED if answer.replayed else "",
+        "the hold had already ended: recorded all the same" if answer.late else "",
+        f"{over} more than the order: recorded all the same" if answer.over_committed_minor else "",
+    )
+    console.print(_headline("recorded as receivable", "; ".join(filter(None, notes))))
+    _print_facts(console, _reservation_facts(answer.reservation))
+
+
+@print_answer.register
+def _(answer: ReleaseReservationResponse) -> None:
+    console = _OutputConsole()
+    console.print(_headline("released", _REPLAYED if answer.replayed else ""))
+    _print_facts(console, _reservation_facts(answer.reservation))
+
+
+@print_answer.register
+def _(answer: RecordPaymentResponse) -> None:
+    console = _OutputConsole()
+    console.print(_headline("payment recorded", _REPLAYED if answer.replayed else ""))
+    _print_facts(console, _account_facts(answer.account))
+
+
+@print_answer.register
+def _(answer: GetReservationResponse) -> None:
+    console = _OutputConsole()
+    _print_facts(console, _reservation_facts(answer.reservation))
+    decision = answer.reservation.decision
+    console.print(_headline(f"decided {_outcome(decision)}", f"on {_time(decision.decide_time)}"))
+    _print_grounds(console, decision)
+
+
+@print_answer.register
+def _(answer: GetAccountResponse) -> None:
+    _print_facts(_OutputConsole(), _account_facts(answer.account))
+
+
+@print_answer.register
+def _(answer: PutAccountResponse) -> None:
+    console = _OutputConsole()
+    console.print(_headline("account created" if answer.created else "account changed"))
+    _print_facts(console, _account_facts(answer.account))
+
+
+@print_answer.register
+def _(answer: CloseAccountResponse) -> None:
+    console = _OutputConsole()
+    console.print(_headline("account closed"))
+    _print_facts(console, _account_facts(answer.account))
+
+
+def _headline(words: str, note: str = "") -> Text:
+    line = Text(words, style=_STYLES.get(words, "bold"))
+    return line.append(f"  ({note})", style="not bold dim") if note else line
+
+
+def _print_grounds(console: Console, decision: Decision) -> None:
+    """Print each reason's sentence; those without effect say so."""
+    grounds = (
+        *((reason, "") for reason in decision.reasons),
+        *((reason, " [shadow mode: without effect]") for reason in decision.shadow_reasons),
+        *((reason, " [did not fire]") for reason in decision.passed_rules),
+    )
+    for reason, note in grounds:
+        console.print(
+            Padding(Text(f"{_reason_code(reason)}: {_printable(reason.message)}{note}"), _INDENT, expand=False)
+        )
+
+
+def _print_facts(console: Console, facts: Facts) -> None:
+    width = max(len(name) for name, _ in facts)
+    for name, value in facts:
+        console.print(Text.assemble("  ", (name.ljust(width), "dim"), "  ", value), soft_wrap=True)
+
+
+def _exposure_facts(exposure: Exposure) -> Facts:
+    currency_code = exposure.currency_code
+    exposure_minor = exposure.reserved_minor + max(0, exposure.receivable_minor)
+    facts: Facts = [
+        ("limit", _limit(exposure)),
+        ("reserved", format_money(exposure.reserved_minor, currency_code)),
+        ("receivable", format_money(exposure.receivable_minor, currency_code)),
+        ("exposure", format_money(exposure_minor, currency_code)),
+    ]
+    if exposure.pending_review_minor:
+        facts.append(("pending review", format_money(exposure.pending_review_minor, currency_code)))
+    facts.append(("available", _available(exposure)))
+    return facts
+
+
+def _limit(exposure: Exposure) -> str:
+    if exposure.unlimited:
+        return "unlimited"
+    return format_money(exposure.limit_minor, exposure.currency_code) if exposure.HasField("limit_minor") else "not set"
+
+
+def _available(exposure: Exposure) -> str:
+    if exposure.unlimited:
+        return "unlimited"
+    if not exposure.HasField("available_minor"):
+        return "nothing: no limit is set"
+    return format_money(exposure.available_minor, exposure.currency_code)
+
+
+def _reservation_facts(reservation: Reservation) -> Facts:
+    currency_code = reservation.currency_code
+    facts: Facts = [
+        ("account", reservation.account_id),
+        ("order", reservation.order_id),
+        ("state", _styled(_state(reservation))),
+        ("amount", format_money(reservation.amount_minor, currency_code)),
+    ]
+    if reservation.secured_minor:
+        facts.append(("secured", format_money(reservation.secured_minor, currency_code)))
+    account_currency_code = reservation.decision.exposure.currency_code
+    return [
+        *facts,
+        ("exposure held", format_money(reservation.exposure_minor, account_currency_code)),
+        ("committed", format_money(reservation.committed_minor, currency_code)),
+        ("remaining", format_money(reservation.remaining_minor, currency_code)),
+        ("created", _time(reservation.create_time)),
+        ("expires", _time(reservation.expire_time)),
+    ]
+
+
+def _account_facts(account: Account) -> Facts:
+    facts: Facts = [("account", account.account_id)]
+    if account.display_name:
+        facts.append(("name", _printable(account.display_name)))
+    if account.risk_class:
+        facts.append(("risk class", account.risk_class))
+    facts.append(("status", _styled(_status(account))))
+    if account.HasField("block"):
+        block = account.block
+        facts.append(("blocked", _printable(f"{block.reason or 'no reason given'} ({block.actor or 'unknown'})")))
+        facts.append(("blocked since", _time(block.create_time)))
+    facts += _exposure_facts(account.exposure)
+    if account.secured_receivable_minor:
+        secured = format_money(account.secured_receivable_minor, account.currency_code)
+        facts.append(("secured", f"{secured} of invoices is covered by security and takes no credit"))
+    return [*facts, ("created", _time(account.create_time))]
+
+
+def _listing_table(rows: Sequence[Account | Reservation]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    of_accounts = isinstance(rows[0], Account)
+    identity = ("account", "name", "status") if of_accounts else ("order", "state")
+    amounts = ("limit", "exposure", "available") if of_accounts else ("amount", "committed", "remaining")
+    for heading in identity:
+        table.add_column(heading, overflow="fold")
+    for heading in amounts:
+        table.add_column(heading, justify="right", overflow="fold")
+    table.add_column("currency")
+    if not of_accounts:
+        table.add_column("expires")
+    for row in rows:
+        table.add_row(*(_account_row(row) if isinstance(row, Account) else _reservation_row(row)))
+    return table
+
+
+def _account_row(account: Account) -> Sequence[str | Text]:
+    exposure = account.exposure
+    exposure_minor = exposure.reserved_minor + max(0, exposure.receivable_minor)
+    return (
+        account.account_id,
+        _printable(account.display_name),
+        _styled(_status(account)),
+        _limit(exposure).removesuffix(f" {exposure.currency_code}"),
+        format_amount(exposure_minor, exposure.currency_code),
+        format_amount(exposure.available_minor, exposure.currency_code) if exposure.HasField("available_minor") else "",
+        account.currency_code,
+    )
+
+
+def _reservation_row(reservation: Reservation) -> Sequence[str | Text]:
+    currency_code = reservation.currency_code
+    return (
+        reservation.order_id,
+        _styled(_state(reservation)),
+        format_amount(reservation.amount_minor, currency_code),
+        format_amount(reservation.committed_minor, currency_code),
+        format_amount(reservation.remaining_minor, currency_code),
+        currency_code,
+        _time(reservation.expire_time),
+    )
+
+
+def _outcome(decision: Decision) -> str:
+    return _short_name(Outcome.DESCRIPTOR, decision.outcome)
+
+
+def _reason_code(reason: Reason) -> str:
+    return _short_name(ReasonCode.DESCRIPTOR, reason.code)
+
+
+def _state(reservation: Reservation) -> str:
+    return _short_name(ReservationState.DESCRIPTOR, reservation.state)
+
+
+def _status(account: Account) -> str:
+    if account.HasField("block") and account.status != ACCOUNT_STATUS_CLOSED:
+        return "BLOCKED"
+    return _short_name(AccountStatus.DESCRIPTOR, account.status)
+
+
+def _short_name(enum: EnumDescriptor, number: int) -> str:
+    """Return a value's name without its enum's; a newer service may send a value that has no name here."""
+    prefix = enum.values_by_number[0].name.removesuffix("UNSPECIFIED")
+    value = enum.values_by_number.get(number)
+    return str(number) if value is None else value.name.removeprefix(prefix)
+
+
+def _styled(word: str) -> Text:
+    return Text(word, style=_STYLES.get(word, ""))
+
+
+def _printable(text: str) -> str:
+    """Return the text without what would move the cursor or change colours of a terminal."""
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
+def _time(timestamp: Timestamp) -> str:
+    """Return the time in the local zone, with its name."""
+    return f"{timestamp.ToDatetime(UTC).astimezone():%Y-%m-%d %H:%M:%S %Z}"

@@ -1,0 +1,140 @@
+"""The client for asyncio."""
+
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from copy import copy
+from types import TracebackType
+from typing import Any, Concatenate, Self
+
+import grpc
+from grpc.aio import UnaryUnaryMultiCallable
+
+from creditgate.client import requests
+from creditgate.client.calls import AnswerT, ItemT, P, PageRequestT, PageT, RequestT, batch_requests, signed_as
+from creditgate.client.channel import CHANNEL_OPTIONS, DEFAULT_TARGET, DEFAULT_TIMEOUT_S
+from creditgate.client.errors import CreditCallError, error_of_call, error_of_status
+from creditgate.v1.admin_service_pb2_grpc import AdminServiceStub
+from creditgate.v1.credit_service_pb2 import ReserveCreditRequest, ReserveCreditResponse
+from creditgate.v1.credit_service_pb2_grpc import CreditServiceStub
+from creditgate.v1.receivables_service_pb2_grpc import ReceivablesServiceStub
+
+
+class _Stubs:
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self.credit = CreditServiceStub(channel)
+        self.receivables = ReceivablesServiceStub(channel)
+        self.admin = AdminServiceStub(channel)
+
+
+def _call(
+    build: Callable[P, RequestT], rpc: Callable[[_Stubs], UnaryUnaryMultiCallable[RequestT, AnswerT]]
+) -> "Callable[Concatenate[AsyncCreditClient, P], Coroutine[Any, Any, AnswerT]]":
+    @signed_as(build)
+    async def call(self: "AsyncCreditClient", /, *args: P.args, **kwargs: P.kwargs) -> AnswerT:
+        return await _answer(rpc(self._stubs), build(*args, **kwargs), self.timeout_s)
+
+    return call
+
+
+def _listing(
+    build: Callable[P, PageRequestT],
+    rpc: Callable[[_Stubs], UnaryUnaryMultiCallable[PageRequestT, PageT]],
+    items: Callable[[PageT], Iterable[ItemT]],
+) -> "Callable[Concatenate[AsyncCreditClient, P], AsyncIterator[ItemT]]":
+    @signed_as(build)
+    async def listing(self: "AsyncCreditClient", /, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[ItemT]:
+        request = build(*args, **kwargs)
+        while True:
+            page = await _answer(rpc(self._stubs), request, self.timeout_s)
+            for item in items(page):
+                yield item
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
+
+    return listing
+
+
+async def _answer(rpc: UnaryUnaryMultiCallable[RequestT, AnswerT], request: RequestT, timeout_s: float) -> AnswerT:
+    try:
+        return await rpc(request, timeout=timeout_s)
+    except grpc.aio.AioRpcError as error:
+        raise error_of_call(error) from error
+
+
+class AsyncCreditClient:
+    """Asks a creditgate service from asyncio code; `CreditClient` has the same methods for blocking code.
+
+    Every call returns the response message of its RPC and raises `CreditCallError` for a fault. A call that ends with
+    UNAVAILABLE is made again within its deadline, up to five times in all: every call is safe to repeat.
+
+    Args:
+        target: where the service listens.
+        timeout_s: deadline of each call, repeats included.
+        credentials: for TLS; None: plain text, for a service on the same machine or behind a proxy that ends TLS.
+
+    """
+
+    def __init__(
+        self,
+        target: str = DEFAULT_TARGET,
+        *,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        credentials: grpc.ChannelCredentials | None = None,
+    ) -> None:
+        self.timeout_s = timeout_s
+        self._channel = (
+            grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS)
+            if credentials is None
+            else grpc.aio.secure_channel(target, credentials, options=CHANNEL_OPTIONS)
+        )
+        self._stubs = _Stubs(self._channel)
+
+    def with_timeout(self, timeout_s: float) -> Self:
+        """Return a client of the same connection whose calls have another deadline."""
+        client = copy(self)
+        client.timeout_s = timeout_s
+        return client
+
+    async def close(self) -> None:
+        """Close the connection; calls under way are cancelled."""
+        await self._channel.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    check_credit = _call(requests.check_credit, lambda stubs: stubs.credit.CheckCredit)
+    reserve_credit = _call(requests.reserve_credit, lambda stubs: stubs.credit.ReserveCredit)
+    commit_reservation = _call(requests.commit_reservation, lambda stubs: stubs.credit.CommitReservation)
+    release_reservation = _call(requests.release_reservation, lambda stubs: stubs.credit.ReleaseReservation)
+    get_reservation = _call(requests.get_reservation, lambda stubs: stubs.credit.GetReservation)
+    list_reservations = _listing(
+        requests.list_reservations, lambda stubs: stubs.credit.ListReservations, lambda page: page.reservations
+    )
+    get_account = _call(requests.get_account, lambda stubs: stubs.credit.GetAccount)
+    record_payment = _call(requests.record_payment, lambda stubs: stubs.receivables.RecordPayment)
+    put_account = _call(requests.put_account, lambda stubs: stubs.admin.PutAccount)
+    close_account = _call(requests.close_account, lambda stubs: stubs.admin.CloseAccount)
+    list_accounts = _listing(requests.list_accounts, lambda stubs: stubs.admin.ListAccounts, lambda page: page.accounts)
+
+    async def batch_reserve_credit(
+        self, orders: Iterable[ReserveCreditRequest]
+    ) -> AsyncIterator[ReserveCreditResponse | CreditCallError]:
+        """Decide about any number of orders, in calls of up to 1000, each with the client's deadline.
+
+        Yields an answer or an error for each order, in their order. Raises `CreditCallError` when a whole call fails:
+        what was yielded until then stands, and the rest may be asked again. An error names its fields as
+        `requests[i].field`, where i counts within its call.
+
+        Args:
+            orders: built by `creditgate.client.reserve_credit_request`; drawn as they are sent.
+
+        """
+        for request in batch_requests(orders):
+            response = await _answer(self._stubs.credit.BatchReserveCredit, request, self.timeout_s)
+            for result in response.results:
+                yield error_of_status(result.error) if result.HasField("error") else result.response

@@ -1,0 +1,84 @@
+"""From a file to what is played: every row read once, the good ones scheduled, the bad ones counted and listed."""
+
+import csv
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from creditgate.replay.csv_source import BadRow, Invoice, read_lines, read_rows
+from creditgate.replay.errors import ReplayError
+from creditgate.replay.file_layout import FileLayout, parse_columns, parse_currency, parse_date_format, parse_delimiter
+from creditgate.replay.schedule import Play, parse_limit_rule, schedule_invoices
+from creditgate.replay.summary import RowCounts
+
+
+@dataclass(frozen=True, slots=True)
+class FileRequest:
+    """A file to play, and the options as a person wrote them (see `creditgate replay --help`)."""
+
+    path: Path
+    columns: list[str]
+    date_format: str
+    currency: str
+    delimiter: str | None
+    limits: list[str]
+    limit_multiple: str | None
+    unlimited: bool
+    bad_rows_path: Path | None
+
+
+class FilePlay(NamedTuple):
+    """What a file holds: what can be played of it, and how its rows turned out."""
+
+    play: Play
+    rows: RowCounts
+
+
+def read_play(request: FileRequest) -> FilePlay:
+    """Return the play of a file; the rows that can't be read are written to `bad_rows_path` as CSV, if it is given.
+
+    Raises:
+        ReplayError: an option is wrong, the file can't be read or has no row that can be played, or the bad rows can't
+            be written.
+
+    """
+    layout = FileLayout(
+        parse_columns(request.columns),
+        parse_date_format(request.date_format),
+        parse_currency(request.currency),
+        parse_delimiter(request.delimiter),
+    )
+    rule = parse_limit_rule(request.limits, request.limit_multiple, unlimited=request.unlimited)
+    path, bad_rows_path = request.path, request.bad_rows_path
+    if bad_rows_path is not None and bad_rows_path.resolve() == path.resolve():
+        raise ReplayError(f"the bad rows can't be written to {path}: it is the file being read")
+    rows = RowCounts()
+    invoices: list[Invoice] = []
+    with _listing_of(bad_rows_path) as list_bad_row:
+        for row in read_rows(read_lines(path), layout):
+            rows.add(row)
+            if isinstance(row, Invoice):
+                invoices.append(row)
+            elif isinstance(row, BadRow):
+                list_bad_row(row)
+    if not invoices:
+        first = f"; the first: {rows.bad_rows[0]}" if rows.bad_rows else ""
+        raise ReplayError(f"{path} has no row that can be played: {rows.read} read, {rows.bad} bad{first}")
+    return FilePlay(schedule_invoices(invoices, rule), rows)
+
+
+@contextmanager
+def _listing_of(path: Path | None) -> Iterator[Callable[[BadRow], object]]:
+    """Give a function that lists a bad row in a CSV file (line, column, reason); without a path, nowhere."""
+    if path is None:
+        yield lambda _: None
+        return
+    try:
+        with path.open("w", encoding="utf-8", newline="") as listing:
+            writer = csv.writer(listing)
+            writer.writerow(BadRow._fields)
+            yield writer.writerow
+    except OSError as error:
+        raise ReplayError(f"can't write {path}: {error.strerror}") from None

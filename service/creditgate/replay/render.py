@@ -1,0 +1,159 @@
+"""A summary as tables for people."""
+
+import json
+from collections.abc import Iterator
+from typing import Final
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from creditgate.domain.money import format_amount, format_money
+from creditgate.replay.summary import CurrencySummary, RowCounts, Summary, summary_document
+
+_MS_PER_S: Final = 1000
+_PIPED_WIDTH: Final = 200
+_OUTCOME_STYLES: Final = {"APPROVED": "green", "FLAGGED": "yellow", "PENDING_REVIEW": "yellow", "REJECTED": "red"}
+
+
+def summary_text(summary: Summary) -> str:
+    """Return the tables of a summary as text for standard output: with colours and in its width if it is a terminal."""
+    console = Console(highlight=False, markup=False, emoji=False)
+    if not console.is_terminal:
+        console.width = _PIPED_WIDTH
+    with console.capture() as capture:
+        console.print(_tables(summary))
+    return capture.get()
+
+
+def summary_json(summary: Summary) -> str:
+    """Return the summary as one JSON document."""
+    return json.dumps(summary_document(summary), indent=2) + "\n"
+
+
+def _tables(summary: Summary) -> RenderableType:
+    parts: list[RenderableType] = [_overview(summary), "", _decisions(summary), "", _money(summary)]
+    largest = _largest_accounts(summary)
+    if largest is not None:
+        parts += ["", largest]
+    if summary.latencies:
+        parts += ["", _latencies(summary)]
+    return Group(*parts)
+
+
+def print_faults(summary: Summary) -> None:
+    """Tell on standard error which rows could not be read and which calls failed: the first, and how many more."""
+    console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+    if summary.rows is not None and summary.rows.bad:
+        for line in _bad_row_lines(summary.rows):
+            console.print(line, soft_wrap=True)
+    failed = sum(error.calls for error in summary.errors)
+    for failure in summary.failures:
+        step = " ".join(filter(None, (failure.account_id, failure.step_id)))
+        line = f"{failure.call} {step}: {failure.reason}: {failure.message}"
+        console.print(line, soft_wrap=True)
+    if failed > len(summary.failures):
+        console.print(f"… and {failed - len(summary.failures)} more failed calls")
+
+
+def _bad_row_lines(rows: RowCounts) -> Iterator[str]:
+    for row in rows.bad_rows:
+        yield str(row)
+    if rows.bad > len(rows.bad_rows):
+        yield f"… and {rows.bad - len(rows.bad_rows)} more bad rows"
+
+
+def _overview(summary: Summary) -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold")
+    table.add_column()
+    if summary.rows is not None:
+        rows = summary.rows
+        text = f"{rows.read:,} read, {rows.bad:,} bad"
+        table.add_row("Rows", text + (f", {rows.repeated:,} repeated" if rows.repeated else ""))
+    changes = ", ".join(f"{count:,} {change}" for change, count in summary.accounts.items())
+    table.add_row("Accounts", changes or "none")
+    planned = sum(currency.sums.planned_orders for currency in summary.currencies)
+    table.add_row("Orders", f"{summary.orders + summary.rejected_before:,} of {planned:,}")
+    speed = f"{summary.elapsed_s:,.1f} s, {summary.orders_per_second:,.0f} orders/s"
+    table.add_row("Time", f"{speed}, {summary.answered:,} answers" if summary.answered else speed)
+    table.add_row("Replayed", _replayed_text(summary))
+    if summary.errors:
+        errors = ", ".join(f"{error.calls:,} {error.call} {error.reason}" for error in summary.errors)
+        table.add_row("Errors", Text(errors, style="red"))
+    if not summary.complete:
+        table.add_row("Ended early", Text("play it again to carry on from here", style="yellow"))
+    return table
+
+
+def _replayed_text(summary: Summary) -> str:
+    if summary.replayed and summary.changed_nothing:
+        return f"all {summary.replayed:,} answers: everything had been played before, and nothing has changed"
+    return f"{summary.replayed:,} of {summary.answered:,} answers had been given before"
+
+
+def _decisions(summary: Summary) -> Table:
+    table = _table("Decisions", "", "Orders", "Share")
+    decided = sum(summary.outcomes.values()) + summary.rejected_before
+    for outcome, orders in summary.outcomes.items():
+        table.add_row(Text(outcome, style=_OUTCOME_STYLES.get(outcome, "")), *_share(orders, decided))
+        for reason in summary.reasons:
+            if reason.outcome == outcome:
+                table.add_row(f"  {reason.reason}", *_share(reason.orders, decided), style="dim")
+    if summary.rejected_before:
+        table.add_row(
+            Text("rejected when first played, not asked again", style="red"), *_share(summary.rejected_before, decided)
+        )
+    return table
+
+
+def _share(orders: int, decided: int) -> tuple[str, str]:
+    return f"{orders:,}", f"{orders / decided:.1%}"
+
+
+def _money(summary: Summary) -> Table:
+    source = "in the file" if summary.rows is not None else "planned"
+    table = _table(
+        "Money", "", f"Invoiced, {source}", "played", "not approved", f"Paid, {source}", "played", "not approved"
+    )
+    for currency in summary.currencies:
+        sums = currency.sums
+        amounts = (
+            sums.planned_invoiced_minor,
+            sums.invoiced_minor,
+            sums.left_out_invoiced_minor,
+            sums.planned_paid_minor,
+            sums.paid_minor,
+            sums.left_out_paid_minor,
+        )
+        table.add_row(currency.currency_code, *(format_amount(amount, currency.currency_code) for amount in amounts))
+    return table
+
+
+def _largest_accounts(summary: Summary) -> Table | None:
+    """Return the peak exposures: of all accounts together, and of the largest ones in the currency with most orders."""
+    if not summary.currencies:
+        return None
+    table = _table("Peak exposure", "", "At its highest")
+    for currency in summary.currencies:
+        table.add_row("all accounts", format_money(currency.sums.peak_exposure_minor, currency.currency_code))
+    main: CurrencySummary = summary.currencies[0]
+    for peak in main.largest_accounts:
+        table.add_row(f"  {peak.account_id}", format_money(peak.peak_exposure_minor, main.currency_code), style="dim")
+    return table
+
+
+def _latencies(summary: Summary) -> Table:
+    table = _table("Latency, ms", "", "Calls", "p50", "p90", "p99", "max")
+    for call, figures in summary.latencies.items():
+        times = (figures.p50_s, figures.p90_s, figures.p99_s, figures.max_s)
+        table.add_row(call, f"{figures.count:,}", *(f"{time_s * _MS_PER_S:,.2f}" for time_s in times))
+    return table
+
+
+def _table(title: str, *headers: str) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(title, header_style="bold", no_wrap=True)
+    for header in headers[1:]:
+        table.add_column(header, justify="right", header_style="dim")
+    return table
