@@ -1,0 +1,51 @@
+"""What the tests of the command line share."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from creditgate.cli.application import app
+from tests.cli.served import ServedService
+from tests.client.scripted_service import ScriptedService
+
+Invoke = Callable[..., Result]
+
+
+@pytest.fixture(scope="session")
+def served(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedService]:
+    service = ServedService(redis_url, tmp_path_factory.mktemp("served") / "log")
+    service.start()
+    yield service
+    service.stop()
+
+
+@pytest.fixture
+def offline(monkeypatch: pytest.MonkeyPatch) -> Invoke:
+    """Run a command without a service; time is shown in UTC."""
+    monkeypatch.setenv("TZ", "UTC")
+    runner = CliRunner(env={"CREDITGATE_LISTEN": "127.0.0.1:1", "USER": "ann", "FORCE_COLOR": None})
+    return lambda *words: runner.invoke(app, [str(word) for word in words], prog_name="creditgate")
+
+
+@pytest.fixture
+def creditgate(served: ServedService, monkeypatch: pytest.MonkeyPatch) -> Invoke:
+    """Run a command against the service."""
+    monkeypatch.setenv("TZ", "UTC")
+    runner = CliRunner(env={"CREDITGATE_LISTEN": served.address, "USER": "ann", "FORCE_COLOR": None})
+    return lambda *words: runner.invoke(app, [str(word) for word in words], prog_name="creditgate")
+
+
+@pytest.fixture
+def scripted() -> Iterator[ScriptedService]:
+    service = ScriptedService()
+    yield service
+    service.stop()
+
+
+@pytest.fixture
+def account(creditgate: Invoke, account_id: str) -> str:
+    """An account with a limit of 1,000.00 USD."""
+    result = creditgate("account", "put", account_id, "--limit", "1000.00 USD")
+    assert result.exit_code == 0, result.output
+    return account_id

@@ -1,0 +1,59 @@
+"""A service in a process of its own, started by `creditgate serve`."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+CREDITGATE = Path(sys.executable).with_name("creditgate")
+START_S_MAX = 20
+STOP_S_MAX = 20
+
+
+def environment(**settings: str) -> Mapping[str, str]:
+    """Return the environment without the settings of whoever runs the tests, and with those given."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("CREDITGATE_")}
+    return {**inherited, **{f"CREDITGATE_{name}": value for name, value in settings.items()}}
+
+
+class ServedService:
+    """Serves on a free port from `start` to `stop`.
+
+    Attributes:
+        address: where it serves.
+
+    """
+
+    def __init__(self, redis_url: str, log: Path) -> None:
+        self.address = ""
+        self._log = log
+        self._environment = environment(
+            REDIS_URL=redis_url, LISTEN="127.0.0.1:0", METRICS_LISTEN="127.0.0.1:0", LOG_FORMAT="json", STOP_WAIT="0"
+        )
+
+    def start(self) -> None:
+        with self._log.open("w") as output:
+            self._process = subprocess.Popen([CREDITGATE, "serve"], env=self._environment, stdout=output, stderr=output)
+        self.address = self._wait_for("serving")["address"]
+        self._wait_for("calls are answered")
+
+    def stop(self, stop_signal: signal.Signals = signal.SIGTERM) -> int:
+        """Return the exit code."""
+        self._process.send_signal(stop_signal)
+        return self._process.wait(STOP_S_MAX)
+
+    def _wait_for(self, event: str) -> dict[str, Any]:
+        deadline = time.monotonic() + START_S_MAX
+        while time.monotonic() < deadline and self._process.poll() is None:
+            for line in self._log.read_text().splitlines():
+                if line.startswith("{") and line.endswith("}") and (entry := json.loads(line))["event"] == event:
+                    return dict(entry)
+            Event().wait(0.02)
+        self._process.kill()
+        raise AssertionError(f"no {event!r} from creditgate serve:\n{self._log.read_text()}")

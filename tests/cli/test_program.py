@@ -1,0 +1,217 @@
+"""The program as a whole: help, exit codes of a real process, signals, pipes, settings, library."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import creditgate as package
+from creditgate.settings import Settings
+from creditgate.store.library import LIBRARY_VERSION
+from tests.cli.conftest import Invoke
+from tests.cli.served import CREDITGATE, ServedService, environment
+from tests.client.scripted_service import ScriptedService, Wait
+from tests.private_redis import PrivateRedis
+
+FIRST_SCREEN = [
+    "Usage: creditgate [OPTIONS] COMMAND [ARGS]...",
+    "Real-time credit check: may I sell this order to this customer on credit?",
+    "─ Service ─",
+    "serve        Run the service until it is stopped with Ctrl-C or SIGTERM.",
+    "config       List the settings of the service: value, default and meaning.",
+    "library      Load or check the function library of a Redis.",
+    "─ Orders ─",
+    "check        Say what would be decided about an order; hold nothing.",
+    "reserve      Decide about an order and hold its exposure.",
+    "commit       Turn (part of) a reservation into receivable.",
+    "release      Give back what is still held for an order.",
+    "─ Receivables ─",
+    "pay          Record that a customer has paid.",
+    "─ Accounts and reservations ─",
+    "account      Create, change, show, list and close accounts.",
+    "reservation  Show and list reservations.",
+    "Exit codes: 0 done, 1 refused by the gate, 2 error.",
+]
+
+
+def unstyled(text: str) -> str:
+    """Return the text as it is without colours, which a CI system may ask for."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)
+
+
+def run(*words: str, address: str = "127.0.0.1:1") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [CREDITGATE, *words], env=environment(LISTEN=address), capture_output=True, text=True, timeout=30, check=False
+    )
+
+
+@pytest.mark.parametrize("words", [[], ["--help"]], ids=["no arguments", "--help"])
+def test_the_first_screen_tells_what_there_is(offline: Invoke, words: list[str]) -> None:
+    result = offline(*words)
+    assert result.exit_code == 0
+    position = 0
+    for phrase in FIRST_SCREEN:
+        position = unstyled(result.output).find(phrase, position)
+        assert position >= 0, phrase
+
+
+def test_a_group_without_a_command_shows_its_help(offline: Invoke) -> None:
+    result = offline("account")
+    assert result.exit_code == 0
+    assert "Create an account, or change what the options name." in result.output
+
+
+@pytest.mark.parametrize(
+    "words", ["check", "reserve", "commit", "release", "pay", "account put", "reservation show", "library load"]
+)
+def test_the_help_of_a_command_has_an_example(offline: Invoke, words: str) -> None:
+    result = offline(*words.split(), "--help")
+    assert result.exit_code == 0
+    assert f"creditgate {words} " in unstyled(result.output).split("Example", 1)[1]
+
+
+def test_help_imports_neither_grpc_nor_redis() -> None:
+    program = (
+        "import sys, creditgate.cli.application as a\n"
+        "try: a.app(['--help'], prog_name='creditgate')\n"
+        "except SystemExit: pass\n"
+        "print(sorted({'grpc', 'google.protobuf', 'redis', 'pydantic_settings', 'iso4217'} & set(sys.modules)))"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True)
+    assert ended.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("words", [["--version"], ["version"]])
+def test_the_version_is_told(offline: Invoke, words: list[str]) -> None:
+    assert offline(*words).stdout == f"creditgate {package.__version__}\n"
+
+
+def test_the_version_is_json_too(offline: Invoke) -> None:
+    assert json.loads(offline("version", "--json").stdout) == {"version": package.__version__}
+
+
+def test_exit_codes_of_a_process(served: ServedService, account: str) -> None:
+    assert run("check", account, "1000.00 USD", address=served.address).returncode == 0
+    assert run("check", account, "1000.01 USD", address=served.address).returncode == 1
+    unreachable = run("check", account, "1 USD")
+    assert unreachable.returncode == 2
+    assert "Traceback" not in unreachable.stderr
+    assert run("check").returncode == 2
+
+
+def test_ctrl_c_ends_a_command_quietly(scripted: ScriptedService) -> None:
+    scripted.script("GetAccount", Wait())
+    command: list[str | Path] = [CREDITGATE, "account", "show", "acme", "--timeout", "60"]
+    process = subprocess.Popen(
+        command, env=environment(LISTEN=scripted.address), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    scripted.wait_for_requests(1)
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert (output, errors) == ("", "")
+
+
+def test_a_reader_that_stops_reading_ends_a_command_quietly(served: ServedService, account: str) -> None:
+    for options in (["--json"], []):
+        process = subprocess.Popen(
+            [CREDITGATE, "account", "show", account, *options],
+            env=environment(LISTEN=served.address),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait(30) == 141
+        process.stderr.close()
+
+
+@pytest.mark.parametrize("stop_signal", [signal.SIGINT, signal.SIGTERM])
+def test_serve_ends_in_order_when_it_is_told_to(redis_url: str, tmp_path: Path, stop_signal: signal.Signals) -> None:
+    service = ServedService(redis_url, tmp_path / "log")
+    service.start()
+    assert service.stop(stop_signal) == 0
+
+
+def test_serve_tells_settings_it_cannot_use() -> None:
+    ended = subprocess.run(
+        [CREDITGATE, "serve"],
+        env=environment(PARTITIONS="none", LISTENN="x"),
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert ended.returncode == 2
+    assert "CREDITGATE_PARTITIONS must be a whole number" in ended.stderr
+    assert "CREDITGATE_LISTENN is not a setting" in ended.stderr
+    assert ended.stderr.count("\n") == 1
+
+
+def test_config_lists_every_setting(offline: Invoke) -> None:
+    as_text = offline("config")
+    assert as_text.exit_code == 0, as_text.output
+    assert "CREDITGATE_LISTEN = 127.0.0.1:1\n" in as_text.output
+    assert "[default: 127.0.0.1:50051]" in as_text.output
+    listed = json.loads(offline("config", "--json").stdout)
+    assert len(listed) == len(Settings.model_fields)
+    assert listed[0].keys() == {"name", "value", "default", "description"}
+
+
+def test_library_is_loaded_and_checked(offline: Invoke, own_redis: Callable[..., PrivateRedis]) -> None:
+    url = own_redis().url
+    loaded = offline("library", "load", "--redis-url", url)
+    assert loaded.exit_code == 0, loaded.output
+    checked = offline("library", "check", "--redis-url", url, "--json")
+    assert checked.exit_code == 0
+    assert json.loads(checked.stdout) == {
+        "loaded_version": LIBRARY_VERSION,
+        "needed_version": LIBRARY_VERSION,
+        "usable": True,
+        "servers": 1,
+    }
+
+
+def test_a_redis_without_library_is_not_usable(offline: Invoke, own_redis: Callable[..., PrivateRedis]) -> None:
+    redis = own_redis()
+    with redis.client() as client:
+        client.function_flush()
+    result = offline("library", "check", "--redis-url", redis.url)
+    assert result.exit_code == 1
+    assert "is not loaded" in result.output
+
+
+def test_library_tells_what_is_wrong(offline: Invoke) -> None:
+    assert "set CREDITGATE_REDIS_URL or --redis-url" in offline("library", "check").stderr
+    unreachable = offline("library", "check", "--redis-url", "redis://ann:secret@127.0.0.1:1")
+    assert unreachable.exit_code == 2
+    assert "redis://ann:***@127.0.0.1:1" in unreachable.stderr
+    assert "secret" not in unreachable.stderr
+    assert "--redis-url: " in offline("library", "check", "--redis-url", "127.0.0.1:1").stderr
+
+
+def test_another_program_at_the_address_is_told(offline: Invoke, scripted: ScriptedService) -> None:
+    result = offline("account", "show", "a", "--address", scripted.address)
+    assert result.exit_code == 2
+    assert "does not know this call" in result.stderr
+
+
+def test_a_service_that_does_not_answer_in_time_is_told(offline: Invoke, scripted: ScriptedService) -> None:
+    scripted.script("GetAccount", Wait())
+    result = offline("account", "show", "a", "--address", scripted.address, "--timeout", "0.2")
+    assert result.exit_code == 2
+    assert "within 0.2 s; it is safe to ask again" in result.stderr
+
+
+def test_a_wildcard_that_a_service_listens_at_is_reached_at_the_loopback(scripted: ScriptedService) -> None:
+    scripted.script("GetAccount", Wait())
+    ended = run("account", "show", "a", "--timeout", "0.2", address=f"0.0.0.0:{scripted.port}")
+    assert f"no answer from 127.0.0.1:{scripted.port}" in ended.stderr

@@ -1,0 +1,278 @@
+"""What the clients send, and how they page and batch."""
+
+import inspect
+from collections.abc import AsyncIterator, Callable, Iterator
+from itertools import islice
+
+import grpc
+import pytest
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.field_mask_pb2 import FieldMask
+from google.protobuf.message import Message
+
+from creditgate.client import AsyncCreditClient, CreditCallError, CreditClient, requests, reserve_credit_request
+from creditgate.v1.account_pb2 import ACCOUNT_STATUS_CLOSED, Account, Block
+from creditgate.v1.admin_service_pb2 import (
+    CloseAccountRequest,
+    ListAccountsRequest,
+    ListAccountsResponse,
+    PutAccountRequest,
+)
+from creditgate.v1.credit_service_pb2 import (
+    BatchReserveCreditRequest,
+    BatchReserveCreditResponse,
+    BatchReserveCreditResult,
+    CheckCreditRequest,
+    CommitReservationRequest,
+    GetAccountRequest,
+    GetAccountResponse,
+    GetReservationRequest,
+    ListReservationsRequest,
+    ListReservationsResponse,
+    ReleaseReservationRequest,
+    ReserveCreditRequest,
+    ReserveCreditResponse,
+)
+from creditgate.v1.receivables_service_pb2 import RecordPaymentRequest
+from creditgate.v1.reservation_pb2 import RESERVATION_STATE_HELD, Reservation
+from tests.client.scripted_service import Failure, ScriptedService
+
+REQUESTS = {
+    "check_credit": (
+        requests.check_credit("a", amount_minor=1500, currency_code="USD", secured_minor=5, explain=True),
+        CheckCreditRequest(account_id="a", amount_minor=1500, currency_code="USD", secured_minor=5, explain=True),
+    ),
+    "reserve_credit": (
+        requests.reserve_credit(
+            "a",
+            "o",
+            amount_minor=1500,
+            currency_code="USD",
+            secured_minor=5,
+            hold_s=60,
+            payment_terms_days=14,
+            source="web",
+        ),
+        ReserveCreditRequest(
+            account_id="a",
+            order_id="o",
+            amount_minor=1500,
+            currency_code="USD",
+            secured_minor=5,
+            hold_duration=Duration(seconds=60),
+            payment_terms_days=14,
+            source="web",
+        ),
+    ),
+    "reserve_credit with the default hold": (
+        requests.reserve_credit("a", "o", amount_minor=1500, currency_code="USD"),
+        ReserveCreditRequest(account_id="a", order_id="o", amount_minor=1500, currency_code="USD"),
+    ),
+    "commit_reservation": (
+        requests.commit_reservation("a", "o", amount_minor=1500, currency_code="USD", document_id="d", final=True),
+        CommitReservationRequest(
+            account_id="a", order_id="o", amount_minor=1500, currency_code="USD", document_id="d", final=True
+        ),
+    ),
+    "release_reservation": (
+        requests.release_reservation("a", "o", request_id="r", reason="cancelled"),
+        ReleaseReservationRequest(account_id="a", order_id="o", request_id="r", reason="cancelled"),
+    ),
+    "get_reservation": (requests.get_reservation("a", "o"), GetReservationRequest(account_id="a", order_id="o")),
+    "list_reservations": (
+        requests.list_reservations("a", states=[RESERVATION_STATE_HELD], page_size=7),
+        ListReservationsRequest(account_id="a", states=[RESERVATION_STATE_HELD], page_size=7),
+    ),
+    "get_account": (requests.get_account("a"), GetAccountRequest(account_id="a")),
+    "record_payment": (
+        requests.record_payment("a", "p", amount_minor=1500, currency_code="USD"),
+        RecordPaymentRequest(account_id="a", payment_id="p", amount_minor=1500, currency_code="USD"),
+    ),
+    "close_account": (requests.close_account("a"), CloseAccountRequest(account_id="a")),
+    "list_accounts": (requests.list_accounts(page_size=7), ListAccountsRequest(page_size=7)),
+    "put_account of a currency alone": (
+        requests.put_account("a", currency_code="USD"),
+        PutAccountRequest(account=Account(account_id="a", currency_code="USD")),
+    ),
+    "put_account of every setting": (
+        requests.put_account(
+            "a",
+            currency_code="USD",
+            display_name="Acme",
+            risk_class="b",
+            status=ACCOUNT_STATUS_CLOSED,
+            base_limit_minor=0,
+            unlimited=False,
+            block=Block(reason="late"),
+        ),
+        PutAccountRequest(
+            account=Account(
+                account_id="a",
+                currency_code="USD",
+                display_name="Acme",
+                risk_class="b",
+                status=ACCOUNT_STATUS_CLOSED,
+                base_limit_minor=0,
+                block=Block(reason="late"),
+            ),
+            update_mask=FieldMask(
+                paths=["base_limit_minor", "block", "display_name", "risk_class", "status", "unlimited"]
+            ),
+        ),
+    ),
+    "put_account that clears": (
+        requests.put_account("a", clear=["base_limit_minor", "block"]),
+        PutAccountRequest(account=Account(account_id="a"), update_mask=FieldMask(paths=["base_limit_minor", "block"])),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REQUESTS)
+def test_a_request_holds_what_was_asked(case: str) -> None:
+    built, expected = REQUESTS[case]
+    assert built == expected
+
+
+def calls_of(client_class: type) -> dict[str, inspect.Signature]:
+    return {
+        name: inspect.signature(method)
+        for name, method in inspect.getmembers(client_class, inspect.isroutine)
+        if not name.startswith("_") and name not in {"close", "with_timeout"}
+    }
+
+
+def test_both_clients_have_the_same_calls() -> None:
+    blocking, asynchronous = calls_of(CreditClient), calls_of(AsyncCreditClient)
+    assert blocking.keys() == asynchronous.keys()
+    assert len(blocking) == 12
+    for name in blocking.keys() - {"batch_reserve_credit"}:
+        assert blocking[name] == asynchronous[name]
+        assert inspect.getdoc(getattr(CreditClient, name)) == inspect.getdoc(getattr(requests, name))
+
+
+def test_a_bound_call_tells_its_parameters() -> None:
+    with CreditClient() as client:
+        assert str(inspect.signature(client.get_reservation)) == "(account_id: str, order_id: str)"
+
+
+async def test_a_call_reaches_the_service(scripted: ScriptedService) -> None:
+    answer = GetAccountResponse(account=Account(account_id="a", display_name="Acme"))
+    scripted.script("GetAccount", answer)
+    with CreditClient(scripted.address) as client:
+        assert client.get_account("a") == answer
+    async with AsyncCreditClient(scripted.address) as async_client:
+        assert await async_client.get_account(account_id="a") == answer
+    assert scripted.requests == [GetAccountRequest(account_id="a")] * 2
+
+
+async def collect(items: AsyncIterator[object]) -> list[object]:
+    return [item async for item in items]
+
+
+def accounts_page(*account_ids: str, more: str) -> ListAccountsResponse:
+    return ListAccountsResponse(
+        accounts=[Account(account_id=account_id) for account_id in account_ids], next_page_token=more
+    )
+
+
+ACCOUNT_PAGES = (
+    accounts_page("a", "b", more="1"),
+    accounts_page(more="2"),
+    accounts_page("c", more=""),
+)
+
+
+async def test_a_listing_runs_over_all_pages_also_empty_ones(scripted: ScriptedService) -> None:
+    with CreditClient(scripted.address) as client:
+        scripted.script("ListAccounts", *ACCOUNT_PAGES)
+        assert [account.account_id for account in client.list_accounts(page_size=2)] == ["a", "b", "c"]
+    assert [request.page_token for request in as_account_pages(scripted)] == ["", "1", "2"]
+    assert {request.page_size for request in as_account_pages(scripted)} == {2}
+    async with AsyncCreditClient(scripted.address) as async_client:
+        scripted.script("ListAccounts", *ACCOUNT_PAGES)
+        assert len(await collect(async_client.list_accounts())) == 3
+
+
+def as_account_pages(scripted: ScriptedService) -> list[ListAccountsRequest]:
+    return [request for request in scripted.requests if isinstance(request, ListAccountsRequest)]
+
+
+def test_a_page_is_fetched_when_it_is_needed(scripted: ScriptedService) -> None:
+    scripted.script("ListAccounts", *ACCOUNT_PAGES)
+    with CreditClient(scripted.address) as client:
+        listing = client.list_accounts()
+        assert scripted.requests == []
+        next(listing)
+        assert len(scripted.requests) == 1
+
+
+def test_reservations_are_listed_page_by_page(scripted: ScriptedService) -> None:
+    more = "more"
+    scripted.script(
+        "ListReservations",
+        ListReservationsResponse(reservations=[Reservation(order_id="1")], next_page_token=more),
+        ListReservationsResponse(reservations=[Reservation(order_id="2")]),
+    )
+    with CreditClient(scripted.address) as client:
+        listed = client.list_reservations("a", states=[RESERVATION_STATE_HELD])
+        assert [reservation.order_id for reservation in listed] == ["1", "2"]
+    assert scripted.requests == [
+        ListReservationsRequest(account_id="a", states=[RESERVATION_STATE_HELD], page_token=token)
+        for token in ("", more)
+    ]
+
+
+def orders(count: int) -> Iterator[ReserveCreditRequest]:
+    for number in range(count):
+        yield reserve_credit_request("a", f"order-{number}", amount_minor=1500, currency_code="USD")
+
+
+def echo(request: Message) -> BatchReserveCreditResponse:
+    """Answer each order with a reservation of its id."""
+    assert isinstance(request, BatchReserveCreditRequest)
+    return BatchReserveCreditResponse(
+        results=[
+            BatchReserveCreditResult(response=ReserveCreditResponse(reservation=Reservation(order_id=order.order_id)))
+            for order in request.requests
+        ]
+    )
+
+
+def order_ids(answers: list[object]) -> list[str]:
+    return [answer.reservation.order_id for answer in answers if isinstance(answer, ReserveCreditResponse)]
+
+
+def batch_sizes(scripted: ScriptedService) -> list[int]:
+    return [len(request.requests) for request in scripted.requests if isinstance(request, BatchReserveCreditRequest)]
+
+
+async def test_a_long_batch_is_split_and_answered_in_order(scripted: ScriptedService) -> None:
+    scripted.script("BatchReserveCredit", echo)
+    expected = [f"order-{number}" for number in range(2001)]
+    with CreditClient(scripted.address) as client:
+        assert order_ids(list(client.batch_reserve_credit(orders(2001)))) == expected
+    assert batch_sizes(scripted) == [1000, 1000, 1]
+    async with AsyncCreditClient(scripted.address) as async_client:
+        assert order_ids(await collect(async_client.batch_reserve_credit(orders(2001)))) == expected
+
+
+def test_no_orders_make_no_call(scripted: ScriptedService) -> None:
+    with CreditClient(scripted.address) as client:
+        assert list(client.batch_reserve_credit([])) == []
+    assert scripted.requests == []
+
+
+def test_a_batch_that_fails_as_a_whole_raises_after_what_was_answered(scripted: ScriptedService) -> None:
+    scripted.script("BatchReserveCredit", echo, Failure(grpc.StatusCode.RESOURCE_EXHAUSTED))
+    with CreditClient(scripted.address) as client:
+        answers = client.batch_reserve_credit(orders(1001))
+        assert len(list(islice(answers, 1000))) == 1000
+        with pytest.raises(CreditCallError):
+            next(answers)
+
+
+def test_credentials_are_those_of_the_channel(start_scripted: Callable[..., ScriptedService]) -> None:
+    scripted = start_scripted(credentials=grpc.local_server_credentials())
+    scripted.script("GetAccount", GetAccountResponse())
+    with CreditClient(scripted.address, credentials=grpc.local_channel_credentials()) as client:
+        assert client.get_account("a") == GetAccountResponse()

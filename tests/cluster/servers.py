@@ -1,0 +1,127 @@
+"""redis-servers on loopback ports, started and ended by pid, in their own directories."""
+
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+from creditgate.store.embedded.binary import RedisBinary
+
+WAIT_S = 30.0
+POLL_S = 0.02
+_NEVER = threading.Event()
+
+
+def wait_until(done: Callable[[], bool], what: str = "") -> None:
+    """Wait until something is so; Redis may be away meanwhile."""
+    give_up = time.monotonic() + WAIT_S
+    while True:
+        try:
+            if done():
+                return
+        except (RedisError, OSError):
+            pass
+        assert time.monotonic() < give_up, what
+        _NEVER.wait(POLL_S)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Server:
+    """One server, with options by name; it keeps its port and its data when it is started again."""
+
+    def __init__(self, binary: RedisBinary, directory: Path, **options: str) -> None:
+        self.port = free_port()
+        self.directory = directory
+        self._binary = binary
+        self._options = options
+        self._process: subprocess.Popen[bytes] | None = None
+        directory.mkdir(parents=True)
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None
+
+    def start(self, **options: str) -> None:
+        settings = {
+            "port": str(self.port),
+            "bind": "127.0.0.1",
+            "dir": str(self.directory),
+            "save": "",
+            "logfile": str(self.directory / "log"),
+            **{name.replace("_", "-"): value for name, value in (self._options | options).items()},
+        }
+        flat = [word for name, value in settings.items() for word in (f"--{name}", value)]
+        self._launch([str(self._binary.path), *flat])
+
+    def _launch(self, words: list[str]) -> None:
+        self._process = subprocess.Popen(words, start_new_session=True, stdout=subprocess.DEVNULL)
+        wait_until(lambda: bool(self.ask("PING")), f"{self.directory} does not answer")
+
+    def client(self) -> Redis:
+        return Redis(port=self.port, socket_timeout=5, protocol=2)
+
+    def ask(self, *words: str | int | bytes) -> object:
+        """Send one command and return its reply as it came."""
+        with self.client() as client:
+            client.response_callbacks.clear()
+            reply: object = client.execute_command(*words)
+            return reply
+
+    def facts(self, section: str) -> dict[str, str]:
+        text = self.ask("INFO", section)
+        assert isinstance(text, bytes)
+        return dict(line.split(":", 1) for line in text.decode().splitlines() if ":" in line)
+
+    def kill(self) -> None:
+        """End the server as a power cut would."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
+            self._process.kill()
+            self._process.wait(WAIT_S)
+            self._process = None
+
+    def freeze(self) -> None:
+        """Stop the process: it keeps its connections and answers nothing."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let a frozen process go on."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+
+class SentinelServer(Server):
+    """A sentinel; it keeps what it learns in its configuration file."""
+
+    def __init__(self, binary: RedisBinary, directory: Path, service: str, primary: Server, quorum: int) -> None:
+        super().__init__(binary, directory)
+        self._file = directory / "sentinel.conf"
+        lines = (
+            f"port {self.port}",
+            "bind 127.0.0.1",
+            f"dir {directory}",
+            f"logfile {directory / 'log'}",
+            f"sentinel monitor {service} 127.0.0.1 {primary.port} {quorum}",
+            f"sentinel down-after-milliseconds {service} 1000",
+            f"sentinel failover-timeout {service} 3000",
+        )
+        self._file.write_text("\n".join(lines) + "\n")
+
+    def start(self, **_options: str) -> None:
+        self._launch([str(self._binary.path), str(self._file), "--sentinel"])

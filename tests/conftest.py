@@ -1,0 +1,104 @@
+"""What all tests share: a real Redis, a store on it, fresh ids."""
+
+import itertools
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from creditgate.bootstrap import RunningService, running_service
+from creditgate.ops.listen_address import ListenAddress
+from creditgate.settings import Settings
+from creditgate.store import RedisCreditStore, StoreOptions
+from creditgate.store.embedded.binary import all_redis_servers
+from tests.private_redis import PrivateRedis
+from tests.quiet_observer import QuietObserver
+
+
+@pytest.fixture(scope="session")
+def private_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateRedis]:
+    """The session's Redis, in memory, with the library loaded."""
+    server = PrivateRedis(tmp_path_factory.mktemp("redis"))
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture(scope="session")
+def redis_url(private_redis: PrivateRedis) -> str:
+    """The URL of the session's Redis."""
+    return private_redis.url
+
+
+@pytest.fixture(scope="session", params=all_redis_servers(), ids=str)
+def each_redis(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateRedis]:
+    """One Redis of each version on this machine, in memory, with the library loaded."""
+    server = PrivateRedis(tmp_path_factory.mktemp("each"), request.param)
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path) -> Iterator[Callable[..., PrivateRedis]]:
+    """Start a Redis of the test's own, with options as keywords."""
+    servers: list[PrivateRedis] = []
+
+    def start(**options: str) -> PrivateRedis:
+        server = PrivateRedis(tmp_path, None, **options)
+        server.start()
+        servers.append(server)
+        return server
+
+    yield start
+    for server in servers:
+        server.kill()
+
+
+async def _ready_store(url: str) -> RedisCreditStore:
+    store = RedisCreditStore(url, options=StoreOptions(), observer=QuietObserver())
+    await store.start()
+    assert await store.wait_ready(10), store.unready_reason
+    return store
+
+
+@pytest.fixture
+async def store(redis_url: str) -> AsyncIterator[RedisCreditStore]:
+    """A store on the session's Redis."""
+    store = await _ready_store(redis_url)
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+async def each_store(each_redis: PrivateRedis) -> AsyncIterator[RedisCreditStore]:
+    """A store on a Redis of each version."""
+    store = await _ready_store(each_redis.url)
+    yield store
+    await store.close()
+
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+def new_id() -> Callable[[str], str]:
+    """Return ids that no test has used, with a readable beginning."""
+    return lambda kind: f"{kind}-{next(_numbers)}-{time.time_ns():x}"
+
+
+@pytest.fixture
+def account_id(new_id: Callable[[str], str]) -> str:
+    """An account id that no test has used."""
+    return new_id("acc")
+
+
+@pytest.fixture
+async def service(redis_url: str) -> AsyncIterator[RunningService]:
+    """A service on the session's Redis, on free ports, ready."""
+    free_port = ListenAddress("127.0.0.1", 0)
+    settings = Settings(redis_url=redis_url, listen=free_port, metrics_listen=free_port, stop_wait_s=0)
+    async with running_service(settings) as service:
+        assert await service.store.wait_ready(10), service.store.unready_reason
+        yield service

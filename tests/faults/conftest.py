@@ -1,0 +1,115 @@
+"""A service with its Redis, either of which a test may stop, freeze or kill."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from tests.faults.service_process import ServiceProcess
+from tests.private_redis import PrivateRedis
+
+_WAIT_S = 20.0
+_POLL_S = 0.01
+
+
+class Site(Protocol):
+    """A service and its Redis."""
+
+    service: ServiceProcess
+
+    def kill_redis(self) -> None:
+        """End Redis as a power cut would."""
+
+    def bring_back(self) -> None:
+        """Do what has to be done by hand after Redis was killed."""
+
+
+class ExternalSite:
+    """The Redis is somebody else's: it is started again by hand."""
+
+    def __init__(self, directory: Path, redis: PrivateRedis) -> None:
+        self.redis = redis
+        self.service = ServiceProcess(directory, redis_url=redis.url, redis_timeout="0.5")
+
+    def kill_redis(self) -> None:
+        """End Redis as a power cut would."""
+        self.redis.kill()
+
+    def bring_back(self) -> None:
+        """Start Redis on what its append-only file has."""
+        self.redis.start(load=False)
+
+
+class EmbeddedSite:
+    """The Redis is the service's own: the service brings it back."""
+
+    def __init__(self, directory: Path) -> None:
+        self._pid_file = directory / "data" / "redis" / "redis.pid"
+        self.service = ServiceProcess(directory)
+
+    @property
+    def redis_pid(self) -> int:
+        """The embedded Redis."""
+        return int(self._pid_file.read_text())
+
+    def kill_redis(self) -> None:
+        """End Redis as a power cut would."""
+        pid = self.redis_pid
+        os.kill(pid, signal.SIGKILL)
+        wait_gone(pid)
+
+    def bring_back(self) -> None:
+        """Leave it to the service."""
+
+
+def wait_gone(pid: int) -> None:
+    """Wait until a process has ended."""
+    wait_until(lambda: has_ended(pid))
+
+
+def wait_until(done: Callable[[], bool]) -> None:
+    """Wait until something is so."""
+    give_up = time.monotonic() + _WAIT_S
+    while not done():
+        assert time.monotonic() < give_up
+        threading.Event().wait(_POLL_S)
+
+
+def has_ended(pid: int) -> bool:
+    """Return whether a process is gone or only waits to be reaped."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return True
+    return status.rpartition(")")[2].split()[0] == "Z"
+
+
+@pytest.fixture
+def external(tmp_path: Path, own_redis: Callable[..., PrivateRedis]) -> Iterator[ExternalSite]:
+    """A service on a Redis that keeps everything it has acknowledged."""
+    site = ExternalSite(tmp_path, own_redis(appendonly="yes", appendfsync="always"))
+    site.service.start()
+    yield site
+    site.redis.thaw()
+    site.service.close()
+
+
+@pytest.fixture
+def embedded(tmp_path: Path) -> Iterator[EmbeddedSite]:
+    """A service with the Redis that comes with it."""
+    site = EmbeddedSite(tmp_path)
+    site.service.start()
+    yield site
+    site.service.close()
+
+
+@pytest.fixture(params=["external", "embedded"])
+def site(request: pytest.FixtureRequest) -> Site:
+    """A service on either kind of Redis."""
+    chosen: Site = request.getfixturevalue(request.param)
+    return chosen

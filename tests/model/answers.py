@@ -1,0 +1,144 @@
+"""The gate's answers in the model's words, so that one `==` compares everything that is predicted."""
+
+from collections.abc import Iterator
+from functools import singledispatch
+
+from creditgate.domain.account import Account
+from creditgate.domain.decision import Action, Decision, Exposure
+from creditgate.domain.errors import CreditError
+from creditgate.domain.operations import AccountPut, Committed, PaymentRecorded, Released, Reserved
+from creditgate.domain.reservation import Reservation
+from tests.model.reference import (
+    AccountAnswer,
+    Answer,
+    Balances,
+    CommitAnswer,
+    DecisionAnswer,
+    Fault,
+    PaymentAnswer,
+    PutAnswer,
+    ReasonAnswer,
+    ReleaseAnswer,
+    ReservationAnswer,
+    ReserveAnswer,
+)
+
+
+@singledispatch
+def in_the_models_words(answer: object) -> Answer:
+    """Return what the gate answered, or the error it ended with, for comparison."""
+    raise AssertionError(answer)
+
+
+@in_the_models_words.register
+def _(error: CreditError) -> Answer:
+    return Fault(error.reason)
+
+
+@in_the_models_words.register
+def _decision(decision: Decision) -> DecisionAnswer:
+    assert not decision.shadow_reasons
+    assert decision.policy_version
+    assert {reason.action for reason in decision.reasons} <= {Action.REJECT}
+    assert {reason.action for reason in decision.passed_rules} <= {Action.OFF}
+    return DecisionAnswer(
+        decision.outcome,
+        tuple(ReasonAnswer(reason.code, reason.observed, reason.threshold) for reason in decision.reasons),
+        frozenset(reason.code for reason in decision.passed_rules),
+        _balances(decision.exposure),
+        decision.limit_version,
+        decision.decide_time_ms,
+    )
+
+
+@in_the_models_words.register
+def _reservation(reservation: Reservation) -> ReservationAnswer:
+    return ReservationAnswer(
+        reservation.order_id,
+        reservation.state,
+        reservation.currency_code,
+        reservation.amount_minor,
+        reservation.secured_minor,
+        reservation.committed_minor,
+        reservation.remaining_minor,
+        reservation.exposure_minor,
+        reservation.create_time_ms,
+        reservation.expire_time_s,
+        _decision(reservation.decision),
+    )
+
+
+@in_the_models_words.register
+def _account(account: Account) -> AccountAnswer:
+    assert account.exposure.currency_code == account.currency_code
+    return AccountAnswer(
+        account.currency_code,
+        account.status,
+        account.base_limit_minor,
+        account.block.reason if account.block is not None else None,
+        _balances(account.exposure),
+        account.secured_receivable_minor,
+        account.create_time_ms,
+    )
+
+
+@in_the_models_words.register
+def _(reserved: Reserved) -> Answer:
+    reservation = _reservation(reserved.reservation) if reserved.reservation is not None else None
+    return ReserveAnswer(_decision(reserved.decision), reservation, reserved.replayed)
+
+
+@in_the_models_words.register
+def _(committed: Committed) -> Answer:
+    reservation = _reservation(committed.reservation)
+    return CommitAnswer(reservation, committed.over_committed_minor, committed.late, committed.replayed)
+
+
+@in_the_models_words.register
+def _(released: Released) -> Answer:
+    return ReleaseAnswer(_reservation(released.reservation), released.replayed)
+
+
+@in_the_models_words.register
+def _(recorded: PaymentRecorded) -> Answer:
+    return PaymentAnswer(_account(recorded.account), recorded.replayed)
+
+
+@in_the_models_words.register
+def _(put: AccountPut) -> Answer:
+    return PutAnswer(_account(put.account), put.created)
+
+
+def _balances(exposure: Exposure) -> Balances:
+    assert exposure.pending_review_minor == 0
+    return Balances(
+        exposure.limit_minor,
+        exposure.unlimited,
+        exposure.reserved_minor,
+        exposure.receivable_minor,
+        exposure.available_minor,
+    )
+
+
+def times_in(answer: Answer) -> Iterator[int]:
+    """Return the instants at which an answer says that something was done, in milliseconds."""
+    match answer:
+        case DecisionAnswer():
+            yield answer.decide_time_ms
+        case ReserveAnswer():
+            yield answer.decision.decide_time_ms
+        case PutAnswer():
+            yield answer.account.create_time_ms
+
+
+def reservation_in(answer: Answer) -> ReservationAnswer | None:
+    """Return the reservation that an answer shows, if any."""
+    if isinstance(answer, ReservationAnswer):
+        return answer
+    return answer.reservation if isinstance(answer, ReserveAnswer | CommitAnswer | ReleaseAnswer) else None
+
+
+def revision_in(answer: object) -> object:
+    """Return what changes with every change of the reservation that the gate's answer shows."""
+    reservation = getattr(answer, "reservation", answer)
+    return getattr(reservation, "revision", None) or getattr(reservation, "etag", None)

@@ -1,0 +1,73 @@
+"""The gate answers as the model predicts, whatever it is asked, in whatever order."""
+
+import asyncio
+import os
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from creditgate.client import CreditClient
+from creditgate.store import RedisCreditStore, StoreOptions
+from tests.faults.service_process import ServiceProcess
+from tests.model.gates import StoreGate
+from tests.model.machine import ExpiringGateMachine, GateMachine, machine_on
+from tests.model.service_gate import ServiceGate
+from tests.private_redis import PrivateRedis
+from tests.quiet_observer import QuietObserver
+
+LONG_RUN_VARIABLE = "MODEL_EXAMPLES"
+"""How many examples a long run tries; it draws at random and takes `--hypothesis-seed`. Unset: a short, fixed run."""
+
+_STEPS = 60
+_LONG_RUN_EXAMPLES = int(os.environ.get(LONG_RUN_VARIABLE, "0"))
+
+
+def bounded(kind: type[GateMachine], examples: int) -> settings:
+    return settings(
+        max_examples=_LONG_RUN_EXAMPLES or examples,
+        stateful_step_count=_STEPS,
+        derandomize=not _LONG_RUN_EXAMPLES,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        # A failure is made small before it is shown, unless every try has to wait for holds to end.
+        phases=(Phase.generate, Phase.shrink) if kind is GateMachine else (Phase.generate,),
+        print_blob=True,
+    )
+
+
+@pytest.fixture
+def gate(redis_url: str) -> Iterator[StoreGate]:
+    with asyncio.Runner() as runner:
+        store = RedisCreditStore(redis_url, options=StoreOptions(), observer=QuietObserver())
+        runner.run(store.start())
+        assert runner.run(store.wait_ready(10)), store.unready_reason
+        gate = StoreGate(redis_url, store, runner.get_loop())
+        yield gate
+        gate.close()
+        runner.run(store.close())
+
+
+@pytest.fixture(scope="module")
+def service_gate(private_redis: PrivateRedis, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceGate]:
+    service = ServiceProcess(tmp_path_factory.mktemp("service"), redis_url=private_redis.url, sweep_interval="0.1")
+    service.start()
+    with CreditClient(service.target) as client, private_redis.client() as clock:
+        yield ServiceGate(client, clock)
+    service.close()
+
+
+@pytest.mark.parametrize(("kind", "examples"), [(GateMachine, 30), (ExpiringGateMachine, 3)])
+@pytest.mark.timeout(600)  # making a failure small takes its time
+def test_the_store_answers_as_the_model_predicts(gate: StoreGate, kind: type[GateMachine], examples: int) -> None:
+    run_state_machine_as_test(machine_on(gate, kind), settings=bounded(kind, examples))
+
+
+@pytest.mark.parametrize(("kind", "examples"), [(GateMachine, 12), (ExpiringGateMachine, 1)])
+@pytest.mark.timeout(600)  # as above
+def test_the_service_answers_as_the_model_predicts(
+    service_gate: ServiceGate, kind: type[GateMachine], examples: int
+) -> None:
+    run_state_machine_as_test(machine_on(service_gate, kind), settings=bounded(kind, examples))

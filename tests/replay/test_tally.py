@@ -1,0 +1,157 @@
+import json
+
+import pytest
+
+from creditgate.replay.answers import (
+    AccountChange,
+    Answer,
+    OrderDecided,
+    RejectedBefore,
+    StepDone,
+    StepFailed,
+    StepLeftOut,
+)
+from creditgate.replay.csv_source import BadRow, Invoice, RepeatedRow
+from creditgate.replay.render import print_faults, summary_json, summary_text
+from creditgate.replay.schedule import Event, Unlimited, schedule_invoices
+from creditgate.replay.summary import (
+    BAD_ROWS_SHOWN_MAX,
+    AccountPeak,
+    CallCount,
+    ReasonCount,
+    RowCounts,
+    Summary,
+    summarize,
+)
+from creditgate.replay.tally import FAILURES_SHOWN_MAX, Tally
+from tests.replay.invoices import invoice
+
+DONE = StepDone(0, replayed=False)
+LOST = StepFailed("STORE_UNAVAILABLE", "the store does not answer", service_lost=True)
+
+
+def approved(found_minor: int, *, replayed: bool = False) -> OrderDecided:
+    return OrderDecided("APPROVED", (), found_minor, replayed)
+
+
+def tally_of(invoices: list[Invoice], *answers: Answer) -> Tally:
+    """Answers to the events of the invoices, in their order."""
+    events: tuple[Event, ...] = schedule_invoices(invoices, Unlimited()).events
+    tally = Tally()
+    tally.plan(events)
+    for event, answer in zip(events, answers, strict=False):
+        tally.record(event, answer)
+    return tally
+
+
+def summary_of(tally: Tally, rows: RowCounts | None = None) -> Summary:
+    return summarize(tally, rows, 2.0, complete=True)
+
+
+def test_sums_and_counts() -> None:
+    invoices = [invoice(1, 100, 1, paid_on=2), invoice(2, 250, 3, paid_on=4), invoice(3, 30, 5)]
+    rejected = OrderDecided("REJECTED", ("LIMIT_EXCEEDED", "ACCOUNT_BLOCKED"), 0, replayed=False)
+    tally = tally_of(
+        invoices,
+        *(approved(0), DONE, StepDone(-100, replayed=True)),
+        *(rejected, StepLeftOut(), StepLeftOut()),
+        *(approved(0, replayed=True), LOST),
+    )
+    tally.account_put(AccountChange.CREATED)
+    summary = summary_of(tally)
+    sums = tally.currencies["USD"]
+    assert (sums.planned_orders, sums.planned_invoiced_minor, sums.planned_paid_minor) == (3, 380, 350)
+    assert (sums.invoiced_minor, sums.paid_minor) == (100, 100)
+    assert (sums.left_out_invoiced_minor, sums.left_out_paid_minor) == (250, 250)
+    assert summary.orders == 3
+    assert summary.orders_per_second == 1.5
+    assert summary.outcomes == {"APPROVED": 2, "REJECTED": 1}
+    assert set(summary.reasons) == {
+        ReasonCount("REJECTED", "LIMIT_EXCEEDED", 1),
+        ReasonCount("REJECTED", "ACCOUNT_BLOCKED", 1),
+    }
+    assert summary.calls["ReserveCredit"] == CallCount(3, 1)
+    assert (summary.answered, summary.replayed) == (5, 2)
+    assert [(error.call, error.calls) for error in summary.errors] == [("CommitReservation", 1)]
+    assert summary.failures[0].step_id == "0003"
+    assert not summary.changed_nothing
+
+
+def test_peaks_follow_orders_payments_and_what_is_given_back() -> None:
+    invoices = [
+        invoice(1, 500, 1, paid_on=4),
+        invoice(2, 300, 2, account_id="other"),
+        invoice(3, 200, 5),
+    ]
+    tally = tally_of(
+        invoices,
+        *(approved(40), StepDone(-100, replayed=False)),  # 540, then 440: shipped short
+        *(approved(0), StepDone(50, replayed=False)),  # the other account: 300, then 350: shipped over
+        StepDone(-400, replayed=False),  # 40
+        approved(40),  # 240
+    )
+    summary = summary_of(tally)
+    (currency,) = summary.currencies
+    assert currency.largest_accounts == (AccountPeak("acme", 540), AccountPeak("other", 300))
+    assert currency.sums.peak_exposure_minor == 440 + 350
+
+
+def test_a_second_play_has_changed_nothing() -> None:
+    tally = tally_of(
+        [invoice(1, 100, 1), invoice(2, 100, 2)],
+        approved(0, replayed=True),
+        StepDone(0, replayed=True),
+        RejectedBefore(),
+    )
+    tally.account_put(AccountChange.UNCHANGED)
+    summary = summary_of(tally)
+    assert summary.changed_nothing
+    assert summary.rejected_before == 1
+    assert "all 2 answers: everything had been played before" in summary_text(summary)
+    tally.account_put(AccountChange.CHANGED)
+    assert not summary_of(tally).changed_nothing
+
+
+def test_lists_are_bounded_and_the_rest_is_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    invoices = [invoice(number, 100, 1) for number in range(FAILURES_SHOWN_MAX + 5)]
+    failed = StepFailed("INVALID_FIELD", "amount_minor [is] wrong", service_lost=False)
+    tally = tally_of(invoices, *(failed for _ in range(2 * FAILURES_SHOWN_MAX)))
+    rows = RowCounts()
+    for line in range(BAD_ROWS_SHOWN_MAX + 3):
+        rows.add(BadRow(line, "InvoiceDate", "is missing"))
+    rows.add(RepeatedRow(99))
+    summary = summary_of(tally, rows)
+    print_faults(summary)
+    told = capsys.readouterr().err.splitlines()
+    assert told[0] == "line 0: InvoiceDate is missing"
+    assert told[BAD_ROWS_SHOWN_MAX] == "… and 3 more bad rows"
+    assert told[BAD_ROWS_SHOWN_MAX + 1] == "ReserveCredit acme 0000: INVALID_FIELD: amount_minor [is] wrong"
+    assert told[-1] == f"… and {FAILURES_SHOWN_MAX} more failed calls"
+    assert len(told) == BAD_ROWS_SHOWN_MAX + FAILURES_SHOWN_MAX + 2
+    assert (rows.read, rows.bad, rows.repeated) == (BAD_ROWS_SHOWN_MAX + 4, BAD_ROWS_SHOWN_MAX + 3, 1)
+
+
+def test_the_document_holds_what_the_tables_show() -> None:
+    tally = tally_of([invoice(1, 123_456, 1)], approved(0), DONE)
+    tally.time_call("ReserveCredit", 0.0015)
+    rows = RowCounts()
+    rows.add(invoice(1, 123_456, 1))
+    summary = summary_of(tally, rows)
+    document = json.loads(summary_json(summary))
+    assert document["rows"] == {"read": 1, "bad": 0, "repeated": 0, "bad_rows": []}
+    assert document["currencies"][0]["invoiced_minor"] == 123_456
+    assert document["currencies"][0]["largest_accounts"] == [{"account_id": "acme", "peak_exposure_minor": 123_456}]
+    assert document["calls"] == {
+        "CommitReservation": {"answered": 1, "replayed": 0},
+        "ReserveCredit": {"answered": 1, "replayed": 0},
+    }
+    assert document["latency_ms"]["ReserveCredit"]["p50"] == 1.5
+    text = summary_text(summary)
+    assert "1,234.56" in text
+    assert "1 of 1" in text
+
+
+def test_a_play_that_never_began_can_be_summed_up() -> None:
+    summary = summarize(Tally(), None, 0.0, complete=False)
+    assert "play it again to carry on" in summary_text(summary)
+    assert json.loads(summary_json(summary))["rows"] is None

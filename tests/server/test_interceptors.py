@@ -1,0 +1,171 @@
+"""What every call passes, without a host: deadline, faults, log lines, counts."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+
+import pytest
+from google.protobuf.message import Message
+from google.rpc.error_details_pb2 import ErrorInfo
+from prometheus_client import CollectorRegistry
+
+from creditgate.api.context import CallContext
+from creditgate.api.endpoints import Endpoint
+from creditgate.domain.errors import CreditError, ErrorReason
+from creditgate.ops.logs import configure_logs
+from creditgate.ops.rpc_metrics import RpcMetrics
+from creditgate.server.answer import Answer, Failure, Serve
+from creditgate.server.interceptors.metrics import CODES
+from creditgate.server.pipeline import build_serve
+from creditgate.v1.credit_service_pb2 import GetAccountRequest, GetAccountResponse
+
+SERVICE = "creditgate.v1.CreditService"
+METHOD = f"{SERVICE}/GetAccount"
+
+Handler = Callable[[GetAccountRequest, CallContext], Awaitable[Message]]
+
+
+class Context(CallContext):
+    peer = "ipv4:192.0.2.1:4000"
+
+    def metadata(self, key: str) -> str | None:
+        return {"x-request-id": "r-77"}.get(key)
+
+
+def context(timeout_s: float = 5) -> CallContext:
+    return Context(METHOD, time.monotonic() + timeout_s)
+
+
+class Pipeline:
+    """A handler behind all interceptors."""
+
+    def __init__(self, handler: Handler, *, slow_call_s: float = 60, log_every_call: bool = False) -> None:
+        self.registry = CollectorRegistry()
+        endpoint = Endpoint(SERVICE, "GetAccount", GetAccountRequest, GetAccountResponse, handler)
+        metrics = RpcMetrics(self.registry, CODES)
+        self.serve: Serve = build_serve(endpoint, metrics, slow_call_s=slow_call_s, log_every_call=log_every_call)
+
+    def counted(self, code: str) -> float | None:
+        return self.registry.get_sample_value("creditgate_rpcs_total", {"method": METHOD, "code": code})
+
+    @property
+    def in_flight(self) -> float | None:
+        return self.registry.get_sample_value("creditgate_rpcs_in_flight", {"method": METHOD})
+
+
+async def answer(request: GetAccountRequest, _: CallContext) -> GetAccountResponse:
+    response = GetAccountResponse()
+    response.account.account_id = request.account_id
+    return response
+
+
+async def refuse(request: GetAccountRequest, _: CallContext) -> GetAccountResponse:
+    raise CreditError(ErrorReason.ACCOUNT_NOT_FOUND, f"there is no account {request.account_id}")
+
+
+async def break_down(_: GetAccountRequest, __: CallContext) -> GetAccountResponse:
+    raise ZeroDivisionError("secret of the inside")
+
+
+async def wait_for_ever(_: GetAccountRequest, __: CallContext) -> GetAccountResponse:
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+def reason_of(failed: Answer) -> str:
+    assert isinstance(failed, Failure)
+    info = ErrorInfo()
+    assert failed.status.details[0].Unpack(info)
+    assert info.reason == failed.reason.name
+    return info.reason
+
+
+@pytest.fixture(autouse=True)
+def logs(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    configure_logs("json", "debug")
+    logging.getLogger().addHandler(caplog.handler)
+    caplog.set_level(logging.DEBUG)
+    return caplog
+
+
+def lines(caplog: pytest.LogCaptureFixture) -> list[tuple[str, dict[str, object]]]:
+    return [
+        (record.levelname, record.msg)
+        for record in caplog.records
+        if record.name.startswith("creditgate") and isinstance(record.msg, dict)
+    ]
+
+
+async def test_an_answer_passes(logs: pytest.LogCaptureFixture) -> None:
+    pipeline = Pipeline(answer)
+    response = await pipeline.serve(GetAccountRequest(account_id="A1").SerializeToString(), context())
+    assert isinstance(response, bytes)
+    assert GetAccountResponse.FromString(response).account.account_id == "A1"
+    assert (pipeline.counted("OK"), pipeline.in_flight) == (1, 0)
+    assert not lines(logs)
+
+
+async def test_a_fault_is_answered_counted_and_logged(logs: pytest.LogCaptureFixture) -> None:
+    pipeline = Pipeline(refuse)
+    failed = await pipeline.serve(GetAccountRequest(account_id="A1").SerializeToString(), context())
+    assert reason_of(failed) == "ACCOUNT_NOT_FOUND"
+    assert (pipeline.counted("NOT_FOUND"), pipeline.counted("OK"), pipeline.in_flight) == (1, 0, 0)
+    ((level, line),) = lines(logs)
+    assert (level, line["event"], line["method"], line["peer"]) == ("INFO", "call failed", METHOD, Context.peer)
+    assert (line["code"], line["reason"], line["request_id"]) == ("NOT_FOUND", "ACCOUNT_NOT_FOUND", "r-77")
+    assert line["error"] == "there is no account A1"
+
+
+async def test_a_defect_is_answered_without_details_and_logged_with_them(logs: pytest.LogCaptureFixture) -> None:
+    pipeline = Pipeline(break_down)
+    failed = await pipeline.serve(b"", context())
+    assert reason_of(failed) == "INTERNAL"
+    assert isinstance(failed, Failure)
+    assert b"secret" not in failed.status.SerializeToString()
+    assert pipeline.counted("INTERNAL") == 1
+    (defect, call) = lines(logs)
+    assert (defect[0], call[0]) == ("ERROR", "ERROR")
+    assert "exc_info" in defect[1]
+
+
+async def test_a_call_ends_at_its_deadline() -> None:
+    pipeline = Pipeline(wait_for_ever)
+    failed = await pipeline.serve(b"", context(timeout_s=0.02))
+    assert reason_of(failed) == "DEADLINE_EXCEEDED"
+    assert (pipeline.counted("DEADLINE_EXCEEDED"), pipeline.in_flight) == (1, 0)
+
+
+async def test_a_deadline_that_has_passed() -> None:
+    failed = await Pipeline(wait_for_ever).serve(b"", context(timeout_s=-1))
+    assert reason_of(failed) == "DEADLINE_EXCEEDED"
+
+
+async def test_a_timeout_of_the_inside_is_no_deadline() -> None:
+    async def time_out(_: GetAccountRequest, __: CallContext) -> GetAccountResponse:
+        raise TimeoutError
+
+    assert reason_of(await Pipeline(time_out).serve(b"", context())) == "INTERNAL"
+
+
+async def test_a_cancelled_call_stays_cancelled_and_is_counted() -> None:
+    pipeline = Pipeline(wait_for_ever)
+    call = asyncio.ensure_future(pipeline.serve(b"", context()))
+    await asyncio.sleep(0)
+    assert pipeline.in_flight == 1
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    assert (pipeline.counted("CANCELLED"), pipeline.in_flight) == (1, 0)
+
+
+async def test_a_slow_call_is_logged(logs: pytest.LogCaptureFixture) -> None:
+    await Pipeline(answer, slow_call_s=0).serve(b"", context())
+    ((level, line),) = lines(logs)
+    assert (level, line["event"]) == ("WARNING", "call was slow")
+
+
+async def test_every_call_is_logged_when_asked(logs: pytest.LogCaptureFixture) -> None:
+    await Pipeline(answer, log_every_call=True).serve(b"", context())
+    ((level, line),) = lines(logs)
+    assert (level, line["event"], line["method"]) == ("DEBUG", "call", METHOD)

@@ -1,0 +1,131 @@
+"""How operations share calls, and that one operation's fate never touches another's."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from creditgate.domain.bounds import CALL_OPERATIONS_MAX
+from creditgate.domain.errors import CreditError, ErrorReason
+from creditgate.domain.operations import GetAccount, LimitSetting, PutAccount, ReserveCredit, Reserved
+from creditgate.store import RedisCreditStore, StoreOptions
+from tests.private_redis import PrivateRedis
+from tests.quiet_observer import QuietObserver
+
+
+@pytest.fixture
+async def observer() -> QuietObserver:
+    return QuietObserver()
+
+
+@pytest.fixture
+async def own_server(own_redis: Callable[..., PrivateRedis]) -> PrivateRedis:
+    return own_redis()
+
+
+@pytest.fixture
+async def watched(own_server: PrivateRedis, observer: QuietObserver) -> AsyncIterator[RedisCreditStore]:
+    options = StoreOptions(redis_timeout_s=0.5, queue_max=300)
+    store = RedisCreditStore(own_server.url, options=options, observer=observer)
+    await store.start()
+    assert await store.wait_ready(10)
+    put = PutAccount("a", "USD", base_limit=LimitSetting(10**9))
+    await store.run(put, time.monotonic() + 10)
+    observer.calls.clear()
+    yield store
+    await store.close()
+
+
+def order(number: int) -> ReserveCredit:
+    return ReserveCredit("a", f"o{number}", 1, "USD", 3600)
+
+
+async def test_an_idle_operation_goes_out_alone_and_a_crowd_shares_calls(
+    watched: RedisCreditStore, observer: QuietObserver
+) -> None:
+    await watched.run(order(0), time.monotonic() + 10)
+    assert [count for function, count in observer.calls if function == "creditgate_apply"] == [1]
+    observer.calls.clear()
+    await asyncio.gather(*(watched.run(order(n), time.monotonic() + 10) for n in range(1, 201)))
+    sizes = [count for function, count in observer.calls if function == "creditgate_apply"]
+    assert sum(sizes) == 200
+    assert max(sizes) == CALL_OPERATIONS_MAX
+    assert len(sizes) <= 5
+
+
+async def test_a_full_queue_refuses_at_once(watched: RedisCreditStore, own_server: PrivateRedis) -> None:
+    own_server.freeze()
+    waiting = [asyncio.ensure_future(watched.run(order(n), time.monotonic() + 0.3)) for n in range(310)]
+    done, _ = await asyncio.wait(waiting, timeout=0.1, return_when=asyncio.FIRST_COMPLETED)
+    own_server.thaw()
+    outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+    overloaded = [error for error in outcomes if isinstance(error, CreditError) and "300" in error.message]
+    assert overloaded
+    assert {error.reason for error in overloaded} == {ErrorReason.OVERLOADED}
+    assert len(done) >= len(overloaded)
+
+
+async def test_a_deadline_or_a_cancellation_touches_no_other_operation(
+    watched: RedisCreditStore, own_server: PrivateRedis
+) -> None:
+    own_server.freeze()
+    sent = asyncio.ensure_future(watched.run(order(1), time.monotonic() + 10))
+    second = asyncio.ensure_future(watched.run(order(2), time.monotonic() + 10))
+    late = asyncio.ensure_future(watched.run(order(3), time.monotonic() + 0.05))
+    cancelled = asyncio.ensure_future(watched.run(order(4), time.monotonic() + 10))
+    innocent = asyncio.ensure_future(watched.run(order(5), time.monotonic() + 10))
+    with pytest.raises(CreditError) as caught:
+        await late
+    assert caught.value.reason is ErrorReason.DEADLINE_EXCEEDED
+    cancelled.cancel()
+    own_server.thaw()
+    for task in (sent, second, innocent):
+        reserved = await task
+        assert isinstance(reserved, Reserved)
+        assert not reserved.replayed
+    account = await watched.run(GetAccount("a"), time.monotonic() + 10)
+    assert account.exposure.reserved_minor == 3, "what had not been sent was left out"
+
+
+async def test_a_frozen_redis_fails_every_call_in_time_and_is_found_again(
+    watched: RedisCreditStore, own_server: PrivateRedis
+) -> None:
+    own_server.freeze()
+    started = time.monotonic()
+    outcomes = await asyncio.gather(
+        *(watched.run(order(n), time.monotonic() + 10) for n in range(50)), return_exceptions=True
+    )
+    assert time.monotonic() - started < 5
+    assert {error.reason for error in outcomes if isinstance(error, CreditError)} == {ErrorReason.STORE_UNAVAILABLE}
+    assert not watched.ready
+    with pytest.raises(CreditError) as caught:
+        await watched.run(order(1), time.monotonic() + 10)
+    assert caught.value.reason is ErrorReason.STORE_UNAVAILABLE
+    own_server.thaw()
+    assert await watched.wait_ready(10)
+    again = await watched.run(order(1), time.monotonic() + 10)
+    assert again.reservation is not None
+
+
+async def test_a_restarted_redis_is_found_again(watched: RedisCreditStore, own_server: PrivateRedis) -> None:
+    own_server.kill()
+    with pytest.raises(CreditError) as caught:
+        await watched.run(order(1), time.monotonic() + 10)
+    assert caught.value.reason is ErrorReason.STORE_UNAVAILABLE
+    own_server.start()
+    assert await watched.wait_ready(10)
+    with pytest.raises(CreditError) as caught:
+        await watched.run(order(1), time.monotonic() + 10)
+    assert caught.value.reason is ErrorReason.ACCOUNT_NOT_FOUND, "this Redis keeps nothing"
+
+
+async def test_draining_answers_what_was_taken_and_takes_no_more(watched: RedisCreditStore) -> None:
+    waiting = [asyncio.ensure_future(watched.run(order(n), time.monotonic() + 10)) for n in range(150)]
+    await asyncio.sleep(0)
+    await watched.drain(5)
+    assert all(task.done() for task in waiting)
+    assert all(task.result().reservation for task in waiting)
+    with pytest.raises(CreditError) as caught:
+        await watched.run(order(999), time.monotonic() + 10)
+    assert caught.value.reason is ErrorReason.SHUTTING_DOWN
