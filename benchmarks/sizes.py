@@ -1,0 +1,33 @@
+"""How much is measured: for figures to rely on, for a first look, and for the test that every row is produced."""
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much is measured.
+
+    Attributes:
+        rounds: how often contenders take turns; the medians are over these.
+        seconds: how long a turn is, about.
+        accounts: accounts that orders are spread over, where a row does not say.
+        account_counts: the numbers of accounts that are compared; the first is the baseline.
+        memory_accounts: accounts whose memory is measured.
+        memory_orders: orders of each of them.
+
+    """
+
+    rounds: int
+    seconds: float
+    accounts: int
+    account_counts: tuple[int, ...]
+    memory_accounts: int
+    memory_orders: int
+
+
+SIZES: Final = {
+    "full": Size(5, 2.0, 100_000, (1_000, 100_000, 1_000_000), 20_000, 10),
+    "quick": Size(3, 0.6, 20_000, (1_000, 20_000, 100_000), 5_000, 10),
+    "smoke": Size(1, 0.05, 200, (100, 200, 400), 100, 4),
+}
