@@ -30,17 +30,16 @@ _ASK_AGAIN: Final = frozenset(
 """CANCELLED is how gRPC ends calls that reach a stopping server after it took its last one."""
 
 
-def until_answered(call: Callable[[], T]) -> tuple[T, int]:
-    """Make a call until it is answered; return the answer, and how often it was not."""
+def until_answered(call: Callable[[], T]) -> T:
+    """Make a call until it is answered, beyond what the client repeats by itself."""
     give_up = time.monotonic() + _GIVE_UP_S
-    for unanswered in itertools.count():
+    while True:
         try:
-            return call(), unanswered
+            return call()
         except CreditCallError as error:
             if error.code not in _ASK_AGAIN or time.monotonic() > give_up:
                 raise
             _NEVER.wait(_PAUSE_S)
-    raise AssertionError
 
 
 class Load:
@@ -57,7 +56,6 @@ class Load:
         self._committed: dict[str, dict[str, int]] = defaultdict(dict)
         self._stop = threading.Event()
         self._failures: list[BaseException] = []
-        self._asked_again = 0
         self._threads = [
             threading.Thread(target=self._run, args=(account_id,), kwargs={"batches": index % 2 == 1}, daemon=True)
             for index, account_id in enumerate(self._accounts)
@@ -85,11 +83,6 @@ class Load:
         """How many orders have been answered."""
         return sum(map(len, self._reserved.values()))
 
-    @property
-    def asked_again(self) -> int:
-        """How many calls were made again because they had not been answered."""
-        return self._asked_again
-
     def wait_for_more(self, orders: int) -> None:
         """Wait until so many further orders have been answered."""
         give_up = time.monotonic() + _GIVE_UP_S
@@ -103,7 +96,7 @@ class Load:
         """What was acknowledged is there, once, and sums are those of what is there."""
         with CreditClient(target, timeout_s=10) as client:
             for account_id in self._accounts:
-                account, _ = until_answered(lambda asked=account_id: client.get_account(asked).account)  # type: ignore[misc]
+                account = until_answered(lambda asked=account_id: client.get_account(asked).account)  # type: ignore[misc]
                 held = list(client.list_reservations(account_id, page_size=1000))
                 assert {each.order_id: each.amount_minor for each in held} == self._reserved[account_id]
                 committed = {each.order_id: each.committed_minor for each in held if each.committed_minor}
@@ -131,12 +124,10 @@ class Load:
             )
             for order_id, amount_minor in amounts.items()
         ]
-        _, unanswered = until_answered(lambda: self._reserve(orders))
-        self._asked_again += unanswered
+        until_answered(lambda: self._reserve(orders))
         self._reserved[account_id] |= amounts
         order_id = orders[0].order_id
-        _, unanswered = until_answered(lambda: self._commit(account_id, order_id))
-        self._asked_again += unanswered
+        until_answered(lambda: self._commit(account_id, order_id))
         self._committed[account_id][order_id] = 1
 
     def _reserve(self, orders: Iterable[ReserveCreditRequest]) -> None:
