@@ -13,7 +13,7 @@ import uvloop
 from prometheus_client import CollectorRegistry
 
 from creditgate.api.context import CallContext
-from creditgate.api.endpoints import Endpoint
+from creditgate.api.endpoints import Endpoints, UnaryEndpoint
 from creditgate.bootstrap import running_service
 from creditgate.ops.listen_address import ListenAddress
 from creditgate.ops.logs import configure_logs
@@ -144,7 +144,7 @@ async def _serve_gate(control: Connection, redis_url: str) -> None:
 
 
 async def _serve_empty_intercepted(control: Connection) -> None:
-    endpoint = Endpoint(SERVICE, "ReserveCredit", ReserveCreditRequest, ReserveCreditResponse, _answer_nothing)
+    endpoint = UnaryEndpoint(SERVICE, "ReserveCredit", ReserveCreditRequest, ReserveCreditResponse, _answer_nothing)
     defaults = Settings.model_fields
     options = HostOptions(
         address=_ANY_PORT,
@@ -153,7 +153,7 @@ async def _serve_empty_intercepted(control: Connection) -> None:
         concurrency_max=defaults["concurrency_max"].default,
         slow_call_s=defaults["slow_call_s"].default,
     )
-    host = GrpcHost((endpoint,), options, RpcMetrics(CollectorRegistry(), CODES))
+    host = GrpcHost(Endpoints((endpoint,)), options, RpcMetrics(CollectorRegistry(), CODES))
     address = await host.start()
     await host.health.set_serving(serving=True)
     await _serve_until_closed(control, address.port)

@@ -8,6 +8,8 @@ class QuietObserver:
         self.ready = False
         self.settled = 0
         self.lag_s = 0
+        self.cleaned_up = 0
+        self.retention_lag_s = 0
         self.calls: list[tuple[str, int]] = []
 
     def call_finished(self, function: str, operations: int, duration_s: float, *, failed: bool) -> None:  # noqa: ARG002 - the port's names
@@ -19,6 +21,10 @@ class QuietObserver:
     def swept(self, settled: int, lag_s: int) -> None:
         self.settled += settled
         self.lag_s = lag_s
+
+    def retired(self, count: int, lag_s: int) -> None:
+        self.cleaned_up += count
+        self.retention_lag_s = lag_s
 
     def readiness_changed(self, *, ready: bool, why: str) -> None:  # noqa: ARG002 - the port's names
         self.ready = ready

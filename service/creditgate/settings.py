@@ -11,6 +11,7 @@ from pydantic import AfterValidator, ByteSize, Field, PlainValidator, Validation
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from creditgate.domain.bounds import HOLD_MAX_S, RETENTION_DEFAULT_S, SECONDS_PER_HOUR
 from creditgate.ops.listen_address import ListenAddress
 from creditgate.ops.logs import LogFormat, LogLevel
 from creditgate.store import PARTITIONS_DEFAULT, PARTITIONS_MAX, REPLICA_ACKS_MAX, parse_location
@@ -125,6 +126,13 @@ class Settings(BaseSettings):
     )
     sweep_interval_s: _Seconds = Field(
         1.0, ge=0.1, le=3600, description="Seconds between two rounds that settle holds whose time is over."
+    )
+    idempotency_retention_s: int = Field(
+        RETENTION_DEFAULT_S,
+        ge=SECONDS_PER_HOUR,
+        le=HOLD_MAX_S,
+        description="Seconds that ended orders, and the ids that make calls repeatable, are kept; longer while their "
+        "order is open.",
     )
     embedded_maxmemory_bytes: ByteSize | None = Field(
         None,

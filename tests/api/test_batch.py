@@ -50,7 +50,7 @@ def order(order_id: str, account_id: str = "A1", amount_minor: int = 1) -> Reser
 
 async def answers_of(store: StoreWithoutOddOrders, requests: list[ReserveCreditRequest]) -> list[str]:
     handlers = CreditHandlers(cast("CreditStore", store))
-    context = Context("batch", time.monotonic() + 1)
+    context = Context("batch", time.monotonic() + 1, 1)
     response = await handlers.batch_reserve_credit(BatchReserveCreditRequest(requests=requests), context)
     return [
         result.response.decision.policy_version if result.HasField("response") else result.error.message

@@ -8,7 +8,7 @@ import pytest
 from google.protobuf.descriptor import FileDescriptor
 from google.rpc import code_pb2
 
-from creditgate.api.endpoints import build_endpoints
+from creditgate.api.endpoints import StreamEndpoint, UnaryEndpoint, build_endpoints
 from creditgate.api.status import render_status
 from creditgate.domain.account import AccountStatus
 from creditgate.domain.decision import Action, Outcome, ReasonCode
@@ -62,13 +62,16 @@ def test_every_rpc_of_the_protos_has_its_endpoint(store: RedisCreditStore) -> No
         for service in file.DESCRIPTOR.services_by_name.values()
         for method in service.methods
     }
-    served = [
-        (
-            endpoint.service,
-            endpoint.method,
-            endpoint.request_class.DESCRIPTOR.full_name,
-            endpoint.response_class.DESCRIPTOR.full_name,
-        )
-        for endpoint in build_endpoints(store)
-    ]
+    endpoints = build_endpoints(store)
+    served = [signature_of(endpoint) for endpoint in endpoints.unary]
+    served += [signature_of(endpoint) for endpoint in endpoints.streams]
     assert sorted(served) == sorted(declared)
+
+
+def signature_of(endpoint: UnaryEndpoint | StreamEndpoint) -> tuple[str, str, str, str]:
+    return (
+        endpoint.service,
+        endpoint.method,
+        endpoint.request_class.DESCRIPTOR.full_name,
+        endpoint.response_class.DESCRIPTOR.full_name,
+    )

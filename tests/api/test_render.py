@@ -28,6 +28,7 @@ ACCOUNT = Account(
     secured_receivable_minor=4,
     limit_version=9,
     block=None,
+    aging=None,
     create_time_ms=1_500,
 )
 

@@ -34,7 +34,7 @@ def test_calls_under_way_are_answered_before_the_service_ends(
     assert service.wait_exit() == 0
     service.start()
     with CreditClient(service.target) as client:
-        account, _ = until_answered(lambda: client.get_account(account_id).account)
+        account = until_answered(lambda: client.get_account(account_id).account)
     assert account.exposure.reserved_minor == 3 * CALLERS
 
 
@@ -82,7 +82,7 @@ def test_a_call_that_a_stopping_service_does_not_answer_has_done_nothing(
     assert codes <= {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
     service.start()
     with CreditClient(service.target) as client:
-        account, _ = until_answered(lambda: client.get_account(account_id).account)
+        account = until_answered(lambda: client.get_account(account_id).account)
         held = {each.order_id for each in client.list_reservations(account_id, page_size=1000)}
     assert held == answered
     assert account.exposure.reserved_minor == len(answered)

@@ -6,7 +6,7 @@ from functools import singledispatch
 from creditgate.domain.account import Account
 from creditgate.domain.decision import Action, Decision, Exposure
 from creditgate.domain.errors import CreditError
-from creditgate.domain.operations import AccountPut, Committed, PaymentRecorded, Released, Reserved
+from creditgate.domain.operations import AccountPut, Committed, Recorded, Released, Reserved
 from creditgate.domain.reservation import Reservation
 from tests.model.reference import (
     AccountAnswer,
@@ -100,7 +100,7 @@ def _(released: Released) -> Answer:
 
 
 @in_the_models_words.register
-def _(recorded: PaymentRecorded) -> Answer:
+def _(recorded: Recorded) -> Answer:
     return PaymentAnswer(_account(recorded.account), recorded.replayed)
 
 

@@ -13,7 +13,7 @@ from grpc_health.v1 import health_pb2
 from prometheus_client import CollectorRegistry
 
 from creditgate.api.context import CallContext
-from creditgate.api.endpoints import Endpoint
+from creditgate.api.endpoints import Endpoints, UnaryEndpoint
 from creditgate.ops.listen_address import AddressUnusableError, ListenAddress
 from creditgate.ops.rpc_metrics import RpcMetrics
 from creditgate.server.host import GrpcHost, HostOptions
@@ -62,7 +62,7 @@ class Gate:
 def host_of(
     handler: Handler, address: ListenAddress = FREE_PORT, concurrency_max: int = 100, deadline_max_s: float = 30
 ) -> GrpcHost:
-    endpoint = Endpoint(SERVICE, "GetAccount", GetAccountRequest, GetAccountResponse, handler)
+    endpoint = UnaryEndpoint(SERVICE, "GetAccount", GetAccountRequest, GetAccountResponse, handler)
     options = HostOptions(
         address=address,
         deadline_default_s=min(10, deadline_max_s),
@@ -70,7 +70,7 @@ def host_of(
         concurrency_max=concurrency_max,
         slow_call_s=60,
     )
-    return GrpcHost((endpoint,), options, RpcMetrics(CollectorRegistry(), CODES))
+    return GrpcHost(Endpoints((endpoint,)), options, RpcMetrics(CollectorRegistry(), CODES))
 
 
 @asynccontextmanager

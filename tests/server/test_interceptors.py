@@ -34,7 +34,7 @@ class Context(CallContext):
 
 
 def context(timeout_s: float = 5) -> CallContext:
-    return Context(METHOD, time.monotonic() + timeout_s)
+    return Context(METHOD, time.monotonic() + timeout_s, timeout_s)
 
 
 class Pipeline:
@@ -44,7 +44,9 @@ class Pipeline:
         self.registry = CollectorRegistry()
         endpoint = Endpoint(SERVICE, "GetAccount", GetAccountRequest, GetAccountResponse, handler)
         metrics = RpcMetrics(self.registry, CODES)
-        self.serve: Serve = build_serve(endpoint, metrics, slow_call_s=slow_call_s, log_every_call=log_every_call)
+        self.serve: Serve[bytes] = build_serve(
+            endpoint, metrics, slow_call_s=slow_call_s, log_every_call=log_every_call
+        )
 
     def counted(self, code: str) -> float | None:
         return self.registry.get_sample_value("creditgate_rpcs_total", {"method": METHOD, "code": code})

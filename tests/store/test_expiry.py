@@ -22,9 +22,10 @@ from creditgate.domain.operations import (
 )
 from creditgate.domain.reservation import ReservationState
 from creditgate.store import RedisCreditStore, StoreOptions, Sweeper, keys
+from creditgate.store.constants import EffectKind
 from tests.private_redis import PrivateRedis
 from tests.quiet_observer import QuietObserver
-from tests.store.journal import read_effects
+from tests.store.journal import read_account_effects
 
 
 def deadline() -> float:
@@ -150,8 +151,12 @@ async def test_the_sweeper_settles_and_journals_at_the_holds_own_time(
     with server.client() as client:
         await until_second(client, max(seconds))
         await Sweeper(store, observer, 1.0).sweep_once()
-        expired = [effect for effect in read_effects(client, partition, account_id) if effect.kind == "EXPIRED"]
-        assert {effect.order_id for effect in expired} == {f"o{n}" for n in range(1, 250)}
+        expired = [
+            effect
+            for effect in read_account_effects(client, partition, account_id)
+            if effect.kind is EffectKind.EXPIRED
+        ]
+        assert {effect.name for effect in expired} == {f"o{n}" for n in range(1, 250)}
         assert {effect.time_ms for effect in expired} <= {second * 1000 for second in seconds}
         assert client.zcount(keys.sweep_seconds(partition), "-inf", max(seconds)) == 0
         assert not any(client.exists(keys.sweep_list(partition, second)) for second in seconds)

@@ -15,7 +15,7 @@ from creditgate.domain.operations import (
     ReserveCredit,
 )
 from creditgate.store import RedisCreditStore, keys, layouts
-from creditgate.store.constants import OperationCode
+from creditgate.store.constants import RETENTION_STEP_S, OperationCode
 from creditgate.store.library import render_parts, render_prelude
 from tests.private_redis import PrivateRedis
 
@@ -35,6 +35,7 @@ async def test_python_and_lua_spell_the_same_keys(
         reserved = await store.run(ReserveCredit(account_id, "o1", 5, "USD", 3600), deadline)
         assert reserved.reservation is not None
         await store.run(CommitReservation(account_id, "o1", 1, "USD", "d1"), deadline)
+        now_s = int(client.get(keys.clock(partition)) or 0)
         spelled = {
             keys.account(partition, account_id),
             keys.orders(partition, account_id),
@@ -43,6 +44,8 @@ async def test_python_and_lua_spell_the_same_keys(
             keys.names(partition),
             keys.sweep_seconds(partition),
             keys.sweep_list(partition, reserved.reservation.expire_time_s),
+            keys.retention_steps(partition),
+            keys.retention_list(partition, now_s // RETENTION_STEP_S),
             keys.journal(partition),
             keys.clock(partition),
         }
@@ -70,12 +73,13 @@ def test_the_header_of_an_operation_names_what_it_takes_and_answers(code: Operat
     assert taken == set(re.findall(r"Takes LAYOUT\.(\w+)", header))
     answers = {
         "ORDER_ANSWER": "order_answer(" in source or "record_answer(" in source,
-        "ACCOUNT_ANSWER": "account_answer(" in source or "settings_changed(" in source,
+        "ACCOUNT_ANSWER": any(f"{name}(" in source for name in ("account_answer", "account_changed", "record_entry")),
     }
     assert {name for name, used in answers.items() if used} == set(re.findall(r"(ORDER_ANSWER|ACCOUNT_ANSWER)", header))
     errors = set(re.findall(r"ERROR\.(\w+)", source))
-    if code is OperationCode.RESERVE_CREDIT:
-        errors |= set(re.findall(r"ERROR\.(\w+)", OPERATION_FILES["check_credit"])) - {"ACCOUNT_NOT_FOUND"}
+    for file, shared in (("ledger.lua", "record_entry"), ("decide.lua", "unjudgeable")):
+        if f"{shared}(" in source:
+            errors |= set(re.findall(r"ERROR\.(\w+)", LUA[file]))
     assert errors, code
     for error in errors:
         assert error in header, f"{code.name}: {error} is not in the header"

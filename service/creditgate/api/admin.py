@@ -1,9 +1,15 @@
 """Handlers of AdminService: set-up of accounts."""
 
 from creditgate.api.context import CallContext
-from creditgate.api.parse.admin import parse_close_account, parse_list_accounts, parse_put_account
+from creditgate.api.parse.admin import (
+    parse_close_account,
+    parse_list_accounts,
+    parse_put_account,
+    parse_verify_accounts,
+)
 from creditgate.api.render import fill_account
 from creditgate.domain.ports import CreditStore
+from creditgate.domain.verification import SumDifference, Verified
 from creditgate.v1.admin_service_pb2 import (
     CloseAccountRequest,
     CloseAccountResponse,
@@ -11,6 +17,8 @@ from creditgate.v1.admin_service_pb2 import (
     ListAccountsResponse,
     PutAccountRequest,
     PutAccountResponse,
+    VerifyAccountsRequest,
+    VerifyAccountsResponse,
 )
 
 
@@ -32,6 +40,29 @@ class AdminHandlers:
         account = await self._store.run(parse_close_account(request), context.deadline)
         response = CloseAccountResponse()
         fill_account(response.account, account)
+        return response
+
+    async def verify_accounts(self, request: VerifyAccountsRequest, context: CallContext) -> VerifyAccountsResponse:
+        """Recompute the sums of accounts, and put them right when asked to."""
+        asked = parse_verify_accounts(request)
+        if asked.account_ids:
+            found: list[SumDifference] = []
+            for account_id in asked.account_ids:
+                found += await self._store.verify_account(account_id, repair=asked.repair, deadline=context.deadline)
+            verified = Verified(len(asked.account_ids), tuple(found), "")
+        else:
+            verified = await self._store.verify_accounts(
+                page_size=asked.page_size, page_token=asked.page_token, repair=asked.repair, deadline=context.deadline
+            )
+        response = VerifyAccountsResponse(verified=verified.verified, next_page_token=verified.next_page_token)
+        for difference in verified.differences:
+            response.differences.add(
+                account_id=difference.account_id,
+                sum=difference.sum_name,
+                kept_minor=difference.kept_minor,
+                recomputed_minor=difference.recomputed_minor,
+                repaired=difference.repaired,
+            )
         return response
 
     async def list_accounts(self, request: ListAccountsRequest, context: CallContext) -> ListAccountsResponse:

@@ -1,5 +1,6 @@
 """What a handler may know of the call it serves, whichever server hosts it."""
 
+import time
 from abc import ABC, abstractmethod
 
 
@@ -9,14 +10,20 @@ class CallContext(ABC):
     Attributes:
         method: the RPC's full name, `creditgate.v1.CreditService/ReserveCredit`.
         deadline: when the answer is no longer wanted, as a value of `time.monotonic()` in seconds.
+        item_timeout_s: how long one message of a stream may take to be answered, in seconds.
 
     """
 
-    __slots__ = ("deadline", "method")
+    __slots__ = ("deadline", "item_timeout_s", "method")
 
-    def __init__(self, method: str, deadline: float) -> None:
+    def __init__(self, method: str, deadline: float, item_timeout_s: float) -> None:
         self.method = method
         self.deadline = deadline
+        self.item_timeout_s = item_timeout_s
+
+    def item_deadline(self) -> float:
+        """Return when the answer to a message that is taken up now is no longer wanted, as `deadline` counts."""
+        return min(self.deadline, time.monotonic() + self.item_timeout_s)
 
     @property
     @abstractmethod

@@ -1,9 +1,12 @@
 """Handlers of CreditService: order entry."""
 
+from collections.abc import AsyncIterator
 from typing import Final
 
 from creditgate.api.context import CallContext
+from creditgate.api.ordered import in_order
 from creditgate.api.parse.credit import (
+    parse_amend_reservation,
     parse_check_credit,
     parse_commit_reservation,
     parse_get_account,
@@ -19,6 +22,8 @@ from creditgate.domain.errors import CreditError
 from creditgate.domain.operations import ReserveCredit
 from creditgate.domain.ports import CreditStore
 from creditgate.v1.credit_service_pb2 import (
+    AmendReservationRequest,
+    AmendReservationResponse,
     BatchReserveCreditRequest,
     BatchReserveCreditResponse,
     CheckCreditRequest,
@@ -35,9 +40,15 @@ from creditgate.v1.credit_service_pb2 import (
     ReleaseReservationResponse,
     ReserveCreditRequest,
     ReserveCreditResponse,
+    StreamReserveCreditRequest,
+    StreamReserveCreditResponse,
 )
 
 _BATCH_FIELD: Final = "requests"
+_STREAM_FIELD: Final = "request"
+
+STREAM_ORDERS_MAX: Final = 128
+"""Orders of one stream that are being decided at once; no more are read until the first of them is answered."""
 
 
 class CreditHandlers:
@@ -78,6 +89,36 @@ class CreditHandlers:
                 add_result().error.CopyFrom(render_item_status(answer, f"{_BATCH_FIELD}[{index}]"))
             else:
                 fill_reserved(add_result().response, answer)
+        return response
+
+    async def stream_reserve_credit(
+        self, requests: AsyncIterator[StreamReserveCreditRequest], context: CallContext
+    ) -> AsyncIterator[StreamReserveCreditResponse]:
+        """Decide about a stream of orders; several are with the store at once, the answers keep their order."""
+
+        async def answer(item: StreamReserveCreditRequest) -> StreamReserveCreditResponse:
+            response = StreamReserveCreditResponse()
+            try:
+                if not item.HasField(_STREAM_FIELD):
+                    raise CreditError.of_field(_STREAM_FIELD, "must be set")
+                operation = parse_reserve_credit(item.request)
+                fill_reserved(response.response, await self._store.run(operation, context.item_deadline()))
+            except CreditError as error:
+                response.ClearField("response")
+                response.error.CopyFrom(render_item_status(error, _STREAM_FIELD))
+            return response
+
+        async for response in in_order(requests, answer, STREAM_ORDERS_MAX):
+            yield response
+
+    async def amend_reservation(
+        self, request: AmendReservationRequest, context: CallContext
+    ) -> AmendReservationResponse:
+        """Change the total of an order that is held, or how long it is held."""
+        amended = await self._store.run(parse_amend_reservation(request), context.deadline)
+        response = AmendReservationResponse(replayed=amended.replayed)
+        fill_decision(response.decision, amended.decision)
+        fill_reservation(response.reservation, amended.reservation)
         return response
 
     async def commit_reservation(

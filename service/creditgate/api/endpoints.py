@@ -1,8 +1,8 @@
 """Every RPC with its messages and its handler: all that a host needs to serve the contract."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, Generic, TypeVar
 
 from google.protobuf.message import Message
 
@@ -15,19 +15,26 @@ from creditgate.v1 import admin_service_pb2 as admin
 from creditgate.v1 import credit_service_pb2 as credit
 from creditgate.v1 import receivables_service_pb2 as receivables
 
+HandlerT = TypeVar("HandlerT")
+
+_CREDIT: Final = "CreditService"
+_RECEIVABLES: Final = "ReceivablesService"
+_ADMIN: Final = "AdminService"
+
 # A handler takes exactly the message class of its endpoint, which the type of a table of different ones can't say.
 Handler = Callable[[Any, CallContext], Awaitable[Message]]
+StreamHandler = Callable[[Any, CallContext], AsyncIterator[Message]]
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """One unary RPC. `service` is the full name, `creditgate.v1.CreditService`."""
+@dataclass(frozen=True)
+class Endpoint(Generic[HandlerT]):
+    """One RPC. `service` is the full name, `creditgate.v1.CreditService`."""
 
     service: str
     method: str
     request_class: type[Message]
     response_class: type[Message]
-    handler: Handler
+    handler: HandlerT
 
     @property
     def full_name(self) -> str:
@@ -35,54 +42,106 @@ class Endpoint:
         return f"{self.service}/{self.method}"
 
 
-def build_endpoints(store: CreditStore) -> tuple[Endpoint, ...]:
+UnaryEndpoint = Endpoint[Handler]
+"""A request, a response."""
+
+StreamEndpoint = Endpoint[StreamHandler]
+"""A stream of requests, a stream of responses."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """Every RPC of the contract."""
+
+    unary: tuple[UnaryEndpoint, ...]
+    streams: tuple[StreamEndpoint, ...] = ()
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """The full names of all services."""
+        of_unary = [endpoint.service for endpoint in self.unary]
+        return tuple(dict.fromkeys([*of_unary, *(endpoint.service for endpoint in self.streams)]))
+
+
+def build_endpoints(store: CreditStore) -> Endpoints:
     """Return the endpoints of all services, served from a store."""
-    return (
-        *_credit_endpoints(CreditHandlers(store)),
-        *_receivables_endpoints(ReceivablesHandlers(store)),
-        *_admin_endpoints(AdminHandlers(store)),
+    order_entry, accounts_receivable, set_up = CreditHandlers(store), ReceivablesHandlers(store), AdminHandlers(store)
+    return Endpoints(
+        (
+            *_credit_endpoints(order_entry),
+            *_receivables_endpoints(accounts_receivable),
+            *_admin_endpoints(set_up),
+        ),
+        (
+            _endpoint(
+                _CREDIT,
+                credit.StreamReserveCreditRequest,
+                credit.StreamReserveCreditResponse,
+                order_entry.stream_reserve_credit,
+            ),
+            _endpoint(
+                _RECEIVABLES,
+                receivables.ImportOpenItemsRequest,
+                receivables.ImportOpenItemsResponse,
+                accounts_receivable.import_open_items,
+            ),
+        ),
     )
 
 
-def _endpoint(service: str, request_class: type[Message], response_class: type[Message], handler: Handler) -> Endpoint:
+def _endpoint(
+    service: str, request_class: type[Message], response_class: type[Message], handler: HandlerT
+) -> Endpoint[HandlerT]:
     """Return an endpoint; each RPC X has its own XRequest, so that the method's name stands in the class."""
     method = request_class.DESCRIPTOR.name.removesuffix("Request")
     return Endpoint(f"creditgate.v1.{service}", method, request_class, response_class, handler)
 
 
-def _credit_endpoints(handlers: CreditHandlers) -> tuple[Endpoint, ...]:
-    service = "CreditService"
+def _credit_endpoints(handlers: CreditHandlers) -> tuple[UnaryEndpoint, ...]:
     return (
-        _endpoint(service, credit.CheckCreditRequest, credit.CheckCreditResponse, handlers.check_credit),
-        _endpoint(service, credit.ReserveCreditRequest, credit.ReserveCreditResponse, handlers.reserve_credit),
+        _endpoint(_CREDIT, credit.CheckCreditRequest, credit.CheckCreditResponse, handlers.check_credit),
+        _endpoint(_CREDIT, credit.ReserveCreditRequest, credit.ReserveCreditResponse, handlers.reserve_credit),
         _endpoint(
-            service, credit.BatchReserveCreditRequest, credit.BatchReserveCreditResponse, handlers.batch_reserve_credit
+            _CREDIT, credit.BatchReserveCreditRequest, credit.BatchReserveCreditResponse, handlers.batch_reserve_credit
+        ),
+        _endpoint(_CREDIT, credit.AmendReservationRequest, credit.AmendReservationResponse, handlers.amend_reservation),
+        _endpoint(
+            _CREDIT, credit.CommitReservationRequest, credit.CommitReservationResponse, handlers.commit_reservation
         ),
         _endpoint(
-            service, credit.CommitReservationRequest, credit.CommitReservationResponse, handlers.commit_reservation
+            _CREDIT, credit.ReleaseReservationRequest, credit.ReleaseReservationResponse, handlers.release_reservation
         ),
-        _endpoint(
-            service, credit.ReleaseReservationRequest, credit.ReleaseReservationResponse, handlers.release_reservation
-        ),
-        _endpoint(service, credit.GetReservationRequest, credit.GetReservationResponse, handlers.get_reservation),
-        _endpoint(service, credit.ListReservationsRequest, credit.ListReservationsResponse, handlers.list_reservations),
-        _endpoint(service, credit.GetAccountRequest, credit.GetAccountResponse, handlers.get_account),
+        _endpoint(_CREDIT, credit.GetReservationRequest, credit.GetReservationResponse, handlers.get_reservation),
+        _endpoint(_CREDIT, credit.ListReservationsRequest, credit.ListReservationsResponse, handlers.list_reservations),
+        _endpoint(_CREDIT, credit.GetAccountRequest, credit.GetAccountResponse, handlers.get_account),
     )
 
 
-def _receivables_endpoints(handlers: ReceivablesHandlers) -> tuple[Endpoint, ...]:
-    service = "ReceivablesService"
+def _receivables_endpoints(handlers: ReceivablesHandlers) -> tuple[UnaryEndpoint, ...]:
     return (
         _endpoint(
-            service, receivables.RecordPaymentRequest, receivables.RecordPaymentResponse, handlers.record_payment
+            _RECEIVABLES,
+            receivables.PostReceivableRequest,
+            receivables.PostReceivableResponse,
+            handlers.post_receivable,
         ),
+        _endpoint(
+            _RECEIVABLES, receivables.RecordPaymentRequest, receivables.RecordPaymentResponse, handlers.record_payment
+        ),
+        _endpoint(
+            _RECEIVABLES,
+            receivables.RecordCreditNoteRequest,
+            receivables.RecordCreditNoteResponse,
+            handlers.record_credit_note,
+        ),
+        _endpoint(_RECEIVABLES, receivables.UpdateAgingRequest, receivables.UpdateAgingResponse, handlers.update_aging),
     )
 
 
-def _admin_endpoints(handlers: AdminHandlers) -> tuple[Endpoint, ...]:
-    service = "AdminService"
+def _admin_endpoints(handlers: AdminHandlers) -> tuple[UnaryEndpoint, ...]:
     return (
-        _endpoint(service, admin.PutAccountRequest, admin.PutAccountResponse, handlers.put_account),
-        _endpoint(service, admin.CloseAccountRequest, admin.CloseAccountResponse, handlers.close_account),
-        _endpoint(service, admin.ListAccountsRequest, admin.ListAccountsResponse, handlers.list_accounts),
+        _endpoint(_ADMIN, admin.PutAccountRequest, admin.PutAccountResponse, handlers.put_account),
+        _endpoint(_ADMIN, admin.CloseAccountRequest, admin.CloseAccountResponse, handlers.close_account),
+        _endpoint(_ADMIN, admin.ListAccountsRequest, admin.ListAccountsResponse, handlers.list_accounts),
+        _endpoint(_ADMIN, admin.VerifyAccountsRequest, admin.VerifyAccountsResponse, handlers.verify_accounts),
     )

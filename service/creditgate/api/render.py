@@ -7,6 +7,7 @@ its numbers are those of the contract; the stubs want another type there, hence 
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from creditgate.api.etag import render_etag
 from creditgate.api.reason_texts import reason_text
 from creditgate.domain.account import Account
 from creditgate.domain.decision import Decision, Exposure, Reason
@@ -90,7 +91,7 @@ def _fill_reservation(target: reservation_pb2.Reservation, reservation: Reservat
     target.exposure_minor = reservation.exposure_minor
     _fill_time(target.create_time, reservation.create_time_ms)
     target.expire_time.seconds = reservation.expire_time_s
-    target.etag = f"{reservation.revision:x}"
+    target.etag = render_etag(reservation.etag)
 
 
 def fill_account(target: account_pb2.Account, account: Account) -> None:
@@ -110,6 +111,12 @@ def fill_account(target: account_pb2.Account, account: Account) -> None:
         target.block.reason = account.block.reason
         target.block.actor = account.block.actor
         _fill_time(target.block.create_time, account.block.create_time_ms)
+    aging = account.aging
+    if aging is not None:
+        target.overdue_minor = aging.overdue_minor
+        target.disputed_minor = aging.disputed_minor
+        target.oldest_due_date = aging.oldest_due_date.isoformat() if aging.oldest_due_date is not None else ""
+        _fill_time(target.aging_as_of, aging.as_of_ms)
     _fill_time(target.create_time, account.create_time_ms)
 
 

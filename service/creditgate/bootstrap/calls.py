@@ -78,7 +78,7 @@ async def answering_calls(
     """
     async with AsyncExitStack() as stack:
         store = RedisCreditStore(redis_url, options=_store_options(settings), observer=metrics.store)
-        sweeper = Sweeper(store, metrics.store, settings.sweep_interval_s)
+        sweeper = Sweeper(store, metrics.store, settings.sweep_interval_s, settings.idempotency_retention_s)
         endpoints = build_endpoints(CountedStore(store, metrics.decisions))
         host = GrpcHost(endpoints, _host_options(settings, shares_port=options.shares_port), metrics.rpcs)
         stack.push_async_callback(store.close)

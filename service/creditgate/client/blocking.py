@@ -109,6 +109,7 @@ class CreditClient:
 
     check_credit = _call(requests.check_credit, lambda stubs: stubs.credit.CheckCredit)
     reserve_credit = _call(requests.reserve_credit, lambda stubs: stubs.credit.ReserveCredit)
+    amend_reservation = _call(requests.amend_reservation, lambda stubs: stubs.credit.AmendReservation)
     commit_reservation = _call(requests.commit_reservation, lambda stubs: stubs.credit.CommitReservation)
     release_reservation = _call(requests.release_reservation, lambda stubs: stubs.credit.ReleaseReservation)
     get_reservation = _call(requests.get_reservation, lambda stubs: stubs.credit.GetReservation)
@@ -117,6 +118,9 @@ class CreditClient:
     )
     get_account = _call(requests.get_account, lambda stubs: stubs.credit.GetAccount)
     record_payment = _call(requests.record_payment, lambda stubs: stubs.receivables.RecordPayment)
+    post_receivable = _call(requests.post_receivable, lambda stubs: stubs.receivables.PostReceivable)
+    record_credit_note = _call(requests.record_credit_note, lambda stubs: stubs.receivables.RecordCreditNote)
+    update_aging = _call(requests.update_aging, lambda stubs: stubs.receivables.UpdateAging)
     put_account = _call(requests.put_account, lambda stubs: stubs.admin.PutAccount)
     close_account = _call(requests.close_account, lambda stubs: stubs.admin.CloseAccount)
     list_accounts = _listing(requests.list_accounts, lambda stubs: stubs.admin.ListAccounts, lambda page: page.accounts)

@@ -5,6 +5,7 @@ the field that breaks one; nothing is checked twice here.
 """
 
 from collections.abc import Iterable
+from datetime import UTC, date, datetime
 from typing import Literal, TypeAlias
 
 from google.protobuf.duration_pb2 import Duration
@@ -13,6 +14,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from creditgate.v1.account_pb2 import ACCOUNT_STATUS_UNSPECIFIED, Account, AccountStatus, Block
 from creditgate.v1.admin_service_pb2 import CloseAccountRequest, ListAccountsRequest, PutAccountRequest
 from creditgate.v1.credit_service_pb2 import (
+    AmendReservationRequest,
     CheckCreditRequest,
     CommitReservationRequest,
     GetAccountRequest,
@@ -21,7 +23,12 @@ from creditgate.v1.credit_service_pb2 import (
     ReleaseReservationRequest,
     ReserveCreditRequest,
 )
-from creditgate.v1.receivables_service_pb2 import RecordPaymentRequest
+from creditgate.v1.receivables_service_pb2 import (
+    PostReceivableRequest,
+    RecordCreditNoteRequest,
+    RecordPaymentRequest,
+    UpdateAgingRequest,
+)
 from creditgate.v1.reservation_pb2 import ReservationState
 
 ClearableField: TypeAlias = Literal["base_limit_minor", "block"]
@@ -89,6 +96,42 @@ def reserve_credit(  # noqa: PLR0913 - one parameter per field of the contract, 
     )
 
 
+def amend_reservation(
+    account_id: str,
+    order_id: str,
+    *,
+    amount_minor: int,
+    currency_code: str,
+    hold_s: int | None = None,
+    request_id: str = "",
+    etag: str = "",
+) -> AmendReservationRequest:
+    """Change the total of an order that is held, or how long it is held.
+
+    An increase is judged like an order of that amount; when it is rejected (`decision.outcome`), nothing changes. A
+    decrease never fails.
+
+    Args:
+        account_id: the account that buys.
+        order_id: the order.
+        amount_minor: the order's new total, from 1 to 2^53-1; one that is invoiced already ends the reservation.
+        currency_code: the order's currency.
+        hold_s: how many seconds to hold from now on, up to 400 days; None: the hold ends when it would have ended.
+        request_id: the caller's id of this change: the same again is a replay.
+        etag: the reservation's etag as it was read: ABORTED when it has changed since; empty: not compared.
+
+    """
+    return AmendReservationRequest(
+        account_id=account_id,
+        order_id=order_id,
+        amount_minor=amount_minor,
+        currency_code=currency_code,
+        hold_duration=None if hold_s is None else Duration(seconds=hold_s),
+        request_id=request_id,
+        etag=etag,
+    )
+
+
 def commit_reservation(
     account_id: str, order_id: str, *, amount_minor: int, currency_code: str, document_id: str, final: bool = False
 ) -> CommitReservationRequest:
@@ -114,7 +157,7 @@ def commit_reservation(
 
 
 def release_reservation(
-    account_id: str, order_id: str, *, request_id: str = "", reason: str = ""
+    account_id: str, order_id: str, *, request_id: str = "", reason: str = "", etag: str = ""
 ) -> ReleaseReservationRequest:
     """Give back what is still held for an order.
 
@@ -123,9 +166,12 @@ def release_reservation(
         order_id: the order.
         request_id: the caller's id of this release, for the journal.
         reason: why, for the journal.
+        etag: the reservation's etag as it was read: ABORTED when it has changed since; empty: not compared.
 
     """
-    return ReleaseReservationRequest(account_id=account_id, order_id=order_id, request_id=request_id, reason=reason)
+    return ReleaseReservationRequest(
+        account_id=account_id, order_id=order_id, request_id=request_id, reason=reason, etag=etag
+    )
 
 
 def get_reservation(account_id: str, order_id: str) -> GetReservationRequest:
@@ -165,6 +211,74 @@ def record_payment(account_id: str, payment_id: str, *, amount_minor: int, curre
     return RecordPaymentRequest(
         account_id=account_id, payment_id=payment_id, amount_minor=amount_minor, currency_code=currency_code
     )
+
+
+def post_receivable(
+    account_id: str, document_id: str, *, amount_minor: int, currency_code: str
+) -> PostReceivableRequest:
+    """Record an invoice that no reservation stands for. Never refused for credit.
+
+    Args:
+        account_id: the account that owes.
+        document_id: the invoice's id, unique among the account's documents: the same document again is a replay.
+        amount_minor: what is invoiced, from 1 to 2^53-1.
+        currency_code: the account's currency.
+
+    """
+    return PostReceivableRequest(
+        account_id=account_id, document_id=document_id, amount_minor=amount_minor, currency_code=currency_code
+    )
+
+
+def record_credit_note(
+    account_id: str, document_id: str, *, amount_minor: int, currency_code: str
+) -> RecordCreditNoteRequest:
+    """Record a credit note: the receivable goes down by the amount.
+
+    Args:
+        account_id: the account that is credited.
+        document_id: the credit note's id, unique among the account's documents: the same document again is a replay.
+        amount_minor: what is credited, from 1 to 2^53-1.
+        currency_code: the account's currency.
+
+    """
+    return RecordCreditNoteRequest(
+        account_id=account_id, document_id=document_id, amount_minor=amount_minor, currency_code=currency_code
+    )
+
+
+def update_aging(
+    account_id: str,
+    *,
+    overdue_minor: int,
+    as_of: datetime,
+    disputed_minor: int = 0,
+    oldest_due_date: date | None = None,
+) -> UpdateAgingRequest:
+    """Replace what the ERP says of an account's overdue items; figures of an earlier instant are ignored.
+
+    Args:
+        account_id: the account.
+        overdue_minor: the sum of its overdue items, disputed ones included, in minor units of its currency.
+        as_of: the instant that the figures describe, with its time zone.
+        disputed_minor: the part of `overdue_minor` that the customer disputes.
+        oldest_due_date: due date of the oldest overdue item.
+
+    Raises:
+        ValueError: `as_of` has no time zone.
+
+    """
+    if as_of.tzinfo is None:
+        msg = f"as_of must have a time zone, was {as_of.isoformat()}"
+        raise ValueError(msg)
+    request = UpdateAgingRequest(
+        account_id=account_id,
+        overdue_minor=overdue_minor,
+        disputed_minor=disputed_minor,
+        oldest_due_date=oldest_due_date.isoformat() if oldest_due_date is not None else "",
+    )
+    request.as_of.FromDatetime(as_of.astimezone(UTC))
+    return request
 
 
 def put_account(  # noqa: PLR0913 - one parameter per setting of an account, all but the id by name

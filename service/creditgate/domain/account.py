@@ -1,6 +1,7 @@
 """An account as it stands at one instant."""
 
 from dataclasses import dataclass
+from datetime import date
 from enum import IntEnum, unique
 
 from creditgate.domain.decision import Exposure
@@ -24,6 +25,19 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True)
+class Aging:
+    """What the ERP's last ageing says, less what was paid since; amounts in minor units of the account's currency.
+
+    `oldest_due_date` is None when nothing is overdue or the ERP did not say, `as_of_ms` the instant that it describes.
+    """
+
+    overdue_minor: int
+    disputed_minor: int
+    oldest_due_date: date | None
+    as_of_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Account:
     """One customer's credit account.
 
@@ -42,4 +56,5 @@ class Account:
     secured_receivable_minor: int
     limit_version: int
     block: Block | None
+    aging: Aging | None
     create_time_ms: int

@@ -1,5 +1,6 @@
 """Every bound of the contract, in one place. Proto comments, error texts and Lua are held to these."""
 
+from datetime import date
 from typing import Final
 
 AMOUNT_MAX_MINOR: Final = 2**53 - 1
@@ -23,7 +24,15 @@ PAGE_SIZE_DEFAULT: Final = 100
 PAGE_SIZE_MAX: Final = 1000
 PAGE_TOKEN_LENGTH_MAX: Final = 512
 
+VERIFIED_ACCOUNTS_MAX: Final = 100
+"""Most accounts that one `VerifyAccounts` names."""
+
+SECONDS_PER_HOUR: Final = 3600
 SECONDS_PER_DAY: Final = 86_400
+RETENTION_DEFAULT_S: Final = 7 * SECONDS_PER_DAY
+"""How long ended orders, and the ids that make calls repeatable, are kept."""
 HOLD_DEFAULT_S: Final = 30 * SECONDS_PER_DAY
 HOLD_MAX_S: Final = 400 * SECONDS_PER_DAY
+DUE_DATE_MIN: Final = date(1970, 1, 2)
+DUE_DATE_MAX: Final = date(2999, 12, 31)
 PAYMENT_TERMS_DAYS_MAX: Final = 3650

@@ -14,6 +14,7 @@ class ErrorKind(Enum):
     ALREADY_EXISTS = 6
     RESOURCE_EXHAUSTED = 8
     FAILED_PRECONDITION = 9
+    ABORTED = 10
     INTERNAL = 13
     UNAVAILABLE = 14
 
@@ -41,6 +42,8 @@ class ErrorReason(Enum):
     DEADLINE_EXCEEDED = 17
     SHUTTING_DOWN = 18
     INTERNAL = 19
+    ETAG_MISMATCH = 20
+    REQUEST_EXISTS_WITH_DIFFERENT_DETAILS = 21
 
     @property
     def kind(self) -> ErrorKind:
@@ -68,6 +71,8 @@ _KINDS = {
     ErrorReason.DEADLINE_EXCEEDED: ErrorKind.DEADLINE_EXCEEDED,
     ErrorReason.SHUTTING_DOWN: ErrorKind.UNAVAILABLE,
     ErrorReason.INTERNAL: ErrorKind.INTERNAL,
+    ErrorReason.ETAG_MISMATCH: ErrorKind.ABORTED,
+    ErrorReason.REQUEST_EXISTS_WITH_DIFFERENT_DETAILS: ErrorKind.ALREADY_EXISTS,
 }
 
 

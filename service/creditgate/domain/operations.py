@@ -4,11 +4,12 @@ Operations reach the store already validated (`creditgate.api.parse`): ids are w
 """
 
 from dataclasses import dataclass
+from datetime import date
 from typing import Generic, TypeVar
 
 from creditgate.domain.account import Account, AccountStatus, Block
 from creditgate.domain.decision import Decision
-from creditgate.domain.reservation import Reservation
+from creditgate.domain.reservation import Etag, Reservation
 
 R_co = TypeVar("R_co", covariant=True)
 
@@ -26,6 +27,15 @@ class Reserved:
 
     decision: Decision
     reservation: Reservation | None
+    replayed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Amended:
+    """Answer to `AmendReservation`. A rejected increase leaves the reservation as it was."""
+
+    decision: Decision
+    reservation: Reservation
     replayed: bool
 
 
@@ -48,11 +58,20 @@ class Released:
 
 
 @dataclass(frozen=True, slots=True)
-class PaymentRecorded:
-    """Answer to `RecordPayment`."""
+class Recorded:
+    """Answer to whatever changes an account's receivable without an order."""
 
     account: Account
     replayed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AgingUpdated:
+    """Answer to `UpdateAging`. `ignored`: figures of a later instant are there."""
+
+    account: Account
+    replayed: bool
+    ignored: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +106,22 @@ class ReserveCredit(Operation[Reserved]):
 
 
 @dataclass(frozen=True, slots=True)
+class AmendReservation(Operation[Amended]):
+    """Change the total of what is held, and until when.
+
+    `hold_s` None: the hold ends when it would have ended. An empty `request_id` is not remembered, a `etag` of None not
+    compared.
+    """
+
+    order_id: str
+    amount_minor: int
+    currency_code: str
+    hold_s: int | None = None
+    request_id: str = ""
+    etag: Etag | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class CommitReservation(Operation[Committed]):
     """Turn (part of) a reservation into receivable."""
 
@@ -104,15 +139,53 @@ class ReleaseReservation(Operation[Released]):
     order_id: str
     request_id: str = ""
     reason: str = ""
+    etag: Etag | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class RecordPayment(Operation[PaymentRecorded]):
+class RecordPayment(Operation[Recorded]):
     """Reduce what an account owes."""
 
     payment_id: str
     amount_minor: int
     currency_code: str
+
+
+@dataclass(frozen=True, slots=True)
+class PostReceivable(Operation[Recorded]):
+    """Record an invoice that no reservation stands for."""
+
+    document_id: str
+    amount_minor: int
+    currency_code: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordCreditNote(Operation[Recorded]):
+    """Record a credit note."""
+
+    document_id: str
+    amount_minor: int
+    currency_code: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImportOpenItem(Operation[Recorded]):
+    """Take over an open item; an amount below 0 is a credit that is not used yet."""
+
+    document_id: str
+    amount_minor: int
+    currency_code: str
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateAging(Operation[AgingUpdated]):
+    """Replace what is known of an account's overdue items, as of an instant in milliseconds since 1970."""
+
+    overdue_minor: int
+    disputed_minor: int
+    oldest_due_date: date | None
+    as_of_ms: int
 
 
 @dataclass(frozen=True, slots=True)

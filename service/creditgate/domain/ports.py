@@ -8,6 +8,7 @@ from creditgate.domain.account import Account
 from creditgate.domain.errors import CreditError
 from creditgate.domain.operations import Operation
 from creditgate.domain.reservation import Reservation, ReservationState
+from creditgate.domain.verification import SumDifference, Verified
 
 R = TypeVar("R")
 T_co = TypeVar("T_co", covariant=True)
@@ -53,5 +54,19 @@ class CreditStore(Protocol):
         """Return a page of all accounts, in no particular order.
 
         Raises INVALID_FIELD for a token that this listing did not give out.
+        """
+        ...
+
+    async def verify_account(self, account_id: str, *, repair: bool, deadline: float) -> tuple[SumDifference, ...]:
+        """Recompute an account's sums from what they sum up, while orders run; with `repair`, put them right.
+
+        Returns the sums that differ (that differed, when they were put right). Raises ACCOUNT_NOT_FOUND.
+        """
+        ...
+
+    async def verify_accounts(self, *, page_size: int, page_token: str, repair: bool, deadline: float) -> Verified:
+        """Verify a page of all accounts.
+
+        Raises INVALID_FIELD for a token that was not given out by this method or by `list_accounts`.
         """
         ...

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import IntEnum, unique
+from typing import NamedTuple
 
 from creditgate.domain.decision import Decision
 
@@ -16,6 +17,13 @@ class ReservationState(IntEnum):
     RELEASED = 4
     EXPIRED = 5
     REFUSED = 6
+
+
+class Etag(NamedTuple):
+    """Which state of a reservation was read: when it was decided, and how many changes it had seen."""
+
+    decide_time_ms: int
+    revision: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,3 +47,8 @@ class Reservation:
     expire_time_s: int
     revision: int
     decision: Decision
+
+    @property
+    def etag(self) -> Etag:
+        """This state of the reservation."""
+        return Etag(self.create_time_ms, self.revision)

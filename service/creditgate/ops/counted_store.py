@@ -9,25 +9,40 @@ from creditgate.domain.account import Account
 from creditgate.domain.decision import Action, Decision, Outcome, ReasonCode
 from creditgate.domain.errors import CreditError
 from creditgate.domain.operations import (
+    Amended,
+    AmendReservation,
     CheckCredit,
     CommitReservation,
     Committed,
+    ImportOpenItem,
     Operation,
-    PaymentRecorded,
+    PostReceivable,
+    RecordCreditNote,
     RecordPayment,
-    Released,
     ReleaseReservation,
     ReserveCredit,
     Reserved,
+    UpdateAging,
 )
 from creditgate.domain.ports import CreditStore, Page
 from creditgate.domain.reservation import Reservation, ReservationState
+from creditgate.domain.verification import SumDifference, Verified
 
 R = TypeVar("R")
 
-_DECIDING: Final = (CheckCredit, ReserveCredit)
+_DECIDING: Final = (CheckCredit, ReserveCredit, AmendReservation)
 _FIRING: Final[tuple[Action, ...]] = (Action.SHADOW, Action.FLAG, Action.REVIEW, Action.REJECT)
-_REPLAYING: Final = (ReserveCredit, CommitReservation, ReleaseReservation, RecordPayment)
+_REPLAYING: Final = (
+    ReserveCredit,
+    AmendReservation,
+    CommitReservation,
+    ReleaseReservation,
+    RecordPayment,
+    PostReceivable,
+    RecordCreditNote,
+    ImportOpenItem,
+    UpdateAging,
+)
 
 
 class DecisionMetrics:
@@ -42,7 +57,8 @@ class DecisionMetrics:
         )
         reasons = Counter(
             "creditgate_decision_reasons_total",
-            "Rules that fired in the counted decisions of ReserveCredit, by what they do; SHADOW has no effect.",
+            "Rules that fired in the counted decisions of ReserveCredit and AmendReservation, by what they do; SHADOW "
+            "has no effect.",
             ("code", "action"),
             registry=registry,
         )
@@ -55,7 +71,7 @@ class DecisionMetrics:
         self._over = Counter(
             "creditgate_over_commits_total", "Commits recorded beyond their order's total.", registry=registry
         )
-        self._decisions = {
+        self._decisions: dict[tuple[type, Outcome], Counter] = {
             (operation, outcome): decisions.labels(operation.__name__, outcome.name)
             for operation in _DECIDING
             for outcome in Outcome
@@ -63,37 +79,27 @@ class DecisionMetrics:
         self._reasons = {
             (code, action): reasons.labels(code.name, action.name) for code in ReasonCode for action in _FIRING
         }
-        self._replays = {operation: replays.labels(operation.__name__) for operation in _REPLAYING}
+        self._replays: dict[type, Counter] = {operation: replays.labels(operation.__name__) for operation in _REPLAYING}
 
-    def count(self, answer: object) -> None:
+    def count(self, operation: type, answer: object) -> None:
         """Count the answer of one operation; answers that decide and change nothing are not counted."""
-        if isinstance(answer, Reserved):
-            self._count_reserved(answer)
+        if getattr(answer, "replayed", False):
+            self._replays[operation].inc()
+        elif isinstance(answer, Reserved | Amended):
+            self._count_decision(operation, answer.decision)
         elif isinstance(answer, Decision):
-            self._decisions[CheckCredit, answer.outcome].inc()
+            self._decisions[operation, answer.outcome].inc()
         elif isinstance(answer, Committed):
             self._count_committed(answer)
-        elif isinstance(answer, Released):
-            if answer.replayed:
-                self._replays[ReleaseReservation].inc()
-        elif isinstance(answer, PaymentRecorded) and answer.replayed:
-            self._replays[RecordPayment].inc()
 
-    def _count_reserved(self, reserved: Reserved) -> None:
-        if reserved.replayed:
-            self._replays[ReserveCredit].inc()
-            return
-        decision = reserved.decision
-        self._decisions[ReserveCredit, decision.outcome].inc()
+    def _count_decision(self, operation: type, decision: Decision) -> None:
+        self._decisions[operation, decision.outcome].inc()
         for reason in decision.reasons:
             self._reasons[reason.code, reason.action].inc()
         for reason in decision.shadow_reasons:
             self._reasons[reason.code, reason.action].inc()
 
     def _count_committed(self, committed: Committed) -> None:
-        if committed.replayed:
-            self._replays[CommitReservation].inc()
-            return
         if committed.late:
             self._late.inc()
         if committed.over_committed_minor:
@@ -110,14 +116,14 @@ class CountedStore:
     async def run(self, operation: Operation[R], deadline: float) -> R:
         """Carry out one operation (see `CreditStore.run`)."""
         answer = await self._store.run(operation, deadline)
-        self._count(answer)
+        self._count(type(operation), answer)
         return answer
 
     async def run_each(self, operations: Sequence[Operation[R]], deadline: float) -> list[R | CreditError]:
         """Carry out operations independently (see `CreditStore.run_each`)."""
         answers = await self._store.run_each(operations, deadline)
-        for answer in answers:
-            self._count(answer)
+        for operation, answer in zip(operations, answers, strict=True):
+            self._count(type(operation), answer)
         return answers
 
     async def list_reservations(
@@ -129,3 +135,13 @@ class CountedStore:
     async def list_accounts(self, page_size: int, page_token: str, deadline: float) -> Page[Account]:
         """Return a page of accounts (see `CreditStore.list_accounts`)."""
         return await self._store.list_accounts(page_size, page_token, deadline)
+
+    async def verify_accounts(self, *, page_size: int, page_token: str, repair: bool, deadline: float) -> Verified:
+        """Verify a page of all accounts (see `CreditStore.verify_accounts`)."""
+        return await self._store.verify_accounts(
+            page_size=page_size, page_token=page_token, repair=repair, deadline=deadline
+        )
+
+    async def verify_account(self, account_id: str, *, repair: bool, deadline: float) -> tuple[SumDifference, ...]:
+        """Verify one account (see `CreditStore.verify_account`)."""
+        return await self._store.verify_account(account_id, repair=repair, deadline=deadline)

@@ -61,6 +61,16 @@ class StoreMetrics:
             "How long the oldest hold that the last round settled had been over.",
             registry=registry,
         )
+        self._retired = Counter(
+            "creditgate_sweeper_retired_total",
+            "Ended orders, markers and receivable entries cleaned up because they had been kept long enough.",
+            registry=registry,
+        )
+        self._retention_lag = Gauge(
+            "creditgate_sweeper_retention_lag_seconds",
+            "How long ago the oldest that the last round cleaned up could have gone.",
+            registry=registry,
+        )
         self._queue = Gauge(
             "creditgate_store_queue_operations", "Operations that wait for a call of the store.", registry=registry
         )
@@ -88,6 +98,11 @@ class StoreMetrics:
         """A round of the sweeper has settled so many holds; the oldest had been over for `lag_s` seconds."""
         self._sweep_lag.set(lag_s)
         self._settled.inc(settled)
+
+    def retired(self, count: int, lag_s: int) -> None:
+        """A round of the sweeper has cleaned up so many; the oldest could have gone `lag_s` seconds before."""
+        self._retention_lag.set(lag_s)
+        self._retired.inc(count)
 
     def readiness_changed(self, *, ready: bool, why: str) -> None:  # noqa: ARG002 - the observer's signature
         """The store can or can't answer from now on."""

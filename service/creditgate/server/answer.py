@@ -1,7 +1,7 @@
 """What serving a call ends with: the bytes of a response, or a failure."""
 
-from collections.abc import Awaitable, Callable
-from typing import NamedTuple
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import NamedTuple, TypeVar
 
 from google.rpc.status_pb2 import Status
 
@@ -18,8 +18,17 @@ class Failure(NamedTuple):
 
 Answer = bytes | Failure
 
-Respond = Callable[[bytes, CallContext], Awaitable[bytes]]
+RequestT = TypeVar("RequestT")
+
+Respond = Callable[[RequestT, CallContext], Awaitable[bytes]]
 """Serves one RPC; a fault is raised as `CreditError`."""
 
-Serve = Callable[[bytes, CallContext], Awaitable[Answer]]
+Serve = Callable[[RequestT, CallContext], Awaitable[Answer]]
 """Serves one RPC; a fault is an answer too."""
+
+
+class Stream(NamedTuple):
+    """The request of a streaming RPC: messages come and go as bytes. The bytes of its answer are empty."""
+
+    messages: AsyncIterator[bytes]
+    send: Callable[[bytes], Awaitable[None]]

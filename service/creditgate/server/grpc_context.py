@@ -15,9 +15,10 @@ class GrpcCallContext(CallContext):
 
     __slots__ = ("_host",)
 
-    def __init__(self, method: str, deadline: float, host: GrpcServicerContext) -> None:
+    def __init__(self, method: str, deadline: float, item_timeout_s: float, host: GrpcServicerContext) -> None:
         self.method = method
         self.deadline = deadline
+        self.item_timeout_s = item_timeout_s
         self._host = host
 
     @property

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -10,14 +10,16 @@ from typing import Final
 import grpc
 from grpc_reflection.v1alpha import reflection
 
-from creditgate.api.endpoints import Endpoint
-from creditgate.domain.errors import ErrorKind
+from creditgate.api.endpoints import Endpoints
+from creditgate.api.status import render_status
+from creditgate.domain.errors import CreditError, ErrorKind, ErrorReason
 from creditgate.ops.listen_address import AddressUnusableError, ListenAddress, check_usable
 from creditgate.ops.rpc_metrics import RpcMetrics
-from creditgate.server.answer import Failure, Serve
+from creditgate.server.answer import Failure, Serve, Stream
 from creditgate.server.grpc_context import GrpcCallContext, GrpcServicerContext, deadline_of
 from creditgate.server.health import HEALTH_SERVICE, ServiceHealth
-from creditgate.server.pipeline import build_serve
+from creditgate.server.open_streams import OpenStreams
+from creditgate.server.pipeline import build_serve, build_stream_serve
 
 RECEIVE_SIZE_MAX_BYTES: Final = 4 * 1024 * 1024
 """Above this gRPC itself refuses a message; between here and the bound of the contract the answer can say more."""
@@ -25,6 +27,19 @@ RECEIVE_SIZE_MAX_BYTES: Final = 4 * 1024 * 1024
 _STATUS_DETAILS_KEY: Final = "grpc-status-details-bin"
 _STATUS_CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
 _FAILURE_CODES: Final = {kind: _STATUS_CODES[kind.value] for kind in ErrorKind}
+
+STREAM_AGE_MAX_S: Final = 30.0 * 60
+"""How long a stream may last at most: as long as a connection does before its client is asked to connect anew."""
+
+_STOPPING: Final = Failure(
+    ErrorReason.SHUTTING_DOWN,
+    render_status(
+        CreditError(
+            ErrorReason.SHUTTING_DOWN,
+            "the service is stopping; what it had read of the stream is answered, ask another one for the rest",
+        )
+    ),
+)
 
 _CONNECTION_AGE_MAX_MS: Final = 30 * 60 * 1000
 _CONNECTION_AGE_GRACE_MS: Final = 60 * 1000
@@ -73,11 +88,12 @@ class HostOptions:
 class GrpcHost:
     """Serves endpoints over gRPC, with health and reflection. `health` tells whether calls are answered."""
 
-    def __init__(self, endpoints: Sequence[Endpoint], options: HostOptions, metrics: RpcMetrics) -> None:
+    def __init__(self, endpoints: Endpoints, options: HostOptions, metrics: RpcMetrics) -> None:
         self._endpoints = endpoints
         self._options = options
         self._metrics = metrics
-        self._services = tuple(dict.fromkeys(endpoint.service for endpoint in endpoints))
+        self._services = endpoints.services
+        self._streams = OpenStreams()
         self._server: grpc.aio.Server | None = None
         self.health = ServiceHealth(self._services)
 
@@ -107,6 +123,7 @@ class GrpcHost:
             return
         server, self._server = self._server, None
         self.health.end_watches()
+        self._streams.end()
         await server.stop(grace_s)
         path = self._options.address.unix_path
         if path is not None:
@@ -116,25 +133,48 @@ class GrpcHost:
     def _rpc_handlers(self) -> tuple[grpc.GenericRpcHandler, ...]:
         """Return a handler for each service; requests and responses pass gRPC as bytes."""
         services: dict[str, dict[str, grpc.RpcMethodHandler[bytes, bytes]]] = defaultdict(dict)
-        for endpoint in self._endpoints:
+        options = self._options
+        for unary in self._endpoints.unary:
             serve = build_serve(
-                endpoint,
-                self._metrics,
-                slow_call_s=self._options.slow_call_s,
-                log_every_call=self._options.log_every_call,
+                unary, self._metrics, slow_call_s=options.slow_call_s, log_every_call=options.log_every_call
             )
-            services[endpoint.service][endpoint.method] = grpc.unary_unary_rpc_method_handler(
-                _adapt(serve, endpoint.full_name, self._options)
+            services[unary.service][unary.method] = grpc.unary_unary_rpc_method_handler(
+                _adapt(serve, unary.full_name, options)
+            )
+        for stream in self._endpoints.streams:
+            serve_stream = build_stream_serve(stream, self._metrics, log_every_call=options.log_every_call)
+            services[stream.service][stream.method] = grpc.stream_stream_rpc_method_handler(
+                self._adapt_stream(serve_stream, stream.full_name)
             )
         return tuple(grpc.method_handlers_generic_handler(service, methods) for service, methods in services.items())
 
+    def _adapt_stream(
+        self, serve: Serve[Stream], method: str
+    ) -> Callable[[AsyncIterator[bytes], GrpcServicerContext], Awaitable[None]]:
+        """Return what grpc.aio calls for one streaming RPC."""
+        item_timeout_s = self._options.deadline_default_s
 
-def _adapt(serve: Serve, method: str, options: HostOptions) -> Callable[[bytes, GrpcServicerContext], Awaitable[bytes]]:
+        async def handle(messages: AsyncIterator[bytes], host: GrpcServicerContext) -> None:
+            deadline = deadline_of(host, STREAM_AGE_MAX_S, STREAM_AGE_MAX_S)
+            context = GrpcCallContext(method, deadline, item_timeout_s, host)
+            with self._streams.open(messages) as open_stream:
+                answer = await serve(Stream(open_stream.messages(), host.write), context)
+                if isinstance(answer, Failure):
+                    _fail(host, answer)
+                elif open_stream.ended_early:
+                    _fail(host, _STOPPING)
+
+        return handle
+
+
+def _adapt(
+    serve: Serve[bytes], method: str, options: HostOptions
+) -> Callable[[bytes, GrpcServicerContext], Awaitable[bytes]]:
     """Return what grpc.aio calls for one RPC."""
     default_s, max_s = options.deadline_default_s, options.deadline_max_s
 
     async def handle(request: bytes, host: GrpcServicerContext) -> bytes:
-        context = GrpcCallContext(method, deadline_of(host, default_s, max_s), host)
+        context = GrpcCallContext(method, deadline_of(host, default_s, max_s), default_s, host)
         answer = await serve(request, context)
         if isinstance(answer, Failure):
             _fail(host, answer)

@@ -1,34 +1,48 @@
 """Packs operations into blobs for the library, and unpacks its answers (`layouts.py`)."""
 
 from collections.abc import Callable
-from typing import Final, cast
+from datetime import date, timedelta
+from typing import Final, NamedTuple, cast
 
-from creditgate.domain.account import Account, AccountStatus, Block
-from creditgate.domain.bounds import AMOUNT_MAX_MINOR
+from creditgate.domain.account import Account, AccountStatus, Aging, Block
 from creditgate.domain.decision import Action, Decision, Exposure, Outcome, Reason, ReasonCode
-from creditgate.domain.errors import CreditError, ErrorReason
-from creditgate.domain.money import format_money
 from creditgate.domain.operations import (
     AccountPut,
+    AgingUpdated,
+    Amended,
+    AmendReservation,
     CheckCredit,
     CloseAccount,
     CommitReservation,
     Committed,
     GetAccount,
     GetReservation,
+    ImportOpenItem,
     Operation,
-    PaymentRecorded,
+    PostReceivable,
     PutAccount,
+    RecordCreditNote,
+    Recorded,
     RecordPayment,
     Released,
     ReleaseReservation,
     ReserveCredit,
     Reserved,
+    UpdateAging,
 )
 from creditgate.domain.policy import Policy
-from creditgate.domain.reservation import Reservation, ReservationState
+from creditgate.domain.reservation import Etag, Reservation, ReservationState
 from creditgate.store import layouts
-from creditgate.store.constants import AccountFlag, AnswerFlag, ExposureFlag, OperationCode, PutMask
+from creditgate.store.constants import (
+    OPERATIONS_READ,
+    OPERATIONS_SETTLE,
+    AccountFlag,
+    AnswerFlag,
+    ExposureFlag,
+    OperationCode,
+    PutMask,
+)
+from creditgate.store.failures import unpack_failure
 
 Answer = bytes
 
@@ -36,6 +50,7 @@ Answer = bytes
 _REPLAYED: Final = AnswerFlag.REPLAYED.value
 _LATE: Final = AnswerFlag.LATE.value
 _CREATED: Final = AnswerFlag.CREATED.value
+_IGNORED: Final = AnswerFlag.IGNORED.value
 _HELD: Final = ReservationState.HELD
 _STATES: Final = {state.value: state for state in ReservationState}
 _OUTCOMES: Final = {outcome.value: outcome for outcome in Outcome}
@@ -87,17 +102,63 @@ def _pack_commit(operation: CommitReservation, part: int) -> bytes:
     )
 
 
+_NO_ETAG: Final = Etag(0, 0)
+
+
+def _pack_amend(operation: AmendReservation, part: int) -> bytes:
+    return (
+        layouts.AMEND_RESERVATION.packer.pack(
+            OperationCode.AMEND_RESERVATION,
+            part,
+            operation.amount_minor,
+            operation.hold_s or 0,
+            *(operation.etag or _NO_ETAG),
+        )
+        + f"{operation.account_id}\0{operation.order_id}\0{operation.currency_code}\0{operation.request_id}\0".encode()
+    )
+
+
 def _pack_release(operation: ReleaseReservation, part: int) -> bytes:
     return (
-        layouts.RELEASE_RESERVATION.packer.pack(OperationCode.RELEASE_RESERVATION, part)
+        layouts.RELEASE_RESERVATION.packer.pack(OperationCode.RELEASE_RESERVATION, part, *(operation.etag or _NO_ETAG))
         + f"{operation.account_id}\0{operation.order_id}\0{operation.request_id}\0{operation.reason}\0".encode()
     )
 
 
 def _pack_payment(operation: RecordPayment, part: int) -> bytes:
     return (
-        layouts.RECORD_PAYMENT.packer.pack(OperationCode.RECORD_PAYMENT, part, operation.amount_minor)
+        layouts.RECORD_ENTRY.packer.pack(OperationCode.RECORD_PAYMENT, part, operation.amount_minor)
         + f"{operation.account_id}\0{operation.payment_id}\0{operation.currency_code}\0".encode()
+    )
+
+
+def _document_packer(
+    code: OperationCode,
+) -> Callable[[PostReceivable | RecordCreditNote | ImportOpenItem, int], bytes]:
+    def pack_document(operation: PostReceivable | RecordCreditNote | ImportOpenItem, part: int) -> bytes:
+        return (
+            layouts.RECORD_ENTRY.packer.pack(code, part, operation.amount_minor)
+            + f"{operation.account_id}\0{operation.document_id}\0{operation.currency_code}\0".encode()
+        )
+
+    return pack_document
+
+
+_EPOCH: Final = date(1970, 1, 1)
+
+
+def _pack_aging(operation: UpdateAging, part: int) -> bytes:
+    due = operation.oldest_due_date
+    return (
+        layouts.UPDATE_AGING.packer.pack(
+            OperationCode.UPDATE_AGING,
+            part,
+            operation.overdue_minor,
+            operation.disputed_minor,
+            (due - _EPOCH).days if due is not None else 0,
+            operation.as_of_ms,
+        )
+        + f"{operation.account_id}\0".encode()
     )
 
 
@@ -170,9 +231,11 @@ def _texts(answer: bytes, start: int, count: int) -> list[str]:
 
 _unpack_order_answer: Final = layouts.ORDER_ANSWER.packer.unpack_from
 _unpack_order: Final = layouts.ORDER.packer.unpack_from
+_unpack_decision: Final = layouts.DECISION.packer.unpack_from
 _unpack_reason: Final = layouts.REASON.packer.unpack_from
 _ORDER_START: Final = layouts.ORDER_ANSWER.size
-_ORDER_TEXTS: Final = _ORDER_START + layouts.ORDER.size
+_DECISION_START: Final = _ORDER_START + layouts.ORDER.size
+_DECISION_SIZE: Final = layouts.DECISION.size
 _REASON_SIZE: Final = layouts.REASON.size
 
 
@@ -186,32 +249,21 @@ def _unpack_reasons(answer: bytes, start: int, count: int) -> tuple[Reason, ...]
     return tuple(reasons)
 
 
-def _unpack_order_result(
-    account_id: str, order_id: str, answer: bytes
-) -> tuple[Decision, Reservation | None, int, int]:
-    """Return the decision, the reservation or None, the answer's flags and the over-committed amount."""
-    _, flags, state, over_committed, account_currency = _unpack_order_answer(answer)
+def _decision_at(answer: Answer, start: int, currency_code: str) -> tuple[Decision, int]:
+    """Return the decision that begins at a byte of an answer, and where it ends."""
     (
-        _,
         outcome,
         exposure_flags,
         reason_count,
-        _,
-        revision,
-        amount,
-        secured,
-        committed,
-        held,
-        create_ms,
-        expire_s,
+        decide_ms,
         seen_limit,
         seen_reserved,
         seen_receivable,
         seen_pending,
         limit_version,
-        currency,
-    ) = _unpack_order(answer, _ORDER_START)
-    version_end = answer.index(b"\0", _ORDER_TEXTS)
+    ) = _unpack_decision(answer, start)
+    version_start = start + _DECISION_SIZE
+    version_end = answer.index(b"\0", version_start)
     reasons = _unpack_reasons(answer, version_end + 1, reason_count) if reason_count else ()
     decision = Decision(
         _OUTCOMES[outcome],
@@ -219,19 +271,36 @@ def _unpack_order_result(
         tuple(reason for reason in reasons if reason.action == Action.SHADOW) if reasons else (),
         tuple(reason for reason in reasons if reason.action == Action.OFF) if reasons else (),
         Exposure(
-            account_currency.decode(),
+            currency_code,
             seen_limit if exposure_flags == ExposureFlag.LIMIT_SET else None,
             exposure_flags >= ExposureFlag.UNLIMITED,
             seen_reserved,
             seen_receivable,
             seen_pending,
         ),
-        answer[_ORDER_TEXTS:version_end].decode(),
+        answer[version_start:version_end].decode(),
         limit_version,
-        create_ms,
+        decide_ms,
     )
+    return decision, version_end + 1 + reason_count * _REASON_SIZE
+
+
+class _OrderResult(NamedTuple):
+    """An answer about an order; `reservation` is None when there is none, `end` where its decision ends."""
+
+    decision: Decision
+    reservation: Reservation | None
+    flags: int
+    over_committed_minor: int
+    end: int
+
+
+def _unpack_order_result(account_id: str, order_id: str, answer: Answer) -> _OrderResult:
+    _, flags, state, over_committed, account_currency = _unpack_order_answer(answer)
+    decision, end = _decision_at(answer, _DECISION_START, account_currency.decode())
     if not state:
-        return decision, None, flags, over_committed
+        return _OrderResult(decision, None, flags, over_committed, end)
+    _, _, revision, amount, _, secured, committed, held, expire_s, _, currency = _unpack_order(answer, _ORDER_START)
     now_held = state == _HELD
     reservation = Reservation(
         account_id,
@@ -243,37 +312,43 @@ def _unpack_order_result(
         committed,
         max(0, amount - committed) if now_held else 0,
         held if now_held else 0,
-        create_ms,
+        decision.decide_time_ms,
         expire_s,
         revision,
         decision,
     )
-    return decision, reservation, flags, over_committed
+    return _OrderResult(decision, reservation, flags, over_committed, end)
 
 
 def unpack_reservation(account_id: str, order_id: str, answer: Answer) -> Reservation:
     """Return the reservation of an answer that is known to hold one."""
-    return cast("Reservation", _unpack_order_result(account_id, order_id, answer)[1])
+    return cast("Reservation", _unpack_order_result(account_id, order_id, answer).reservation)
 
 
 def _unpack_check(operation: CheckCredit, answer: Answer) -> Decision:
-    return _unpack_order_result(operation.account_id, "", answer)[0]
+    return _unpack_order_result(operation.account_id, "", answer).decision
 
 
 def _unpack_reserved(operation: ReserveCredit, answer: Answer) -> Reserved:
-    decision, reservation, flags, _ = _unpack_order_result(operation.account_id, operation.order_id, answer)
+    decision, reservation, flags, _, _ = _unpack_order_result(operation.account_id, operation.order_id, answer)
     return Reserved(decision, reservation, flags == _REPLAYED)
 
 
+def _unpack_amended(operation: AmendReservation, answer: Answer) -> Amended:
+    result = _unpack_order_result(operation.account_id, operation.order_id, answer)
+    decision, _ = _decision_at(answer, result.end, result.decision.exposure.currency_code)
+    return Amended(decision, cast("Reservation", result.reservation), result.flags == _REPLAYED)
+
+
 def _unpack_committed(operation: CommitReservation, answer: Answer) -> Committed:
-    _, reservation, flags, over_committed = _unpack_order_result(operation.account_id, operation.order_id, answer)
+    _, reservation, flags, over_committed, _ = _unpack_order_result(operation.account_id, operation.order_id, answer)
     return Committed(
         cast("Reservation", reservation), over_committed, late=bool(flags & _LATE), replayed=bool(flags & _REPLAYED)
     )
 
 
 def _unpack_released(operation: ReleaseReservation, answer: Answer) -> Released:
-    _, reservation, flags, _ = _unpack_order_result(operation.account_id, operation.order_id, answer)
+    _, reservation, flags, _, _ = _unpack_order_result(operation.account_id, operation.order_id, answer)
     return Released(cast("Reservation", reservation), flags == _REPLAYED)
 
 
@@ -283,9 +358,23 @@ def _unpack_got_reservation(operation: GetReservation, answer: Answer) -> Reserv
 
 def unpack_account(answer: Answer) -> tuple[Account, int]:
     """Return the account of an answer, and the answer's flags."""
-    _, answer_flags, flags, limit, limit_version, create_ms, reserved, receivable, secured, pending, block_ms = (
-        layouts.ACCOUNT_ANSWER.packer.unpack_from(answer)
-    )
+    (
+        _,
+        answer_flags,
+        flags,
+        limit,
+        limit_version,
+        create_ms,
+        reserved,
+        receivable,
+        secured,
+        pending,
+        block_ms,
+        overdue,
+        disputed,
+        due_day,
+        as_of_ms,
+    ) = layouts.ACCOUNT_ANSWER.packer.unpack_from(answer)
     account_id, currency, risk_class, display_name, block_reason, block_actor = _texts(
         answer, layouts.ACCOUNT_ANSWER.size, layouts.ACCOUNT_ANSWER.text_count
     )
@@ -303,14 +392,25 @@ def unpack_account(answer: Answer) -> tuple[Account, int]:
         secured_receivable_minor=secured,
         limit_version=limit_version,
         block=Block(block_reason, block_actor, block_ms) if flags & AccountFlag.BLOCKED else None,
+        aging=_aging(overdue, disputed, due_day, as_of_ms) if flags & AccountFlag.AGED else None,
         create_time_ms=create_ms,
     )
     return account, answer_flags
 
 
-def _unpack_payment(_: RecordPayment, answer: Answer) -> PaymentRecorded:
+def _aging(overdue_minor: int, disputed_minor: int, due_day: int, as_of_ms: int) -> Aging:
+    due_date = _EPOCH + timedelta(days=due_day) if due_day else None
+    return Aging(overdue_minor, disputed_minor, due_date, as_of_ms)
+
+
+def _unpack_recorded(_: Operation[Recorded], answer: Answer) -> Recorded:
     account, flags = unpack_account(answer)
-    return PaymentRecorded(account, replayed=flags == _REPLAYED)
+    return Recorded(account, replayed=flags == _REPLAYED)
+
+
+def _unpack_aging(_: UpdateAging, answer: Answer) -> AgingUpdated:
+    account, flags = unpack_account(answer)
+    return AgingUpdated(account, replayed=flags == _REPLAYED, ignored=flags == _IGNORED)
 
 
 def _unpack_put(_: PutAccount, answer: Answer) -> AccountPut:
@@ -325,39 +425,49 @@ def _unpack_account_only(_: CloseAccount | GetAccount, answer: Answer) -> Accoun
 _Packer = Callable[[Operation[object], int], bytes]
 _Unpacker = Callable[[Operation[object], Answer], object]
 
-_PACKERS: Final = cast(
-    "dict[type, _Packer]",
-    {
-        CheckCredit: _pack_check,
-        ReserveCredit: _pack_reserve,
-        CommitReservation: _pack_commit,
-        ReleaseReservation: _pack_release,
-        RecordPayment: _pack_payment,
-        PutAccount: _pack_put,
-        CloseAccount: _pack_close,
-        GetAccount: _pack_get_account,
-        GetReservation: _pack_get_reservation,
-    },
-)
-_UNPACKERS: Final = cast(
-    "dict[type, _Unpacker]",
-    {
-        CheckCredit: _unpack_check,
-        ReserveCredit: _unpack_reserved,
-        CommitReservation: _unpack_committed,
-        ReleaseReservation: _unpack_released,
-        RecordPayment: _unpack_payment,
-        PutAccount: _unpack_put,
-        CloseAccount: _unpack_account_only,
-        GetAccount: _unpack_account_only,
-        GetReservation: _unpack_got_reservation,
-    },
-)
 
-READ_OPERATIONS: Final = frozenset({CheckCredit, GetAccount, GetReservation})
+class _Coding(NamedTuple):
+    """How an operation is packed, and its answer unpacked."""
+
+    code: OperationCode
+    pack: _Packer
+    unpack: _Unpacker
+
+
+def _coding(code: OperationCode, pack_operation: object, unpack_answer: object) -> _Coding:
+    # Each takes exactly the operation it stands for, which the type of a table of different ones can't say.
+    return _Coding(code, cast("_Packer", pack_operation), cast("_Unpacker", unpack_answer))
+
+
+_CODINGS: Final[dict[type, _Coding]] = {
+    CheckCredit: _coding(OperationCode.CHECK_CREDIT, _pack_check, _unpack_check),
+    ReserveCredit: _coding(OperationCode.RESERVE_CREDIT, _pack_reserve, _unpack_reserved),
+    AmendReservation: _coding(OperationCode.AMEND_RESERVATION, _pack_amend, _unpack_amended),
+    CommitReservation: _coding(OperationCode.COMMIT_RESERVATION, _pack_commit, _unpack_committed),
+    ReleaseReservation: _coding(OperationCode.RELEASE_RESERVATION, _pack_release, _unpack_released),
+    RecordPayment: _coding(OperationCode.RECORD_PAYMENT, _pack_payment, _unpack_recorded),
+    PostReceivable: _coding(
+        OperationCode.POST_RECEIVABLE, _document_packer(OperationCode.POST_RECEIVABLE), _unpack_recorded
+    ),
+    RecordCreditNote: _coding(
+        OperationCode.RECORD_CREDIT_NOTE, _document_packer(OperationCode.RECORD_CREDIT_NOTE), _unpack_recorded
+    ),
+    ImportOpenItem: _coding(
+        OperationCode.IMPORT_OPEN_ITEM, _document_packer(OperationCode.IMPORT_OPEN_ITEM), _unpack_recorded
+    ),
+    UpdateAging: _coding(OperationCode.UPDATE_AGING, _pack_aging, _unpack_aging),
+    PutAccount: _coding(OperationCode.PUT_ACCOUNT, _pack_put, _unpack_put),
+    CloseAccount: _coding(OperationCode.CLOSE_ACCOUNT, _pack_close, _unpack_account_only),
+    GetAccount: _coding(OperationCode.GET_ACCOUNT, _pack_get_account, _unpack_account_only),
+    GetReservation: _coding(OperationCode.GET_RESERVATION, _pack_get_reservation, _unpack_got_reservation),
+}
+_PACKERS: Final = {kind: coding.pack for kind, coding in _CODINGS.items()}
+_UNPACKERS: Final = {kind: coding.unpack for kind, coding in _CODINGS.items()}
+
+READ_OPERATIONS: Final = frozenset(kind for kind, coding in _CODINGS.items() if coding.code in OPERATIONS_READ)
 """Types of operations that write nothing."""
 
-SETTLE_OPERATIONS: Final = frozenset({CommitReservation, ReleaseReservation, RecordPayment, CloseAccount})
+SETTLE_OPERATIONS: Final = frozenset(kind for kind, coding in _CODINGS.items() if coding.code in OPERATIONS_SETTLE)
 """Types of operations that are carried out even when the store is full."""
 
 
@@ -374,101 +484,3 @@ def unpack(operation: Operation[object], answer: Answer) -> object:
     if answer[0]:
         return unpack_failure(operation, answer)
     return _UNPACKERS[type(operation)](operation, answer)
-
-
-# --- failures
-
-
-def unpack_failure(operation: Operation[object], answer: Answer) -> CreditError:
-    """Return the error that an answer stands for, in words that name the field and the bound."""
-    _, number = layouts.FAILURE.packer.unpack_from(answer)
-    (text,) = _texts(answer, layouts.FAILURE.size, 1)
-    reason = ErrorReason(answer[0])
-    return _FAILURES[reason](operation, reason, number, text)
-
-
-def _account_not_found(operation: Operation[object], reason: ErrorReason, _number: int, _text: str) -> CreditError:
-    if isinstance(operation, PutAccount):
-        return CreditError.of_field("account.currency_code", "must be set for a new account")
-    return CreditError(reason, f"there is no account {operation.account_id}")
-
-
-def _reservation_not_found(operation: Operation[object], reason: ErrorReason, _number: int, _text: str) -> CreditError:
-    order_id = getattr(operation, "order_id", "")
-    return CreditError(reason, f"account {operation.account_id} has no reservation for order {order_id}")
-
-
-def _sum_out_of_range(operation: Operation[object], reason: ErrorReason, number: int, text: str) -> CreditError:
-    amount = cast("int", getattr(operation, "amount_minor", 0))
-    return CreditError.of_field(
-        "amount_minor",
-        f"of {amount} would bring the account's sum of {number} {text} minor units beyond ±{AMOUNT_MAX_MINOR}",
-        reason,
-    )
-
-
-def _currency_mismatch(_operation: Operation[object], reason: ErrorReason, _number: int, text: str) -> CreditError:
-    kept_by = "the account" if isinstance(_operation, RecordPayment) else "the order"
-    return CreditError.of_field("currency_code", f"must be {text}, the currency of {kept_by}", reason)
-
-
-def _no_exchange_rate(operation: Operation[object], reason: ErrorReason, _number: int, text: str) -> CreditError:
-    currency = cast("str", getattr(operation, "currency_code", ""))
-    return CreditError(
-        reason,
-        f"currency_code is {currency}, account {operation.account_id} is kept in {text}, and there is no exchange rate "
-        f"from {currency} to {text}",
-    )
-
-
-def _order_differs(operation: Operation[object], reason: ErrorReason, number: int, text: str) -> CreditError:
-    order_id = getattr(operation, "order_id", "")
-    return CreditError(
-        reason,
-        f"order {order_id} was decided with other details (amount_minor, currency_code, secured_minor or "
-        f"payment_terms_days); its amount is {format_money(number, text)}",
-    )
-
-
-def _document_differs(operation: Operation[object], reason: ErrorReason, number: int, text: str) -> CreditError:
-    document_id = getattr(operation, "document_id", "")
-    return CreditError(
-        reason,
-        f"document {document_id} was recorded with other details (amount_minor, order_id or final); "
-        f"it has {number} minor units for order {text}",
-    )
-
-
-def _payment_differs(operation: Operation[object], reason: ErrorReason, number: int, text: str) -> CreditError:
-    payment_id = getattr(operation, "payment_id", "")
-    return CreditError(reason, f"payment {payment_id} was recorded with another amount, {format_money(number, text)}")
-
-
-def _currency_differs(_operation: Operation[object], reason: ErrorReason, _number: int, text: str) -> CreditError:
-    return CreditError.of_field("account.currency_code", f"is {text} and can't change", reason)
-
-
-def _not_held(operation: Operation[object], reason: ErrorReason, number: int, _text: str) -> CreditError:
-    order_id = getattr(operation, "order_id", "")
-    advice = "; record the invoice with PostReceivable" if isinstance(operation, CommitReservation) else ""
-    return CreditError(reason, f"order {order_id} is {ReservationState(number).name}: nothing is held for it{advice}")
-
-
-def _internal(operation: Operation[object], reason: ErrorReason, _number: int, text: str) -> CreditError:
-    return CreditError(reason, f"{type(operation).__name__} met a defect of the function library: {text}")
-
-
-_Failure = Callable[[Operation[object], ErrorReason, int, str], CreditError]
-_FAILURES: Final[dict[ErrorReason, _Failure]] = {
-    ErrorReason.ACCOUNT_NOT_FOUND: _account_not_found,
-    ErrorReason.RESERVATION_NOT_FOUND: _reservation_not_found,
-    ErrorReason.SUM_OUT_OF_RANGE: _sum_out_of_range,
-    ErrorReason.CURRENCY_MISMATCH: _currency_mismatch,
-    ErrorReason.EXCHANGE_RATE_NOT_FOUND: _no_exchange_rate,
-    ErrorReason.ORDER_EXISTS_WITH_DIFFERENT_DETAILS: _order_differs,
-    ErrorReason.DOCUMENT_EXISTS_WITH_DIFFERENT_DETAILS: _document_differs,
-    ErrorReason.PAYMENT_EXISTS_WITH_DIFFERENT_DETAILS: _payment_differs,
-    ErrorReason.ACCOUNT_EXISTS_WITH_DIFFERENT_CURRENCY: _currency_differs,
-    ErrorReason.RESERVATION_NOT_HELD: _not_held,
-    ErrorReason.INTERNAL: _internal,
-}

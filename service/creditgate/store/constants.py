@@ -7,7 +7,13 @@ JOURNAL_ENTRIES_MAX: Final = 10_000
 """Entries a partition's journal keeps, approximately; the oldest go first. An entry holds the effects of one call."""
 
 SWEEP_REFERENCES_MAX: Final = 100
-"""Holds that one call of the sweeper looks at: few enough that orders hardly wait for it."""
+"""References that one call of the sweeper looks at: few enough that orders hardly wait for it."""
+
+RETENTION_STEP_S: Final = 3600
+"""What ends within so many seconds waits in one list of the retention queue, and is cleaned up together."""
+
+AGING_AHEAD_MAX_S: Final = 86_400
+"""How far ahead of the store's clock an ageing may be: time zones, and clocks that are set."""
 
 
 @unique
@@ -23,6 +29,11 @@ class OperationCode(IntEnum):
     CLOSE_ACCOUNT = 7
     GET_ACCOUNT = 8
     GET_RESERVATION = 9
+    AMEND_RESERVATION = 10
+    POST_RECEIVABLE = 11
+    RECORD_CREDIT_NOTE = 12
+    IMPORT_OPEN_ITEM = 13
+    UPDATE_AGING = 14
 
 
 OPERATIONS_READ: Final = (OperationCode.CHECK_CREDIT, OperationCode.GET_ACCOUNT, OperationCode.GET_RESERVATION)
@@ -33,10 +44,19 @@ OPERATIONS_SETTLE: Final = (
     OperationCode.RELEASE_RESERVATION,
     OperationCode.RECORD_PAYMENT,
     OperationCode.CLOSE_ACCOUNT,
+    OperationCode.POST_RECEIVABLE,
+    OperationCode.RECORD_CREDIT_NOTE,
+    OperationCode.UPDATE_AGING,
 )
 """Operations that are carried out even when the store is full: they make room, or record what has happened."""
 
-OPERATIONS_APPLY: Final = (OperationCode.RESERVE_CREDIT, OperationCode.PUT_ACCOUNT, *OPERATIONS_SETTLE)
+OPERATIONS_APPLY: Final = (
+    OperationCode.RESERVE_CREDIT,
+    OperationCode.AMEND_RESERVATION,
+    OperationCode.PUT_ACCOUNT,
+    OperationCode.IMPORT_OPEN_ITEM,
+    *OPERATIONS_SETTLE,
+)
 """Operations that write."""
 
 
@@ -48,6 +68,7 @@ class AccountFlag(IntFlag):
     UNLIMITED = 2
     LIMIT_SET = 4
     BLOCKED = 8
+    AGED = 16
 
 
 @unique
@@ -65,6 +86,7 @@ class AnswerFlag(IntFlag):
     REPLAYED = 1
     LATE = 2
     CREATED = 4
+    IGNORED = 8
 
 
 @unique
@@ -85,14 +107,19 @@ class LedgerKind(IntEnum):
 
     COMMIT = 1
     PAYMENT = 2
+    POSTING = 3
+    CREDIT_NOTE = 4
+    OPEN_ITEM = 5
+    OPENING_BALANCE = 6
 
 
 @unique
 class LedgerFlag(IntFlag):
-    """What a commit's ledger entry says beside its amounts."""
+    """What a ledger entry says beside its amounts. POSTED: the ERP had posted the document before it was committed."""
 
     LATE = 1
     FINAL = 2
+    POSTED = 4
 
 
 @unique
@@ -104,5 +131,11 @@ class EffectKind(IntEnum):
     COMMITTED = 3
     RELEASED = 4
     EXPIRED = 5
-    PAID = 6
     ACCOUNT_CHANGED = 7
+    AMENDED = 8
+    AMEND_REJECTED = 9
+    RECORDED = 10
+    AGED = 11
+    FORGOTTEN = 12
+    FOLDED = 13
+    REPAIRED = 14

@@ -38,7 +38,7 @@ def due(partition: int, account_id: str) -> str:
 
 
 def ledger(partition: int, account_id: str) -> str:
-    """Return the hash of an account's receivable entries by document and payment."""
+    """Return the hash of an account's receivable entries and of the markers of amends."""
     return f"{prefix(partition)}:l:{account_id}"
 
 
@@ -60,6 +60,16 @@ def sweep_seconds(partition: int) -> str:
 def sweep_list(partition: int, second: int) -> str:
     """Return the list of the holds that end at a second."""
     return f"{prefix(partition)}:q:{second}"
+
+
+def retention_steps(partition: int) -> str:
+    """Return the sorted set of the steps of time in which something ended."""
+    return f"{prefix(partition)}:r"
+
+
+def retention_list(partition: int, step: int) -> str:
+    """Return the list of what ended within a step and is kept for the retention."""
+    return f"{prefix(partition)}:r:{step}"
 
 
 def journal(partition: int) -> str:

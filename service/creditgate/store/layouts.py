@@ -65,7 +65,7 @@ _U8, _U16, _U32, _I64, _CODE, _TEXT = (
 
 ACCOUNT: Final = _layout(
     "ACCOUNT",
-    flags=_U8,
+    flags=_U16,
     reserved=_I64,
     receivable=_I64,
     secured_receivable=_I64,
@@ -77,29 +77,46 @@ ACCOUNT: Final = _layout(
     currency=_CODE,
     risk_class=_TEXT,
 )
+"""An AGING follows when the flags say so."""
+AGING: Final = _layout(
+    "AGING",
+    overdue=_I64,
+    disputed=_I64,
+    due_day=_U32,
+    as_of_ms=_I64,
+    reported_overdue=_I64,
+    reported_due_day=_U32,
+)
+"""What the ERP reported, and what payments have left of it; days are counted from 1970-01-01, 0 is none."""
 ORDER: Final = _layout(
     "ORDER",
     state=_U8,
-    outcome=_U8,
-    exposure_flags=_U8,
-    reason_count=_U8,
     terms_days=_U16,
     revision=_U32,
     amount=_I64,
+    first_amount=_I64,
     secured=_I64,
     committed=_I64,
     held=_I64,
-    create_ms=_I64,
     expire_s=_U32,
+    update_s=_U32,
+    currency=_CODE,
+)
+"""A reservation; the DECISION that made it follows. `first_amount` is the total that it was asked for with."""
+DECISION: Final = _layout(
+    "DECISION",
+    outcome=_U8,
+    exposure_flags=_U8,
+    reason_count=_U8,
+    decide_ms=_I64,
     seen_limit=_I64,
     seen_reserved=_I64,
     seen_receivable=_I64,
     seen_pending=_I64,
     limit_version=_I64,
-    currency=_CODE,
     policy_version=_TEXT,
 )
-"""A reservation with its first decision; `reason_count` REASONs follow the texts."""
+"""`reason_count` REASONs follow."""
 REASON: Final = _layout("REASON", code=_U8, action=_U8, observed=_I64, threshold=_I64)
 LEDGER_ENTRY: Final = _layout(
     "LEDGER_ENTRY",
@@ -111,6 +128,9 @@ LEDGER_ENTRY: Final = _layout(
     time_s=_U32,
     order_id=_TEXT,
 )
+"""`amount` is below 0 for what reduces the receivable; security covers what of it `receivable_change` leaves out."""
+AMEND_MARKER: Final = _layout("AMEND_MARKER", amount=_I64, hold_s=_U32)
+"""The change that a request id stands for; the DECISION about it follows."""
 
 # --- what a call takes: the operation's code and the index of its partition among the call's keys, from 1, come first
 
@@ -148,23 +168,50 @@ COMMIT_RESERVATION: Final = _layout(
     currency=_TEXT,
     document_id=_TEXT,
 )
+AMEND_RESERVATION: Final = _layout(
+    "AMEND_RESERVATION",
+    code=_U8,
+    part=_U8,
+    amount=_I64,
+    hold_s=_U32,
+    etag_ms=_I64,
+    etag_revision=_U32,
+    account_id=_TEXT,
+    order_id=_TEXT,
+    currency=_TEXT,
+    request_id=_TEXT,
+)
+"""`hold_s` 0 keeps the hold's end, `etag_revision` 0 compares nothing."""
 RELEASE_RESERVATION: Final = _layout(
     "RELEASE_RESERVATION",
     code=_U8,
     part=_U8,
+    etag_ms=_I64,
+    etag_revision=_U32,
     account_id=_TEXT,
     order_id=_TEXT,
     request_id=_TEXT,
     reason=_TEXT,
 )
-RECORD_PAYMENT: Final = _layout(
-    "RECORD_PAYMENT",
+RECORD_ENTRY: Final = _layout(
+    "RECORD_ENTRY",
     code=_U8,
     part=_U8,
     amount=_I64,
     account_id=_TEXT,
-    payment_id=_TEXT,
+    entry_id=_TEXT,
     currency=_TEXT,
+)
+"""A payment, an invoice, a credit note or an open item; `entry_id` is that of the payment or the document."""
+UPDATE_AGING: Final = _layout(
+    "UPDATE_AGING",
+    code=_U8,
+    part=_U8,
+    overdue=_I64,
+    disputed=_I64,
+    due_day=_U32,
+    as_of_ms=_I64,
+    account_id=_TEXT,
 )
 PUT_ACCOUNT: Final = _layout(
     "PUT_ACCOUNT",
@@ -189,12 +236,12 @@ FAILURE: Final = _layout("FAILURE", error=_U8, number=_I64, text=_TEXT)
 ORDER_ANSWER: Final = _layout(
     "ORDER_ANSWER", error=_U8, flags=_U8, state=_U8, over_committed=_I64, account_currency=_CODE
 )
-"""An ORDER with its REASONs follows."""
+"""An ORDER with its DECISION follows; behind it the answer to an amend has the DECISION about the change."""
 ACCOUNT_ANSWER: Final = _layout(
     "ACCOUNT_ANSWER",
     error=_U8,
     answer_flags=_U8,
-    flags=_U8,
+    flags=_U16,
     limit=_I64,
     limit_version=_I64,
     create_ms=_I64,
@@ -203,6 +250,10 @@ ACCOUNT_ANSWER: Final = _layout(
     secured_receivable=_I64,
     pending=_I64,
     block_ms=_I64,
+    overdue=_I64,
+    disputed=_I64,
+    due_day=_U32,
+    as_of_ms=_I64,
     account_id=_TEXT,
     currency=_TEXT,
     risk_class=_TEXT,
@@ -210,6 +261,15 @@ ACCOUNT_ANSWER: Final = _layout(
     block_reason=_TEXT,
     block_actor=_TEXT,
 )
+AUDIT_SUMS: Final = _layout(
+    "AUDIT_SUMS",
+    reserved=_I64,
+    receivable=_I64,
+    secured_receivable=_I64,
+    pending=_I64,
+    next_due_s=_U32,
+)
+"""The sums that an account keeps, with what has fallen due already taken off."""
 
 # --- what is journaled: an entry of the stream has one field `e`, a row of effects; `size` is the length of a whole
 # effect
@@ -221,27 +281,31 @@ ORDER_EFFECT: Final = _layout(
     time_ms=_I64,
     reserved=_I64,
     receivable=_I64,
+    secured_receivable=_I64,
     pending=_I64,
     account_id=_TEXT,
     order_id=_TEXT,
 )
-"""The kind's own texts (source; document id; request id and reason) and the ORDER as it is afterwards follow."""
-PAYMENT_EFFECT: Final = _layout(
-    "PAYMENT_EFFECT",
+"""The kind's own texts follow (source; document id; request id; request id and reason), then the ORDER as it is
+afterwards with its DECISION, then what else was written: the LEDGER_ENTRY of a commit, the AMEND_MARKER of an amend."""
+ENTRY_EFFECT: Final = _layout(
+    "ENTRY_EFFECT",
     size=_U32,
     kind=_U8,
     time_ms=_I64,
     reserved=_I64,
     receivable=_I64,
+    secured_receivable=_I64,
     pending=_I64,
-    amount=_I64,
     account_id=_TEXT,
-    payment_id=_TEXT,
+    field=_TEXT,
 )
+"""`field` names what was recorded, folded into the opening balance, or forgotten (`lua/ledger.lua`, or `o:` order id).
+The LEDGER_ENTRY of what was recorded follows, or the opening balance after folding."""
 ACCOUNT_EFFECT: Final = _layout("ACCOUNT_EFFECT", size=_U32, kind=_U8, time_ms=_I64)
 """The ACCOUNT_ANSWER with the account as it is afterwards follows."""
 
-EFFECT_HEADS: Final = {"ORDER": ORDER_EFFECT, "PAYMENT": PAYMENT_EFFECT, "ACCOUNT": ACCOUNT_EFFECT}
+EFFECT_HEADS: Final = {"ORDER": ORDER_EFFECT, "ENTRY": ENTRY_EFFECT, "ACCOUNT": ACCOUNT_EFFECT}
 """What effects begin with: their own texts' zero bytes count as part of the head."""
 
 LAYOUTS: Final = tuple(value for value in list(globals().values()) if isinstance(value, Layout))

@@ -27,7 +27,7 @@ from creditgate.store.sentinel import Sentinels
 from creditgate.store.slot_map import ask_seeds
 
 LIBRARY_NAME: Final = "creditgate"
-LIBRARY_VERSION: Final = 1001
+LIBRARY_VERSION: Final = 2001
 _GENERATION: Final = 1000
 _ASK_TIMEOUT_S: Final = 5.0
 """How long a sentinel, or a node of a cluster, may take to tell where the primaries are."""
@@ -37,14 +37,19 @@ _SOURCES: Final = (
     "failures",
     "accounts",
     "call",
-    "reservations",
     "ledger",
+    "reservations",
     "decide",
     "check_credit",
     "reserve_credit",
+    "amend_reservation",
     "commit_reservation",
     "release_reservation",
     "record_payment",
+    "post_receivable",
+    "record_credit_note",
+    "import_open_item",
+    "update_aging",
     "put_account",
     "close_account",
     "get_account",
@@ -53,6 +58,9 @@ _SOURCES: Final = (
     "list_reservations",
     "list_accounts",
     "sweep",
+    "retire",
+    "audit",
+    "repair",
     "register",
 )
 """The files under `lua/`, in the order in which they make up the library: what is used stands before what uses it."""
@@ -88,6 +96,8 @@ def render_prelude() -> str:
         f"local LIBRARY_VERSION = {LIBRARY_VERSION}",
         f"local AMOUNT_MAX = {AMOUNT_MAX_MINOR}",
         f"local JOURNAL_ENTRIES_MAX = {constants.JOURNAL_ENTRIES_MAX}",
+        f"local RETENTION_STEP_S = {constants.RETENTION_STEP_S}",
+        f"local AGING_AHEAD_MAX_S = {constants.AGING_AHEAD_MAX_S}",
         f"local OPERATIONS_APPLY = {_codes(constants.OPERATIONS_APPLY)}",
         f"local OPERATIONS_SETTLE = {_codes(constants.OPERATIONS_SETTLE)}",
         f"local OPERATIONS_READ = {_codes(constants.OPERATIONS_READ)}",

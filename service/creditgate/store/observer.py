@@ -15,6 +15,9 @@ class StoreObserver(Protocol):
     def swept(self, settled: int, lag_s: int) -> None:
         """A round of the sweeper has settled so many holds; the oldest had been over for `lag_s` seconds."""
 
+    def retired(self, count: int, lag_s: int) -> None:
+        """A round of the sweeper has cleaned up so many; the oldest could have gone `lag_s` seconds before."""
+
     def readiness_changed(self, *, ready: bool, why: str) -> None:
         """The store can or can't answer from now on; `why` is one sentence, empty when ready."""
 

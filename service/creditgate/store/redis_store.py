@@ -5,7 +5,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple, TypeVar, cast
 
 from creditgate.domain.account import Account
@@ -15,8 +15,11 @@ from creditgate.domain.operations import Operation
 from creditgate.domain.policy import DEFAULT_POLICY, Policy
 from creditgate.domain.ports import Page
 from creditgate.domain.reservation import Reservation, ReservationState
+from creditgate.domain.verification import SumDifference, Verified
 from creditgate.store import codec, keys
+from creditgate.store.audit import audit_account
 from creditgate.store.coalescer import AnyOperation, CallOptions, WaitingRoom
+from creditgate.store.failures import unpack_failure
 from creditgate.store.lane import Argument, Reply
 from creditgate.store.location import RedisKind, parse_location
 from creditgate.store.observer import StoreObserver
@@ -59,10 +62,10 @@ def _retrieve_error(call: asyncio.Future[Reply]) -> None:
         call.exception()
 
 
-class SweepStep(NamedTuple):
-    """What one step of sweeping did: holds settled, references looked at, and how late the oldest was, in seconds.
+class QueueStep(NamedTuple):
+    """What one step of a queue did: what was settled, references looked at, and how late the oldest was, in seconds.
 
-    Fewer references than were asked for mean that the oldest second is done.
+    No references mean that nothing is due.
     """
 
     settled: int
@@ -190,7 +193,7 @@ class RedisCreditStore:
             deadline,
         )
         if isinstance(reply, bytes):
-            raise codec.unpack_failure(Operation(account_id), reply)
+            raise unpack_failure(Operation(account_id), reply)
         cursor, behind, *items = cast("list[bytes]", reply)
         reservations = tuple(
             codec.unpack_reservation(account_id, items[index].decode(), items[index + 1])
@@ -209,7 +212,35 @@ class RedisCreditStore:
             following = PagePlace(place.partition + 1, "0", "")
         return Page(tuple(codec.unpack_account(item)[0] for item in items), render_page_token(following))
 
-    async def sweep(self, partition: int, references_max: int) -> SweepStep:
+    async def verify_account(self, account_id: str, *, repair: bool, deadline: float) -> tuple[SumDifference, ...]:
+        """Recompute an account's sums (see `CreditStore.verify_account`)."""
+        differences = await self._verify(account_id, repair=repair, deadline=deadline)
+        if differences is None:
+            raise CreditError(ErrorReason.ACCOUNT_NOT_FOUND, f"there is no account {account_id}")
+        return differences
+
+    async def verify_accounts(self, *, page_size: int, page_token: str, repair: bool, deadline: float) -> Verified:
+        """Verify a page of all accounts (see `CreditStore.verify_accounts`)."""
+        page = await self.list_accounts(page_size, page_token, deadline)
+        differences: list[SumDifference] = []
+        for account in page.items:
+            differences += await self._verify(account.account_id, repair=repair, deadline=deadline) or ()
+        return Verified(len(page.items), tuple(differences), page.next_page_token)
+
+    async def _verify(self, account_id: str, *, repair: bool, deadline: float) -> tuple[SumDifference, ...] | None:
+        partition = keys.partition_of(account_id, self.partitions)
+
+        async def ask(arguments: Sequence[Argument]) -> Reply:
+            return await self._call_shielded("creditgate_audit", partition, tuple(arguments), deadline, read_only=True)
+
+        finding = await audit_account(account_id, ask)
+        if finding is None or not finding.differences or not repair:
+            return finding.differences if finding is not None else None
+        arguments = (account_id, *finding.repair)
+        await self._call_shielded("creditgate_repair", partition, arguments, deadline, read_only=False)
+        return tuple(replace(difference, repaired=True) for difference in finding.differences)
+
+    async def sweep(self, partition: int, references_max: int) -> QueueStep:
         """Settle holds of a partition whose time is over, oldest first.
 
         Raises `CreditError` STORE_UNAVAILABLE.
@@ -218,7 +249,18 @@ class RedisCreditStore:
         reply = await self._group_of[partition].call(
             "creditgate_sweep", partition, (references_max,), deadline, read_only=False
         )
-        return SweepStep(*cast("list[int]", reply))
+        return QueueStep(*cast("list[int]", reply))
+
+    async def retire(self, partition: int, references_max: int, retention_s: int) -> QueueStep:
+        """Clean up what ended in a partition longer ago than it has to be kept, oldest first.
+
+        Raises `CreditError` STORE_UNAVAILABLE.
+        """
+        deadline = time.monotonic() + _SWEEP_WAIT_S
+        reply = await self._group_of[partition].call(
+            "creditgate_retire", partition, (references_max, retention_s), deadline, read_only=False
+        )
+        return QueueStep(*cast("list[int]", reply))
 
     # --- inside
 
@@ -255,9 +297,14 @@ class RedisCreditStore:
             raise CreditError.of_field("page_token", "is not a token that this listing gave out") from None
 
     async def _list(self, function: str, partition: int, arguments: tuple[Argument, ...], deadline: float) -> Reply:
+        return await self._call_shielded(function, partition, arguments, deadline, read_only=True)
+
+    async def _call_shielded(
+        self, function: str, partition: int, arguments: tuple[Argument, ...], deadline: float, *, read_only: bool
+    ) -> Reply:
         # Shielded: a call that is given up must not take the lane with it.
         group = self._group_of[partition]
-        call = asyncio.ensure_future(group.call(function, partition, arguments, deadline, read_only=True))
+        call = asyncio.ensure_future(group.call(function, partition, arguments, deadline, read_only=read_only))
         call.add_done_callback(_retrieve_error)
         try:
             async with asyncio.timeout(deadline - time.monotonic()):

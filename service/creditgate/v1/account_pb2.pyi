@@ -89,6 +89,10 @@ class Account(_message.Message):
     EXPOSURE_FIELD_NUMBER: _builtins.int
     BASE_LIMIT_MINOR_FIELD_NUMBER: _builtins.int
     UNLIMITED_FIELD_NUMBER: _builtins.int
+    OVERDUE_MINOR_FIELD_NUMBER: _builtins.int
+    DISPUTED_MINOR_FIELD_NUMBER: _builtins.int
+    OLDEST_DUE_DATE_FIELD_NUMBER: _builtins.int
+    AGING_AS_OF_FIELD_NUMBER: _builtins.int
     LIMIT_VERSION_FIELD_NUMBER: _builtins.int
     SECURED_RECEIVABLE_MINOR_FIELD_NUMBER: _builtins.int
     BLOCK_FIELD_NUMBER: _builtins.int
@@ -107,6 +111,14 @@ class Account(_message.Message):
     """The approved ceiling on exposure, from 0 to 2^53-1 minor units; absent when no limit is set."""
     unlimited: _builtins.bool
     """True: no ceiling. `base_limit_minor` is then kept but not used."""
+    overdue_minor: _builtins.int
+    """Overdue by the ERP's last ageing, less what was paid since, in minor units; output only."""
+    disputed_minor: _builtins.int
+    """The part of `overdue_minor` that the customer disputes, by the ERP's last ageing; it does not count as overdue.
+    Output only.
+    """
+    oldest_due_date: _builtins.str
+    """Due date of the oldest overdue item, `YYYY-MM-DD`; empty when nothing is overdue or the ERP did not say. Output only."""
     limit_version: _builtins.int
     """Version of the base limit as the scoring feed counts it; output only."""
     secured_receivable_minor: _builtins.int
@@ -116,6 +128,10 @@ class Account(_message.Message):
     @_builtins.property
     def exposure(self) -> _decision_pb2.Exposure:
         """Where the account stands now; output only."""
+
+    @_builtins.property
+    def aging_as_of(self) -> _timestamp_pb2.Timestamp:
+        """The instant that the last ageing describes; absent before the first. Output only."""
 
     @_builtins.property
     def block(self) -> Global___Block:
@@ -136,14 +152,18 @@ class Account(_message.Message):
         exposure: _decision_pb2.Exposure | None = ...,
         base_limit_minor: _builtins.int | None = ...,
         unlimited: _builtins.bool = ...,
+        overdue_minor: _builtins.int = ...,
+        disputed_minor: _builtins.int = ...,
+        oldest_due_date: _builtins.str = ...,
+        aging_as_of: _timestamp_pb2.Timestamp | None = ...,
         limit_version: _builtins.int = ...,
         secured_receivable_minor: _builtins.int = ...,
         block: Global___Block | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_base_limit_minor", b"_base_limit_minor", "base_limit_minor", b"base_limit_minor", "block", b"block", "create_time", b"create_time", "exposure", b"exposure"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_base_limit_minor", b"_base_limit_minor", "aging_as_of", b"aging_as_of", "base_limit_minor", b"base_limit_minor", "block", b"block", "create_time", b"create_time", "exposure", b"exposure"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_base_limit_minor", b"_base_limit_minor", "account_id", b"account_id", "base_limit_minor", b"base_limit_minor", "block", b"block", "create_time", b"create_time", "currency_code", b"currency_code", "display_name", b"display_name", "exposure", b"exposure", "limit_version", b"limit_version", "risk_class", b"risk_class", "secured_receivable_minor", b"secured_receivable_minor", "status", b"status", "unlimited", b"unlimited"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_base_limit_minor", b"_base_limit_minor", "account_id", b"account_id", "aging_as_of", b"aging_as_of", "base_limit_minor", b"base_limit_minor", "block", b"block", "create_time", b"create_time", "currency_code", b"currency_code", "display_name", b"display_name", "disputed_minor", b"disputed_minor", "exposure", b"exposure", "limit_version", b"limit_version", "oldest_due_date", b"oldest_due_date", "overdue_minor", b"overdue_minor", "risk_class", b"risk_class", "secured_receivable_minor", b"secured_receivable_minor", "status", b"status", "unlimited", b"unlimited"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__base_limit_minor: _TypeAlias = _typing.Literal["base_limit_minor"]  # noqa: Y015
     _WhichOneofArgType__base_limit_minor: _TypeAlias = _typing.Literal["_base_limit_minor", b"_base_limit_minor"]  # noqa: Y015

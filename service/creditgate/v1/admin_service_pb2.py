@@ -26,7 +26,7 @@ from creditgate.v1 import account_pb2 as creditgate_dot_v1_dot_account__pb2
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!creditgate/v1/admin_service.proto\x12\rcreditgate.v1\x1a\x1b\x63reditgate/v1/account.proto\x1a google/protobuf/field_mask.proto\"m\n\x11PutAccountRequest\x12\'\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x16.creditgate.v1.Account\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"N\n\x12PutAccountResponse\x12\'\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x16.creditgate.v1.Account\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\")\n\x13\x43loseAccountRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\"?\n\x14\x43loseAccountResponse\x12\'\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x16.creditgate.v1.Account\"<\n\x13ListAccountsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"Y\n\x14ListAccountsResponse\x12(\n\x08\x61\x63\x63ounts\x18\x01 \x03(\x0b\x32\x16.creditgate.v1.Account\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\x93\x02\n\x0c\x41\x64minService\x12Q\n\nPutAccount\x12 .creditgate.v1.PutAccountRequest\x1a!.creditgate.v1.PutAccountResponse\x12W\n\x0c\x43loseAccount\x12\".creditgate.v1.CloseAccountRequest\x1a#.creditgate.v1.CloseAccountResponse\x12W\n\x0cListAccounts\x12\".creditgate.v1.ListAccountsRequest\x1a#.creditgate.v1.ListAccountsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!creditgate/v1/admin_service.proto\x12\rcreditgate.v1\x1a\x1b\x63reditgate/v1/account.proto\x1a google/protobuf/field_mask.proto\"m\n\x11PutAccountRequest\x12\'\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x16.creditgate.v1.Account\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"N\n\x12PutAccountResponse\x12\'\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x16.creditgate.v1.Account\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\")\n\x13\x43loseAccountRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\"?\n\x14\x43loseAccountResponse\x12\'\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x16.creditgate.v1.Account\"<\n\x13ListAccountsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"Y\n\x14ListAccountsResponse\x12(\n\x08\x61\x63\x63ounts\x18\x01 \x03(\x0b\x32\x16.creditgate.v1.Account\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"c\n\x15VerifyAccountsRequest\x12\x13\n\x0b\x61\x63\x63ount_ids\x18\x01 \x03(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x0e\n\x06repair\x18\x04 \x01(\x08\"v\n\x16VerifyAccountsResponse\x12\x10\n\x08verified\x18\x01 \x01(\x05\x12\x31\n\x0b\x64ifferences\x18\x02 \x03(\x0b\x32\x1c.creditgate.v1.SumDifference\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"p\n\rSumDifference\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0b\n\x03sum\x18\x02 \x01(\t\x12\x12\n\nkept_minor\x18\x03 \x01(\x03\x12\x18\n\x10recomputed_minor\x18\x04 \x01(\x03\x12\x10\n\x08repaired\x18\x05 \x01(\x08\x32\xf2\x02\n\x0c\x41\x64minService\x12Q\n\nPutAccount\x12 .creditgate.v1.PutAccountRequest\x1a!.creditgate.v1.PutAccountResponse\x12W\n\x0c\x43loseAccount\x12\".creditgate.v1.CloseAccountRequest\x1a#.creditgate.v1.CloseAccountResponse\x12W\n\x0cListAccounts\x12\".creditgate.v1.ListAccountsRequest\x1a#.creditgate.v1.ListAccountsResponse\x12]\n\x0eVerifyAccounts\x12$.creditgate.v1.VerifyAccountsRequest\x1a%.creditgate.v1.VerifyAccountsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -45,6 +45,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTACCOUNTSREQUEST']._serialized_end=474
   _globals['_LISTACCOUNTSRESPONSE']._serialized_start=476
   _globals['_LISTACCOUNTSRESPONSE']._serialized_end=565
-  _globals['_ADMINSERVICE']._serialized_start=568
-  _globals['_ADMINSERVICE']._serialized_end=843
+  _globals['_VERIFYACCOUNTSREQUEST']._serialized_start=567
+  _globals['_VERIFYACCOUNTSREQUEST']._serialized_end=666
+  _globals['_VERIFYACCOUNTSRESPONSE']._serialized_start=668
+  _globals['_VERIFYACCOUNTSRESPONSE']._serialized_end=786
+  _globals['_SUMDIFFERENCE']._serialized_start=788
+  _globals['_SUMDIFFERENCE']._serialized_end=900
+  _globals['_ADMINSERVICE']._serialized_start=903
+  _globals['_ADMINSERVICE']._serialized_end=1273
 # @@protoc_insertion_point(module_scope)

@@ -181,3 +181,109 @@ class ListAccountsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListAccountsResponse: _TypeAlias = ListAccountsResponse  # noqa: Y015
+
+@_typing.final
+class VerifyAccountsRequest(_message.Message):
+    """Asks to verify a page of accounts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_IDS_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    REPAIR_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """Verify at most this many of all accounts in this call, from 1 to 1000; 0: 100. Must be 0 when accounts are named."""
+    page_token: _builtins.str
+    """`next_page_token` of the call before; empty: the first accounts."""
+    repair: _builtins.bool
+    """True: put sums right that differ."""
+    @_builtins.property
+    def account_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The accounts to verify, at most 100; empty: all, page by page."""
+
+    def __init__(
+        self,
+        *,
+        account_ids: _abc.Iterable[_builtins.str] | None = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        repair: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_ids", b"account_ids", "page_size", b"page_size", "page_token", b"page_token", "repair", b"repair"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VerifyAccountsRequest: _TypeAlias = VerifyAccountsRequest  # noqa: Y015
+
+@_typing.final
+class VerifyAccountsResponse(_message.Message):
+    """What verifying a page of accounts found."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERIFIED_FIELD_NUMBER: _builtins.int
+    DIFFERENCES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    verified: _builtins.int
+    """How many accounts were verified in this call."""
+    next_page_token: _builtins.str
+    """Asks for the next page; empty: this was the last."""
+    @_builtins.property
+    def differences(self) -> _containers.RepeatedCompositeFieldContainer[Global___SumDifference]:
+        """Every sum that differs."""
+
+    def __init__(
+        self,
+        *,
+        verified: _builtins.int = ...,
+        differences: _abc.Iterable[Global___SumDifference] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["differences", b"differences", "next_page_token", b"next_page_token", "verified", b"verified"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VerifyAccountsResponse: _TypeAlias = VerifyAccountsResponse  # noqa: Y015
+
+@_typing.final
+class SumDifference(_message.Message):
+    """A sum that is kept and differs from what it sums up."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    SUM_FIELD_NUMBER: _builtins.int
+    KEPT_MINOR_FIELD_NUMBER: _builtins.int
+    RECOMPUTED_MINOR_FIELD_NUMBER: _builtins.int
+    REPAIRED_FIELD_NUMBER: _builtins.int
+    account_id: _builtins.str
+    """The account."""
+    sum: _builtins.str
+    """Which sum: `reserved`, `receivable`, `secured_receivable`, `pending_review`, or `due@SECOND` for what falls due at a second."""
+    kept_minor: _builtins.int
+    """What is kept, in minor units of the account's currency."""
+    recomputed_minor: _builtins.int
+    """What reservations and entries add up to."""
+    repaired: _builtins.bool
+    """True: it was put right."""
+    def __init__(
+        self,
+        *,
+        account_id: _builtins.str = ...,
+        sum: _builtins.str = ...,
+        kept_minor: _builtins.int = ...,
+        recomputed_minor: _builtins.int = ...,
+        repaired: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "kept_minor", b"kept_minor", "recomputed_minor", b"recomputed_minor", "repaired", b"repaired", "sum", b"sum"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SumDifference: _TypeAlias = SumDifference  # noqa: Y015

@@ -50,6 +50,11 @@ class AdminServiceStub:
                 request_serializer=creditgate_dot_v1_dot_admin__service__pb2.ListAccountsRequest.SerializeToString,
                 response_deserializer=creditgate_dot_v1_dot_admin__service__pb2.ListAccountsResponse.FromString,
                 _registered_method=True)
+        self.VerifyAccounts = channel.unary_unary(
+                '/creditgate.v1.AdminService/VerifyAccounts',
+                request_serializer=creditgate_dot_v1_dot_admin__service__pb2.VerifyAccountsRequest.SerializeToString,
+                response_deserializer=creditgate_dot_v1_dot_admin__service__pb2.VerifyAccountsResponse.FromString,
+                _registered_method=True)
 
 
 class AdminServiceServicer:
@@ -79,6 +84,14 @@ class AdminServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def VerifyAccounts(self, request, context):
+        """Recomputes the sums of accounts from their reservations, receivable entries and opening balances, while orders run, and
+        tells which differ from the sums that are kept. With `repair`, those are put right, one account at a time, and journaled.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -96,6 +109,11 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.ListAccounts,
                     request_deserializer=creditgate_dot_v1_dot_admin__service__pb2.ListAccountsRequest.FromString,
                     response_serializer=creditgate_dot_v1_dot_admin__service__pb2.ListAccountsResponse.SerializeToString,
+            ),
+            'VerifyAccounts': grpc.unary_unary_rpc_method_handler(
+                    servicer.VerifyAccounts,
+                    request_deserializer=creditgate_dot_v1_dot_admin__service__pb2.VerifyAccountsRequest.FromString,
+                    response_serializer=creditgate_dot_v1_dot_admin__service__pb2.VerifyAccountsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -180,6 +198,33 @@ class AdminService:
             '/creditgate.v1.AdminService/ListAccounts',
             creditgate_dot_v1_dot_admin__service__pb2.ListAccountsRequest.SerializeToString,
             creditgate_dot_v1_dot_admin__service__pb2.ListAccountsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VerifyAccounts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/creditgate.v1.AdminService/VerifyAccounts',
+            creditgate_dot_v1_dot_admin__service__pb2.VerifyAccountsRequest.SerializeToString,
+            creditgate_dot_v1_dot_admin__service__pb2.VerifyAccountsResponse.FromString,
             options,
             channel_credentials,
             insecure,

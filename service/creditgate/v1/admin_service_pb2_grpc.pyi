@@ -43,6 +43,10 @@ class AdminServiceStub:
     """Reads all accounts, page by page, in no particular order. An account that is there throughout is listed; one that
     changes meanwhile may be listed twice.
     """
+    VerifyAccounts: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.VerifyAccountsRequest, _admin_service_pb2.VerifyAccountsResponse]
+    """Recomputes the sums of accounts from their reservations, receivable entries and opening balances, while orders run, and
+    tells which differ from the sums that are kept. With `repair`, those are put right, one account at a time, and journaled.
+    """
 
 @_typing.type_check_only
 class AdminServiceAsyncStub(AdminServiceStub):
@@ -58,6 +62,10 @@ class AdminServiceAsyncStub(AdminServiceStub):
     ListAccounts: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ListAccountsRequest, _admin_service_pb2.ListAccountsResponse]  # type: ignore[assignment]
     """Reads all accounts, page by page, in no particular order. An account that is there throughout is listed; one that
     changes meanwhile may be listed twice.
+    """
+    VerifyAccounts: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.VerifyAccountsRequest, _admin_service_pb2.VerifyAccountsResponse]  # type: ignore[assignment]
+    """Recomputes the sums of accounts from their reservations, receivable entries and opening balances, while orders run, and
+    tells which differ from the sums that are kept. With `repair`, those are put right, one account at a time, and journaled.
     """
 
 class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -89,6 +97,16 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_admin_service_pb2.ListAccountsResponse, _abc.Awaitable[_admin_service_pb2.ListAccountsResponse]]:
         """Reads all accounts, page by page, in no particular order. An account that is there throughout is listed; one that
         changes meanwhile may be listed twice.
+        """
+
+    @_abc_1.abstractmethod
+    def VerifyAccounts(
+        self,
+        request: _admin_service_pb2.VerifyAccountsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.VerifyAccountsResponse, _abc.Awaitable[_admin_service_pb2.VerifyAccountsResponse]]:
+        """Recomputes the sums of accounts from their reservations, receivable entries and opening balances, while orders run, and
+        tells which differ from the sums that are kept. With `repair`, those are put right, one account at a time, and journaled.
         """
 
 def add_AdminServiceServicer_to_server(servicer: AdminServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -254,6 +254,152 @@ class BatchReserveCreditResponse(_message.Message):
 Global___BatchReserveCreditResponse: _TypeAlias = BatchReserveCreditResponse  # noqa: Y015
 
 @_typing.final
+class StreamReserveCreditRequest(_message.Message):
+    """One order of a stream."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def request(self) -> Global___ReserveCreditRequest:
+        """The order."""
+
+    def __init__(
+        self,
+        *,
+        request: Global___ReserveCreditRequest | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamReserveCreditRequest: _TypeAlias = StreamReserveCreditRequest  # noqa: Y015
+
+@_typing.final
+class StreamReserveCreditResponse(_message.Message):
+    """The answer to one order of a stream."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESPONSE_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def response(self) -> Global___ReserveCreditResponse:
+        """The order was decided."""
+
+    @_builtins.property
+    def error(self) -> _status_pb2.Status:
+        """The order could not be decided; unless the code is UNAVAILABLE or DEADLINE_EXCEEDED, nothing was changed for it."""
+
+    def __init__(
+        self,
+        *,
+        response: Global___ReserveCreditResponse | None = ...,
+        error: _status_pb2.Status | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "response", b"response", "result", b"result"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "response", b"response", "result", b"result"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["response", "error"]  # noqa: Y015
+    _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
+
+Global___StreamReserveCreditResponse: _TypeAlias = StreamReserveCreditResponse  # noqa: Y015
+
+@_typing.final
+class AmendReservationRequest(_message.Message):
+    """Changes an order that is held."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    ORDER_ID_FIELD_NUMBER: _builtins.int
+    AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
+    CURRENCY_CODE_FIELD_NUMBER: _builtins.int
+    HOLD_DURATION_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    account_id: _builtins.str
+    """The account that buys."""
+    order_id: _builtins.str
+    """The order."""
+    amount_minor: _builtins.int
+    """The order's new total in minor units of its currency, from 1 to 2^53-1. The part covered by security stays. A total that
+    is invoiced already ends the reservation: nothing remains, and it is COMMITTED.
+    """
+    currency_code: _builtins.str
+    """ISO 4217 code: the order's currency."""
+    request_id: _builtins.str
+    """The caller's id of this change: the same id for the same order again is a replay and changes nothing. Empty: nothing is
+    remembered; asking again sets the same total again.
+    """
+    etag: _builtins.str
+    """The reservation's etag as the caller read it: ABORTED when the reservation has changed since. Empty: not compared."""
+    @_builtins.property
+    def hold_duration(self) -> _duration_pb2.Duration:
+        """How long to hold from now on, from 1 second to 400 days; part of a second counts as a whole one. Absent: the hold ends
+        when it would have ended.
+        """
+
+    def __init__(
+        self,
+        *,
+        account_id: _builtins.str = ...,
+        order_id: _builtins.str = ...,
+        amount_minor: _builtins.int = ...,
+        currency_code: _builtins.str = ...,
+        hold_duration: _duration_pb2.Duration | None = ...,
+        request_id: _builtins.str = ...,
+        etag: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["hold_duration", b"hold_duration"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "amount_minor", b"amount_minor", "currency_code", b"currency_code", "etag", b"etag", "hold_duration", b"hold_duration", "order_id", b"order_id", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AmendReservationRequest: _TypeAlias = AmendReservationRequest  # noqa: Y015
+
+@_typing.final
+class AmendReservationResponse(_message.Message):
+    """The answer to a change of an order."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DECISION_FIELD_NUMBER: _builtins.int
+    RESERVATION_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    replayed: _builtins.bool
+    """True: this request had been carried out before, and nothing was changed now."""
+    @_builtins.property
+    def decision(self) -> _decision_pb2.Decision:
+        """What was decided about the increase (the first decision again, when replayed); APPROVED without reasons when the change
+        takes no further credit. REJECTED: nothing was changed.
+        """
+
+    @_builtins.property
+    def reservation(self) -> _reservation_pb2.Reservation:
+        """The reservation as it is now; its own `decision` stays the one that made it."""
+
+    def __init__(
+        self,
+        *,
+        decision: _decision_pb2.Decision | None = ...,
+        reservation: _reservation_pb2.Reservation | None = ...,
+        replayed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "reservation", b"reservation"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "replayed", b"replayed", "reservation", b"reservation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AmendReservationResponse: _TypeAlias = AmendReservationResponse  # noqa: Y015
+
+@_typing.final
 class CommitReservationRequest(_message.Message):
     """Invoices (part of) an order."""
 
@@ -274,7 +420,9 @@ class CommitReservationRequest(_message.Message):
     currency_code: _builtins.str
     """ISO 4217 code: the order's currency."""
     document_id: _builtins.str
-    """The invoice's id, unique within the account: the same document again is a replay."""
+    """The invoice's id. Documents have one namespace per account, shared with PostReceivable, RecordCreditNote and
+    ImportOpenItems: the same document again is a replay, so that an invoice posted by two systems counts once.
+    """
     final: _builtins.bool
     """True: nothing more will be invoiced for this order; what remains is given back."""
     def __init__(
@@ -310,7 +458,9 @@ class CommitReservationResponse(_message.Message):
     late: _builtins.bool
     """True: the hold had already ended (expired, released or finally committed); the amount is recorded all the same."""
     replayed: _builtins.bool
-    """True: this document had been committed before, and nothing was changed now."""
+    """True: this document had been recorded before, and the receivable is not changed again. Where it had come from the ERP
+    (PostReceivable, ImportOpenItems), the first commit still takes its amount off the order's hold.
+    """
     @_builtins.property
     def reservation(self) -> _reservation_pb2.Reservation:
         """The reservation as it is now."""
@@ -341,6 +491,7 @@ class ReleaseReservationRequest(_message.Message):
     ORDER_ID_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
     """The account that buys."""
     order_id: _builtins.str
@@ -349,6 +500,8 @@ class ReleaseReservationRequest(_message.Message):
     """The caller's id of this release, for the journal: empty or an id."""
     reason: _builtins.str
     """Why, for the journal; at most 200 characters."""
+    etag: _builtins.str
+    """The reservation's etag as the caller read it: ABORTED when the reservation has changed since. Empty: not compared."""
     def __init__(
         self,
         *,
@@ -356,10 +509,11 @@ class ReleaseReservationRequest(_message.Message):
         order_id: _builtins.str = ...,
         request_id: _builtins.str = ...,
         reason: _builtins.str = ...,
+        etag: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "order_id", b"order_id", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "etag", b"etag", "order_id", b"order_id", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -53,6 +53,16 @@ class CreditServiceStub:
                 request_serializer=creditgate_dot_v1_dot_credit__service__pb2.BatchReserveCreditRequest.SerializeToString,
                 response_deserializer=creditgate_dot_v1_dot_credit__service__pb2.BatchReserveCreditResponse.FromString,
                 _registered_method=True)
+        self.StreamReserveCredit = channel.stream_stream(
+                '/creditgate.v1.CreditService/StreamReserveCredit',
+                request_serializer=creditgate_dot_v1_dot_credit__service__pb2.StreamReserveCreditRequest.SerializeToString,
+                response_deserializer=creditgate_dot_v1_dot_credit__service__pb2.StreamReserveCreditResponse.FromString,
+                _registered_method=True)
+        self.AmendReservation = channel.unary_unary(
+                '/creditgate.v1.CreditService/AmendReservation',
+                request_serializer=creditgate_dot_v1_dot_credit__service__pb2.AmendReservationRequest.SerializeToString,
+                response_deserializer=creditgate_dot_v1_dot_credit__service__pb2.AmendReservationResponse.FromString,
+                _registered_method=True)
         self.CommitReservation = channel.unary_unary(
                 '/creditgate.v1.CreditService/CommitReservation',
                 request_serializer=creditgate_dot_v1_dot_credit__service__pb2.CommitReservationRequest.SerializeToString,
@@ -104,6 +114,22 @@ class CreditServiceServicer:
 
     def BatchReserveCredit(self, request, context):
         """`ReserveCredit` for up to 1000 orders. The items are independent: one that fails leaves the others alone.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StreamReserveCredit(self, request_iterator, context):
+        """`ReserveCredit` for a stream of orders: one answer per order, in their order. An order that fails is answered with its
+        status, and the stream goes on. Orders are read no faster than they are answered.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AmendReservation(self, request, context):
+        """Changes the total of an order that is held, or how long it is held. An increase is judged like an order of that amount,
+        and when it is rejected nothing changes; a decrease never fails.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -162,6 +188,16 @@ def add_CreditServiceServicer_to_server(servicer, server):
                     servicer.BatchReserveCredit,
                     request_deserializer=creditgate_dot_v1_dot_credit__service__pb2.BatchReserveCreditRequest.FromString,
                     response_serializer=creditgate_dot_v1_dot_credit__service__pb2.BatchReserveCreditResponse.SerializeToString,
+            ),
+            'StreamReserveCredit': grpc.stream_stream_rpc_method_handler(
+                    servicer.StreamReserveCredit,
+                    request_deserializer=creditgate_dot_v1_dot_credit__service__pb2.StreamReserveCreditRequest.FromString,
+                    response_serializer=creditgate_dot_v1_dot_credit__service__pb2.StreamReserveCreditResponse.SerializeToString,
+            ),
+            'AmendReservation': grpc.unary_unary_rpc_method_handler(
+                    servicer.AmendReservation,
+                    request_deserializer=creditgate_dot_v1_dot_credit__service__pb2.AmendReservationRequest.FromString,
+                    response_serializer=creditgate_dot_v1_dot_credit__service__pb2.AmendReservationResponse.SerializeToString,
             ),
             'CommitReservation': grpc.unary_unary_rpc_method_handler(
                     servicer.CommitReservation,
@@ -274,6 +310,60 @@ class CreditService:
             '/creditgate.v1.CreditService/BatchReserveCredit',
             creditgate_dot_v1_dot_credit__service__pb2.BatchReserveCreditRequest.SerializeToString,
             creditgate_dot_v1_dot_credit__service__pb2.BatchReserveCreditResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamReserveCredit(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/creditgate.v1.CreditService/StreamReserveCredit',
+            creditgate_dot_v1_dot_credit__service__pb2.StreamReserveCreditRequest.SerializeToString,
+            creditgate_dot_v1_dot_credit__service__pb2.StreamReserveCreditResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AmendReservation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/creditgate.v1.CreditService/AmendReservation',
+            creditgate_dot_v1_dot_credit__service__pb2.AmendReservationRequest.SerializeToString,
+            creditgate_dot_v1_dot_credit__service__pb2.AmendReservationResponse.FromString,
             options,
             channel_credentials,
             insecure,

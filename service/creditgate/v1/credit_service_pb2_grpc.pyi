@@ -45,6 +45,14 @@ class CreditServiceStub:
     """
     BatchReserveCredit: _grpc.UnaryUnaryMultiCallable[_credit_service_pb2.BatchReserveCreditRequest, _credit_service_pb2.BatchReserveCreditResponse]
     """`ReserveCredit` for up to 1000 orders. The items are independent: one that fails leaves the others alone."""
+    StreamReserveCredit: _grpc.StreamStreamMultiCallable[_credit_service_pb2.StreamReserveCreditRequest, _credit_service_pb2.StreamReserveCreditResponse]
+    """`ReserveCredit` for a stream of orders: one answer per order, in their order. An order that fails is answered with its
+    status, and the stream goes on. Orders are read no faster than they are answered.
+    """
+    AmendReservation: _grpc.UnaryUnaryMultiCallable[_credit_service_pb2.AmendReservationRequest, _credit_service_pb2.AmendReservationResponse]
+    """Changes the total of an order that is held, or how long it is held. An increase is judged like an order of that amount,
+    and when it is rejected nothing changes; a decrease never fails.
+    """
     CommitReservation: _grpc.UnaryUnaryMultiCallable[_credit_service_pb2.CommitReservationRequest, _credit_service_pb2.CommitReservationResponse]
     """Turns (part of) a reservation into receivable, when goods ship or the invoice posts. Never refused for credit."""
     ReleaseReservation: _grpc.UnaryUnaryMultiCallable[_credit_service_pb2.ReleaseReservationRequest, _credit_service_pb2.ReleaseReservationResponse]
@@ -75,6 +83,14 @@ class CreditServiceAsyncStub(CreditServiceStub):
     """
     BatchReserveCredit: _aio.UnaryUnaryMultiCallable[_credit_service_pb2.BatchReserveCreditRequest, _credit_service_pb2.BatchReserveCreditResponse]  # type: ignore[assignment]
     """`ReserveCredit` for up to 1000 orders. The items are independent: one that fails leaves the others alone."""
+    StreamReserveCredit: _aio.StreamStreamMultiCallable[_credit_service_pb2.StreamReserveCreditRequest, _credit_service_pb2.StreamReserveCreditResponse]  # type: ignore[assignment]
+    """`ReserveCredit` for a stream of orders: one answer per order, in their order. An order that fails is answered with its
+    status, and the stream goes on. Orders are read no faster than they are answered.
+    """
+    AmendReservation: _aio.UnaryUnaryMultiCallable[_credit_service_pb2.AmendReservationRequest, _credit_service_pb2.AmendReservationResponse]  # type: ignore[assignment]
+    """Changes the total of an order that is held, or how long it is held. An increase is judged like an order of that amount,
+    and when it is rejected nothing changes; a decrease never fails.
+    """
     CommitReservation: _aio.UnaryUnaryMultiCallable[_credit_service_pb2.CommitReservationRequest, _credit_service_pb2.CommitReservationResponse]  # type: ignore[assignment]
     """Turns (part of) a reservation into receivable, when goods ship or the invoice posts. Never refused for credit."""
     ReleaseReservation: _aio.UnaryUnaryMultiCallable[_credit_service_pb2.ReleaseReservationRequest, _credit_service_pb2.ReleaseReservationResponse]  # type: ignore[assignment]
@@ -120,6 +136,26 @@ class CreditServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_credit_service_pb2.BatchReserveCreditResponse, _abc.Awaitable[_credit_service_pb2.BatchReserveCreditResponse]]:
         """`ReserveCredit` for up to 1000 orders. The items are independent: one that fails leaves the others alone."""
+
+    @_abc_1.abstractmethod
+    def StreamReserveCredit(
+        self,
+        request_iterator: _MaybeAsyncIterator[_credit_service_pb2.StreamReserveCreditRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_credit_service_pb2.StreamReserveCreditResponse], _abc.AsyncIterator[_credit_service_pb2.StreamReserveCreditResponse]]:
+        """`ReserveCredit` for a stream of orders: one answer per order, in their order. An order that fails is answered with its
+        status, and the stream goes on. Orders are read no faster than they are answered.
+        """
+
+    @_abc_1.abstractmethod
+    def AmendReservation(
+        self,
+        request: _credit_service_pb2.AmendReservationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_credit_service_pb2.AmendReservationResponse, _abc.Awaitable[_credit_service_pb2.AmendReservationResponse]]:
+        """Changes the total of an order that is held, or how long it is held. An increase is judged like an order of that amount,
+        and when it is rejected nothing changes; a decrease never fails.
+        """
 
     @_abc_1.abstractmethod
     def CommitReservation(

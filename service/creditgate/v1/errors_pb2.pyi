@@ -41,7 +41,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_ORDER_EXISTS_WITH_DIFFERENT_DETAILS: _ErrorReason.ValueType  # 8
     """ALREADY_EXISTS: this order was decided with another amount, currency, secured amount or payment terms."""
     ERROR_REASON_DOCUMENT_EXISTS_WITH_DIFFERENT_DETAILS: _ErrorReason.ValueType  # 9
-    """ALREADY_EXISTS: this document was recorded with another amount or for another order."""
+    """ALREADY_EXISTS: this document was recorded with another amount, or for another order."""
     ERROR_REASON_PAYMENT_EXISTS_WITH_DIFFERENT_DETAILS: _ErrorReason.ValueType  # 10
     """ALREADY_EXISTS: this payment was recorded with another amount."""
     ERROR_REASON_ACCOUNT_EXISTS_WITH_DIFFERENT_CURRENCY: _ErrorReason.ValueType  # 11
@@ -62,6 +62,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """UNAVAILABLE: the service is stopping."""
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 19
     """INTERNAL: a defect of the service; the log has the details."""
+    ERROR_REASON_ETAG_MISMATCH: _ErrorReason.ValueType  # 20
+    """ABORTED: the reservation has changed since its etag was read; read it again and decide anew."""
+    ERROR_REASON_REQUEST_EXISTS_WITH_DIFFERENT_DETAILS: _ErrorReason.ValueType  # 21
+    """ALREADY_EXISTS: this request id was used for another change of the same order."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed. The short name (without the prefix) is the `reason` of the google.rpc.ErrorInfo that every error
@@ -87,7 +91,7 @@ ERROR_REASON_RESERVATION_NOT_FOUND: ErrorReason.ValueType  # 7
 ERROR_REASON_ORDER_EXISTS_WITH_DIFFERENT_DETAILS: ErrorReason.ValueType  # 8
 """ALREADY_EXISTS: this order was decided with another amount, currency, secured amount or payment terms."""
 ERROR_REASON_DOCUMENT_EXISTS_WITH_DIFFERENT_DETAILS: ErrorReason.ValueType  # 9
-"""ALREADY_EXISTS: this document was recorded with another amount or for another order."""
+"""ALREADY_EXISTS: this document was recorded with another amount, or for another order."""
 ERROR_REASON_PAYMENT_EXISTS_WITH_DIFFERENT_DETAILS: ErrorReason.ValueType  # 10
 """ALREADY_EXISTS: this payment was recorded with another amount."""
 ERROR_REASON_ACCOUNT_EXISTS_WITH_DIFFERENT_CURRENCY: ErrorReason.ValueType  # 11
@@ -108,4 +112,8 @@ ERROR_REASON_SHUTTING_DOWN: ErrorReason.ValueType  # 18
 """UNAVAILABLE: the service is stopping."""
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 19
 """INTERNAL: a defect of the service; the log has the details."""
+ERROR_REASON_ETAG_MISMATCH: ErrorReason.ValueType  # 20
+"""ABORTED: the reservation has changed since its etag was read; read it again and decide anew."""
+ERROR_REASON_REQUEST_EXISTS_WITH_DIFFERENT_DETAILS: ErrorReason.ValueType  # 21
+"""ALREADY_EXISTS: this request id was used for another change of the same order."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

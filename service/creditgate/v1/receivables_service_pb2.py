@@ -23,19 +23,43 @@ _sym_db = _symbol_database.Default()
 
 
 from creditgate.v1 import account_pb2 as creditgate_dot_v1_dot_account__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'creditgate/v1/receivables_service.proto\x12\rcreditgate.v1\x1a\x1b\x63reditgate/v1/account.proto\"k\n\x14RecordPaymentRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x12\n\npayment_id\x18\x02 \x01(\t\x12\x14\n\x0c\x61mount_minor\x18\x03 \x01(\x03\x12\x15\n\rcurrency_code\x18\x04 \x01(\t\"R\n\x15RecordPaymentResponse\x12\'\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x16.creditgate.v1.Account\x12\x10\n\x08replayed\x18\x02 \x01(\x08\x32p\n\x12ReceivablesService\x12Z\n\rRecordPayment\x12#.creditgate.v1.RecordPaymentRequest\x1a$.creditgate.v1.RecordPaymentResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'creditgate/v1/receivables_service.proto\x12\rcreditgate.v1\x1a\x1b\x63reditgate/v1/account.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"k\n\x14RecordPaymentRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x12\n\npayment_id\x18\x02 \x01(\t\x12\x14\n\x0c\x61mount_minor\x18\x03 \x01(\x03\x12\x15\n\rcurrency_code\x18\x04 \x01(\t\"R\n\x15RecordPaymentResponse\x12\'\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x16.creditgate.v1.Account\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"m\n\x15PostReceivableRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x13\n\x0b\x64ocument_id\x18\x02 \x01(\t\x12\x14\n\x0c\x61mount_minor\x18\x03 \x01(\x03\x12\x15\n\rcurrency_code\x18\x04 \x01(\t\"S\n\x16PostReceivableResponse\x12\'\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x16.creditgate.v1.Account\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"o\n\x17RecordCreditNoteRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x13\n\x0b\x64ocument_id\x18\x02 \x01(\t\x12\x14\n\x0c\x61mount_minor\x18\x03 \x01(\x03\x12\x15\n\rcurrency_code\x18\x04 \x01(\t\"U\n\x18RecordCreditNoteResponse\x12\'\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x16.creditgate.v1.Account\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"\x9b\x01\n\x12UpdateAgingRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x15\n\roverdue_minor\x18\x02 \x01(\x03\x12\x16\n\x0e\x64isputed_minor\x18\x03 \x01(\x03\x12\x17\n\x0foldest_due_date\x18\x04 \x01(\t\x12)\n\x05\x61s_of\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"a\n\x13UpdateAgingResponse\x12\'\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x16.creditgate.v1.Account\x12\x10\n\x08replayed\x18\x02 \x01(\x08\x12\x0f\n\x07ignored\x18\x03 \x01(\x08\"`\n\x08OpenItem\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x13\n\x0b\x64ocument_id\x18\x02 \x01(\t\x12\x14\n\x0c\x61mount_minor\x18\x03 \x01(\x03\x12\x15\n\rcurrency_code\x18\x04 \x01(\t\"@\n\x16ImportOpenItemsRequest\x12&\n\x05items\x18\x01 \x03(\x0b\x32\x17.creditgate.v1.OpenItem\"\x8c\x01\n\x17ImportOpenItemsResponse\x12/\n\x08progress\x18\x01 \x01(\x0b\x32\x1d.creditgate.v1.ImportProgress\x12.\n\x08\x66\x61ilures\x18\x02 \x03(\x0b\x32\x1c.creditgate.v1.ImportFailure\x12\x10\n\x08\x66inished\x18\x03 \x01(\x08\"V\n\x0eImportProgress\x12\x10\n\x08received\x18\x01 \x01(\x03\x12\x10\n\x08imported\x18\x02 \x01(\x03\x12\x10\n\x08replayed\x18\x03 \x01(\x03\x12\x0e\n\x06\x66\x61iled\x18\x04 \x01(\x03\"j\n\rImportFailure\x12\r\n\x05index\x18\x01 \x01(\x03\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\x13\n\x0b\x64ocument_id\x18\x03 \x01(\t\x12!\n\x05\x65rror\x18\x04 \x01(\x0b\x32\x12.google.rpc.Status2\xf0\x03\n\x12ReceivablesService\x12]\n\x0ePostReceivable\x12$.creditgate.v1.PostReceivableRequest\x1a%.creditgate.v1.PostReceivableResponse\x12Z\n\rRecordPayment\x12#.creditgate.v1.RecordPaymentRequest\x1a$.creditgate.v1.RecordPaymentResponse\x12\x63\n\x10RecordCreditNote\x12&.creditgate.v1.RecordCreditNoteRequest\x1a\'.creditgate.v1.RecordCreditNoteResponse\x12T\n\x0bUpdateAging\x12!.creditgate.v1.UpdateAgingRequest\x1a\".creditgate.v1.UpdateAgingResponse\x12\x64\n\x0fImportOpenItems\x12%.creditgate.v1.ImportOpenItemsRequest\x1a&.creditgate.v1.ImportOpenItemsResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'creditgate.v1.receivables_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_RECORDPAYMENTREQUEST']._serialized_start=87
-  _globals['_RECORDPAYMENTREQUEST']._serialized_end=194
-  _globals['_RECORDPAYMENTRESPONSE']._serialized_start=196
-  _globals['_RECORDPAYMENTRESPONSE']._serialized_end=278
-  _globals['_RECEIVABLESSERVICE']._serialized_start=280
-  _globals['_RECEIVABLESSERVICE']._serialized_end=392
+  _globals['_RECORDPAYMENTREQUEST']._serialized_start=145
+  _globals['_RECORDPAYMENTREQUEST']._serialized_end=252
+  _globals['_RECORDPAYMENTRESPONSE']._serialized_start=254
+  _globals['_RECORDPAYMENTRESPONSE']._serialized_end=336
+  _globals['_POSTRECEIVABLEREQUEST']._serialized_start=338
+  _globals['_POSTRECEIVABLEREQUEST']._serialized_end=447
+  _globals['_POSTRECEIVABLERESPONSE']._serialized_start=449
+  _globals['_POSTRECEIVABLERESPONSE']._serialized_end=532
+  _globals['_RECORDCREDITNOTEREQUEST']._serialized_start=534
+  _globals['_RECORDCREDITNOTEREQUEST']._serialized_end=645
+  _globals['_RECORDCREDITNOTERESPONSE']._serialized_start=647
+  _globals['_RECORDCREDITNOTERESPONSE']._serialized_end=732
+  _globals['_UPDATEAGINGREQUEST']._serialized_start=735
+  _globals['_UPDATEAGINGREQUEST']._serialized_end=890
+  _globals['_UPDATEAGINGRESPONSE']._serialized_start=892
+  _globals['_UPDATEAGINGRESPONSE']._serialized_end=989
+  _globals['_OPENITEM']._serialized_start=991
+  _globals['_OPENITEM']._serialized_end=1087
+  _globals['_IMPORTOPENITEMSREQUEST']._serialized_start=1089
+  _globals['_IMPORTOPENITEMSREQUEST']._serialized_end=1153
+  _globals['_IMPORTOPENITEMSRESPONSE']._serialized_start=1156
+  _globals['_IMPORTOPENITEMSRESPONSE']._serialized_end=1296
+  _globals['_IMPORTPROGRESS']._serialized_start=1298
+  _globals['_IMPORTPROGRESS']._serialized_end=1384
+  _globals['_IMPORTFAILURE']._serialized_start=1386
+  _globals['_IMPORTFAILURE']._serialized_end=1492
+  _globals['_RECEIVABLESSERVICE']._serialized_start=1495
+  _globals['_RECEIVABLESSERVICE']._serialized_end=1991
 # @@protoc_insertion_point(module_scope)

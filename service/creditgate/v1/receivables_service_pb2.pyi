@@ -3,9 +3,13 @@
 isort:skip_file
 """
 
+from collections import abc as _abc
 from creditgate.v1 import account_pb2 as _account_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
+from google.rpc import status_pb2 as _status_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -78,3 +82,363 @@ class RecordPaymentResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RecordPaymentResponse: _TypeAlias = RecordPaymentResponse  # noqa: Y015
+
+@_typing.final
+class PostReceivableRequest(_message.Message):
+    """One invoice without a reservation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    DOCUMENT_ID_FIELD_NUMBER: _builtins.int
+    AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
+    CURRENCY_CODE_FIELD_NUMBER: _builtins.int
+    account_id: _builtins.str
+    """The account that owes."""
+    document_id: _builtins.str
+    """The invoice's id: 1 to 128 characters of `[A-Za-z0-9._:/@-]`."""
+    amount_minor: _builtins.int
+    """What is invoiced in minor units, from 1 to 2^53-1."""
+    currency_code: _builtins.str
+    """ISO 4217 code: the account's currency."""
+    def __init__(
+        self,
+        *,
+        account_id: _builtins.str = ...,
+        document_id: _builtins.str = ...,
+        amount_minor: _builtins.int = ...,
+        currency_code: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "amount_minor", b"amount_minor", "currency_code", b"currency_code", "document_id", b"document_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PostReceivableRequest: _TypeAlias = PostReceivableRequest  # noqa: Y015
+
+@_typing.final
+class PostReceivableResponse(_message.Message):
+    """The answer to an invoice."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    replayed: _builtins.bool
+    """True: this document had been recorded before, and nothing was changed now."""
+    @_builtins.property
+    def account(self) -> _account_pb2.Account:
+        """The account as it is now."""
+
+    def __init__(
+        self,
+        *,
+        account: _account_pb2.Account | None = ...,
+        replayed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "replayed", b"replayed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PostReceivableResponse: _TypeAlias = PostReceivableResponse  # noqa: Y015
+
+@_typing.final
+class RecordCreditNoteRequest(_message.Message):
+    """One credit note."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    DOCUMENT_ID_FIELD_NUMBER: _builtins.int
+    AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
+    CURRENCY_CODE_FIELD_NUMBER: _builtins.int
+    account_id: _builtins.str
+    """The account that is credited."""
+    document_id: _builtins.str
+    """The credit note's id: 1 to 128 characters of `[A-Za-z0-9._:/@-]`."""
+    amount_minor: _builtins.int
+    """What is credited in minor units, from 1 to 2^53-1."""
+    currency_code: _builtins.str
+    """ISO 4217 code: the account's currency."""
+    def __init__(
+        self,
+        *,
+        account_id: _builtins.str = ...,
+        document_id: _builtins.str = ...,
+        amount_minor: _builtins.int = ...,
+        currency_code: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "amount_minor", b"amount_minor", "currency_code", b"currency_code", "document_id", b"document_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordCreditNoteRequest: _TypeAlias = RecordCreditNoteRequest  # noqa: Y015
+
+@_typing.final
+class RecordCreditNoteResponse(_message.Message):
+    """The answer to a credit note."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    replayed: _builtins.bool
+    """True: this document had been recorded before, and nothing was changed now."""
+    @_builtins.property
+    def account(self) -> _account_pb2.Account:
+        """The account as it is now."""
+
+    def __init__(
+        self,
+        *,
+        account: _account_pb2.Account | None = ...,
+        replayed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "replayed", b"replayed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordCreditNoteResponse: _TypeAlias = RecordCreditNoteResponse  # noqa: Y015
+
+@_typing.final
+class UpdateAgingRequest(_message.Message):
+    """What the ERP's ageing says of an account."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    OVERDUE_MINOR_FIELD_NUMBER: _builtins.int
+    DISPUTED_MINOR_FIELD_NUMBER: _builtins.int
+    OLDEST_DUE_DATE_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
+    account_id: _builtins.str
+    """The account."""
+    overdue_minor: _builtins.int
+    """The sum of its overdue items in minor units of its currency, from 0 to 2^53-1, disputed ones included."""
+    disputed_minor: _builtins.int
+    """The part of `overdue_minor` that the customer disputes, from 0 to `overdue_minor`."""
+    oldest_due_date: _builtins.str
+    """Due date of the oldest overdue item, `YYYY-MM-DD`; may be empty, and must be when nothing is overdue."""
+    @_builtins.property
+    def as_of(self) -> _timestamp_pb2.Timestamp:
+        """The instant that these figures describe; at most a day ahead of the store's clock. Figures that are older than those that
+        are there are ignored; the same instant again replaces them only where the figures differ.
+        """
+
+    def __init__(
+        self,
+        *,
+        account_id: _builtins.str = ...,
+        overdue_minor: _builtins.int = ...,
+        disputed_minor: _builtins.int = ...,
+        oldest_due_date: _builtins.str = ...,
+        as_of: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "as_of", b"as_of", "disputed_minor", b"disputed_minor", "oldest_due_date", b"oldest_due_date", "overdue_minor", b"overdue_minor"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateAgingRequest: _TypeAlias = UpdateAgingRequest  # noqa: Y015
+
+@_typing.final
+class UpdateAgingResponse(_message.Message):
+    """The answer to an ageing."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    IGNORED_FIELD_NUMBER: _builtins.int
+    replayed: _builtins.bool
+    """True: these figures had been taken over before, and nothing was changed now."""
+    ignored: _builtins.bool
+    """True: figures of a later `as_of` are there, and nothing was changed now."""
+    @_builtins.property
+    def account(self) -> _account_pb2.Account:
+        """The account as it is now."""
+
+    def __init__(
+        self,
+        *,
+        account: _account_pb2.Account | None = ...,
+        replayed: _builtins.bool = ...,
+        ignored: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "ignored", b"ignored", "replayed", b"replayed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateAgingResponse: _TypeAlias = UpdateAgingResponse  # noqa: Y015
+
+@_typing.final
+class OpenItem(_message.Message):
+    """One open item."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    DOCUMENT_ID_FIELD_NUMBER: _builtins.int
+    AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
+    CURRENCY_CODE_FIELD_NUMBER: _builtins.int
+    account_id: _builtins.str
+    """The account that owes."""
+    document_id: _builtins.str
+    """The document's id: 1 to 128 characters of `[A-Za-z0-9._:/@-]`."""
+    amount_minor: _builtins.int
+    """What is still open in minor units, from -(2^53-1) to 2^53-1 and not 0; below 0: a credit that is not used yet."""
+    currency_code: _builtins.str
+    """ISO 4217 code: the account's currency."""
+    def __init__(
+        self,
+        *,
+        account_id: _builtins.str = ...,
+        document_id: _builtins.str = ...,
+        amount_minor: _builtins.int = ...,
+        currency_code: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "amount_minor", b"amount_minor", "currency_code", b"currency_code", "document_id", b"document_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OpenItem: _TypeAlias = OpenItem  # noqa: Y015
+
+@_typing.final
+class ImportOpenItemsRequest(_message.Message):
+    """A chunk of open items."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEMS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___OpenItem]:
+        """The items; at most 1000, at least 1."""
+
+    def __init__(
+        self,
+        *,
+        items: _abc.Iterable[Global___OpenItem] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportOpenItemsRequest: _TypeAlias = ImportOpenItemsRequest  # noqa: Y015
+
+@_typing.final
+class ImportOpenItemsResponse(_message.Message):
+    """How far an import is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROGRESS_FIELD_NUMBER: _builtins.int
+    FAILURES_FIELD_NUMBER: _builtins.int
+    FINISHED_FIELD_NUMBER: _builtins.int
+    finished: _builtins.bool
+    """True: the stream has ended, and `progress` is the summary."""
+    @_builtins.property
+    def progress(self) -> Global___ImportProgress:
+        """The progress so far, or the summary."""
+
+    @_builtins.property
+    def failures(self) -> _containers.RepeatedCompositeFieldContainer[Global___ImportFailure]:
+        """Items of this chunk that could not be taken over; empty in the summary."""
+
+    def __init__(
+        self,
+        *,
+        progress: Global___ImportProgress | None = ...,
+        failures: _abc.Iterable[Global___ImportFailure] | None = ...,
+        finished: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["progress", b"progress"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["failures", b"failures", "finished", b"finished", "progress", b"progress"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportOpenItemsResponse: _TypeAlias = ImportOpenItemsResponse  # noqa: Y015
+
+@_typing.final
+class ImportProgress(_message.Message):
+    """Counts of an import, from its beginning."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECEIVED_FIELD_NUMBER: _builtins.int
+    IMPORTED_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    FAILED_FIELD_NUMBER: _builtins.int
+    received: _builtins.int
+    """Items received."""
+    imported: _builtins.int
+    """Items recorded now."""
+    replayed: _builtins.int
+    """Items that had been recorded before."""
+    failed: _builtins.int
+    """Items that could not be recorded."""
+    def __init__(
+        self,
+        *,
+        received: _builtins.int = ...,
+        imported: _builtins.int = ...,
+        replayed: _builtins.int = ...,
+        failed: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["failed", b"failed", "imported", b"imported", "received", b"received", "replayed", b"replayed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportProgress: _TypeAlias = ImportProgress  # noqa: Y015
+
+@_typing.final
+class ImportFailure(_message.Message):
+    """An open item that could not be taken over; nothing was changed for it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INDEX_FIELD_NUMBER: _builtins.int
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    DOCUMENT_ID_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    index: _builtins.int
+    """Its place in the stream, from 0."""
+    account_id: _builtins.str
+    """Its account, as sent; cut to 128 characters."""
+    document_id: _builtins.str
+    """Its document, as sent; cut to 128 characters."""
+    @_builtins.property
+    def error(self) -> _status_pb2.Status:
+        """Why."""
+
+    def __init__(
+        self,
+        *,
+        index: _builtins.int = ...,
+        account_id: _builtins.str = ...,
+        document_id: _builtins.str = ...,
+        error: _status_pb2.Status | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "document_id", b"document_id", "error", b"error", "index", b"index"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportFailure: _TypeAlias = ImportFailure  # noqa: Y015

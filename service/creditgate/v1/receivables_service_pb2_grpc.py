@@ -27,6 +27,9 @@ if _version_not_supported:
 
 class ReceivablesServiceStub:
     """What is invoiced and paid, from the ERP or the accounts receivable system. Amounts are in the account's currency.
+
+    A document's id has one namespace per account, shared by CommitReservation, PostReceivable, RecordCreditNote and
+    ImportOpenItems: the same document again is a replay, with another amount ALREADY_EXISTS.
     """
 
     def __init__(self, channel):
@@ -35,16 +38,46 @@ class ReceivablesServiceStub:
         Args:
             channel: A grpc.Channel.
         """
+        self.PostReceivable = channel.unary_unary(
+                '/creditgate.v1.ReceivablesService/PostReceivable',
+                request_serializer=creditgate_dot_v1_dot_receivables__service__pb2.PostReceivableRequest.SerializeToString,
+                response_deserializer=creditgate_dot_v1_dot_receivables__service__pb2.PostReceivableResponse.FromString,
+                _registered_method=True)
         self.RecordPayment = channel.unary_unary(
                 '/creditgate.v1.ReceivablesService/RecordPayment',
                 request_serializer=creditgate_dot_v1_dot_receivables__service__pb2.RecordPaymentRequest.SerializeToString,
                 response_deserializer=creditgate_dot_v1_dot_receivables__service__pb2.RecordPaymentResponse.FromString,
                 _registered_method=True)
+        self.RecordCreditNote = channel.unary_unary(
+                '/creditgate.v1.ReceivablesService/RecordCreditNote',
+                request_serializer=creditgate_dot_v1_dot_receivables__service__pb2.RecordCreditNoteRequest.SerializeToString,
+                response_deserializer=creditgate_dot_v1_dot_receivables__service__pb2.RecordCreditNoteResponse.FromString,
+                _registered_method=True)
+        self.UpdateAging = channel.unary_unary(
+                '/creditgate.v1.ReceivablesService/UpdateAging',
+                request_serializer=creditgate_dot_v1_dot_receivables__service__pb2.UpdateAgingRequest.SerializeToString,
+                response_deserializer=creditgate_dot_v1_dot_receivables__service__pb2.UpdateAgingResponse.FromString,
+                _registered_method=True)
+        self.ImportOpenItems = channel.stream_stream(
+                '/creditgate.v1.ReceivablesService/ImportOpenItems',
+                request_serializer=creditgate_dot_v1_dot_receivables__service__pb2.ImportOpenItemsRequest.SerializeToString,
+                response_deserializer=creditgate_dot_v1_dot_receivables__service__pb2.ImportOpenItemsResponse.FromString,
+                _registered_method=True)
 
 
 class ReceivablesServiceServicer:
     """What is invoiced and paid, from the ERP or the accounts receivable system. Amounts are in the account's currency.
+
+    A document's id has one namespace per account, shared by CommitReservation, PostReceivable, RecordCreditNote and
+    ImportOpenItems: the same document again is a replay, with another amount ALREADY_EXISTS.
     """
+
+    def PostReceivable(self, request, context):
+        """Records an invoice that no reservation stands for: the receivable goes up. Never refused for credit.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
 
     def RecordPayment(self, request, context):
         """Records that a customer has paid: the receivable goes down by the amount, and may become negative.
@@ -53,13 +86,55 @@ class ReceivablesServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RecordCreditNote(self, request, context):
+        """Records a credit note: the receivable goes down by the amount, and may become negative.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateAging(self, request, context):
+        """Replaces what the ERP says of an account's overdue items. A payment reduces `overdue_minor` at once, until a later ageing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ImportOpenItems(self, request_iterator, context):
+        """Takes over open items, as the first load from an ERP does. Each chunk is answered with the progress so far, the end of the
+        stream with the summary. Items are independent, and may be sent again: an item that is there already is a replay.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ReceivablesServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'PostReceivable': grpc.unary_unary_rpc_method_handler(
+                    servicer.PostReceivable,
+                    request_deserializer=creditgate_dot_v1_dot_receivables__service__pb2.PostReceivableRequest.FromString,
+                    response_serializer=creditgate_dot_v1_dot_receivables__service__pb2.PostReceivableResponse.SerializeToString,
+            ),
             'RecordPayment': grpc.unary_unary_rpc_method_handler(
                     servicer.RecordPayment,
                     request_deserializer=creditgate_dot_v1_dot_receivables__service__pb2.RecordPaymentRequest.FromString,
                     response_serializer=creditgate_dot_v1_dot_receivables__service__pb2.RecordPaymentResponse.SerializeToString,
+            ),
+            'RecordCreditNote': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecordCreditNote,
+                    request_deserializer=creditgate_dot_v1_dot_receivables__service__pb2.RecordCreditNoteRequest.FromString,
+                    response_serializer=creditgate_dot_v1_dot_receivables__service__pb2.RecordCreditNoteResponse.SerializeToString,
+            ),
+            'UpdateAging': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateAging,
+                    request_deserializer=creditgate_dot_v1_dot_receivables__service__pb2.UpdateAgingRequest.FromString,
+                    response_serializer=creditgate_dot_v1_dot_receivables__service__pb2.UpdateAgingResponse.SerializeToString,
+            ),
+            'ImportOpenItems': grpc.stream_stream_rpc_method_handler(
+                    servicer.ImportOpenItems,
+                    request_deserializer=creditgate_dot_v1_dot_receivables__service__pb2.ImportOpenItemsRequest.FromString,
+                    response_serializer=creditgate_dot_v1_dot_receivables__service__pb2.ImportOpenItemsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -71,7 +146,37 @@ def add_ReceivablesServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class ReceivablesService:
     """What is invoiced and paid, from the ERP or the accounts receivable system. Amounts are in the account's currency.
+
+    A document's id has one namespace per account, shared by CommitReservation, PostReceivable, RecordCreditNote and
+    ImportOpenItems: the same document again is a replay, with another amount ALREADY_EXISTS.
     """
+
+    @staticmethod
+    def PostReceivable(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/creditgate.v1.ReceivablesService/PostReceivable',
+            creditgate_dot_v1_dot_receivables__service__pb2.PostReceivableRequest.SerializeToString,
+            creditgate_dot_v1_dot_receivables__service__pb2.PostReceivableResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
 
     @staticmethod
     def RecordPayment(request,
@@ -90,6 +195,87 @@ class ReceivablesService:
             '/creditgate.v1.ReceivablesService/RecordPayment',
             creditgate_dot_v1_dot_receivables__service__pb2.RecordPaymentRequest.SerializeToString,
             creditgate_dot_v1_dot_receivables__service__pb2.RecordPaymentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecordCreditNote(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/creditgate.v1.ReceivablesService/RecordCreditNote',
+            creditgate_dot_v1_dot_receivables__service__pb2.RecordCreditNoteRequest.SerializeToString,
+            creditgate_dot_v1_dot_receivables__service__pb2.RecordCreditNoteResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateAging(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/creditgate.v1.ReceivablesService/UpdateAging',
+            creditgate_dot_v1_dot_receivables__service__pb2.UpdateAgingRequest.SerializeToString,
+            creditgate_dot_v1_dot_receivables__service__pb2.UpdateAgingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportOpenItems(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/creditgate.v1.ReceivablesService/ImportOpenItems',
+            creditgate_dot_v1_dot_receivables__service__pb2.ImportOpenItemsRequest.SerializeToString,
+            creditgate_dot_v1_dot_receivables__service__pb2.ImportOpenItemsResponse.FromString,
             options,
             channel_credentials,
             insecure,

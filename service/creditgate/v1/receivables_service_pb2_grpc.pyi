@@ -27,25 +27,65 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ReceivablesServiceStub:
-    """What is invoiced and paid, from the ERP or the accounts receivable system. Amounts are in the account's currency."""
+    """What is invoiced and paid, from the ERP or the accounts receivable system. Amounts are in the account's currency.
+
+    A document's id has one namespace per account, shared by CommitReservation, PostReceivable, RecordCreditNote and
+    ImportOpenItems: the same document again is a replay, with another amount ALREADY_EXISTS.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ReceivablesServiceAsyncStub: ...
+    PostReceivable: _grpc.UnaryUnaryMultiCallable[_receivables_service_pb2.PostReceivableRequest, _receivables_service_pb2.PostReceivableResponse]
+    """Records an invoice that no reservation stands for: the receivable goes up. Never refused for credit."""
     RecordPayment: _grpc.UnaryUnaryMultiCallable[_receivables_service_pb2.RecordPaymentRequest, _receivables_service_pb2.RecordPaymentResponse]
     """Records that a customer has paid: the receivable goes down by the amount, and may become negative."""
+    RecordCreditNote: _grpc.UnaryUnaryMultiCallable[_receivables_service_pb2.RecordCreditNoteRequest, _receivables_service_pb2.RecordCreditNoteResponse]
+    """Records a credit note: the receivable goes down by the amount, and may become negative."""
+    UpdateAging: _grpc.UnaryUnaryMultiCallable[_receivables_service_pb2.UpdateAgingRequest, _receivables_service_pb2.UpdateAgingResponse]
+    """Replaces what the ERP says of an account's overdue items. A payment reduces `overdue_minor` at once, until a later ageing."""
+    ImportOpenItems: _grpc.StreamStreamMultiCallable[_receivables_service_pb2.ImportOpenItemsRequest, _receivables_service_pb2.ImportOpenItemsResponse]
+    """Takes over open items, as the first load from an ERP does. Each chunk is answered with the progress so far, the end of the
+    stream with the summary. Items are independent, and may be sent again: an item that is there already is a replay.
+    """
 
 @_typing.type_check_only
 class ReceivablesServiceAsyncStub(ReceivablesServiceStub):
-    """What is invoiced and paid, from the ERP or the accounts receivable system. Amounts are in the account's currency."""
+    """What is invoiced and paid, from the ERP or the accounts receivable system. Amounts are in the account's currency.
+
+    A document's id has one namespace per account, shared by CommitReservation, PostReceivable, RecordCreditNote and
+    ImportOpenItems: the same document again is a replay, with another amount ALREADY_EXISTS.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
+    PostReceivable: _aio.UnaryUnaryMultiCallable[_receivables_service_pb2.PostReceivableRequest, _receivables_service_pb2.PostReceivableResponse]  # type: ignore[assignment]
+    """Records an invoice that no reservation stands for: the receivable goes up. Never refused for credit."""
     RecordPayment: _aio.UnaryUnaryMultiCallable[_receivables_service_pb2.RecordPaymentRequest, _receivables_service_pb2.RecordPaymentResponse]  # type: ignore[assignment]
     """Records that a customer has paid: the receivable goes down by the amount, and may become negative."""
+    RecordCreditNote: _aio.UnaryUnaryMultiCallable[_receivables_service_pb2.RecordCreditNoteRequest, _receivables_service_pb2.RecordCreditNoteResponse]  # type: ignore[assignment]
+    """Records a credit note: the receivable goes down by the amount, and may become negative."""
+    UpdateAging: _aio.UnaryUnaryMultiCallable[_receivables_service_pb2.UpdateAgingRequest, _receivables_service_pb2.UpdateAgingResponse]  # type: ignore[assignment]
+    """Replaces what the ERP says of an account's overdue items. A payment reduces `overdue_minor` at once, until a later ageing."""
+    ImportOpenItems: _aio.StreamStreamMultiCallable[_receivables_service_pb2.ImportOpenItemsRequest, _receivables_service_pb2.ImportOpenItemsResponse]  # type: ignore[assignment]
+    """Takes over open items, as the first load from an ERP does. Each chunk is answered with the progress so far, the end of the
+    stream with the summary. Items are independent, and may be sent again: an item that is there already is a replay.
+    """
 
 class ReceivablesServiceServicer(metaclass=_abc_1.ABCMeta):
-    """What is invoiced and paid, from the ERP or the accounts receivable system. Amounts are in the account's currency."""
+    """What is invoiced and paid, from the ERP or the accounts receivable system. Amounts are in the account's currency.
+
+    A document's id has one namespace per account, shared by CommitReservation, PostReceivable, RecordCreditNote and
+    ImportOpenItems: the same document again is a replay, with another amount ALREADY_EXISTS.
+    """
+
+    @_abc_1.abstractmethod
+    def PostReceivable(
+        self,
+        request: _receivables_service_pb2.PostReceivableRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_receivables_service_pb2.PostReceivableResponse, _abc.Awaitable[_receivables_service_pb2.PostReceivableResponse]]:
+        """Records an invoice that no reservation stands for: the receivable goes up. Never refused for credit."""
 
     @_abc_1.abstractmethod
     def RecordPayment(
@@ -54,5 +94,31 @@ class ReceivablesServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_receivables_service_pb2.RecordPaymentResponse, _abc.Awaitable[_receivables_service_pb2.RecordPaymentResponse]]:
         """Records that a customer has paid: the receivable goes down by the amount, and may become negative."""
+
+    @_abc_1.abstractmethod
+    def RecordCreditNote(
+        self,
+        request: _receivables_service_pb2.RecordCreditNoteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_receivables_service_pb2.RecordCreditNoteResponse, _abc.Awaitable[_receivables_service_pb2.RecordCreditNoteResponse]]:
+        """Records a credit note: the receivable goes down by the amount, and may become negative."""
+
+    @_abc_1.abstractmethod
+    def UpdateAging(
+        self,
+        request: _receivables_service_pb2.UpdateAgingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_receivables_service_pb2.UpdateAgingResponse, _abc.Awaitable[_receivables_service_pb2.UpdateAgingResponse]]:
+        """Replaces what the ERP says of an account's overdue items. A payment reduces `overdue_minor` at once, until a later ageing."""
+
+    @_abc_1.abstractmethod
+    def ImportOpenItems(
+        self,
+        request_iterator: _MaybeAsyncIterator[_receivables_service_pb2.ImportOpenItemsRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_receivables_service_pb2.ImportOpenItemsResponse], _abc.AsyncIterator[_receivables_service_pb2.ImportOpenItemsResponse]]:
+        """Takes over open items, as the first load from an ERP does. Each chunk is answered with the progress so far, the end of the
+        stream with the summary. Items are independent, and may be sent again: an item that is there already is a replay.
+        """
 
 def add_ReceivablesServiceServicer_to_server(servicer: ReceivablesServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

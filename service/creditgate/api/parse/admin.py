@@ -21,11 +21,17 @@ from creditgate.domain.bounds import (
     BLOCK_ACTOR_LENGTH_MAX,
     BLOCK_REASON_LENGTH_MAX,
     DISPLAY_NAME_LENGTH_MAX,
+    VERIFIED_ACCOUNTS_MAX,
 )
 from creditgate.domain.errors import CreditError, FieldViolation
 from creditgate.domain.operations import BlockSetting, CloseAccount, LimitSetting, PutAccount
 from creditgate.v1.account_pb2 import Account
-from creditgate.v1.admin_service_pb2 import CloseAccountRequest, ListAccountsRequest, PutAccountRequest
+from creditgate.v1.admin_service_pb2 import (
+    CloseAccountRequest,
+    ListAccountsRequest,
+    PutAccountRequest,
+    VerifyAccountsRequest,
+)
 
 _SETTABLE: Final = ("display_name", "risk_class", "status", "base_limit_minor", "unlimited", "block")
 _STATUSES: Final = {status.value: status for status in AccountStatus}
@@ -124,6 +130,31 @@ def parse_close_account(request: CloseAccountRequest) -> CloseAccount:
     check_id(found, "account_id", request.account_id)
     raise_violations(found)
     return CloseAccount(request.account_id)
+
+
+class Verification(NamedTuple):
+    """What is to be verified: the accounts named, or a page of all."""
+
+    account_ids: tuple[str, ...]
+    page_size: int
+    page_token: str
+    repair: bool
+
+
+def parse_verify_accounts(request: VerifyAccountsRequest) -> Verification:
+    """Return what to verify, or raise INVALID_FIELD."""
+    found: Violations = []
+    account_ids = tuple(request.account_ids)
+    if len(account_ids) > VERIFIED_ACCOUNTS_MAX:
+        found.append(FieldViolation("account_ids", f"must be at most {VERIFIED_ACCOUNTS_MAX}, had {len(account_ids)}"))
+    for index, account_id in enumerate(account_ids[:VERIFIED_ACCOUNTS_MAX]):
+        check_id(found, f"account_ids[{index}]", account_id)
+    if account_ids and (request.page_size or request.page_token):
+        found.append(FieldViolation("page_size", "and page_token must not be set when account_ids are"))
+    page_size = read_page_size(found, request.page_size)
+    check_page_token(found, request.page_token)
+    raise_violations(found)
+    return Verification(account_ids, page_size, request.page_token, request.repair)
 
 
 class AccountListing(NamedTuple):

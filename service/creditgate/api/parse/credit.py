@@ -14,6 +14,7 @@ from creditgate.api.parse.fields import (
     check_source,
     check_text,
     raise_violations,
+    read_etag,
     read_hold_s,
     read_page_size,
     was,
@@ -21,6 +22,7 @@ from creditgate.api.parse.fields import (
 from creditgate.domain.bounds import RELEASE_REASON_LENGTH_MAX
 from creditgate.domain.errors import FieldViolation
 from creditgate.domain.operations import (
+    AmendReservation,
     CheckCredit,
     CommitReservation,
     GetAccount,
@@ -30,6 +32,7 @@ from creditgate.domain.operations import (
 )
 from creditgate.domain.reservation import ReservationState
 from creditgate.v1.credit_service_pb2 import (
+    AmendReservationRequest,
     CheckCreditRequest,
     CommitReservationRequest,
     GetAccountRequest,
@@ -75,6 +78,23 @@ def parse_reserve_credit(request: ReserveCreditRequest) -> ReserveCredit:
     return ReserveCredit(account_id, order_id, amount_minor, currency_code, hold_s, secured_minor, terms_days, source)
 
 
+def parse_amend_reservation(request: AmendReservationRequest) -> AmendReservation:
+    """Return the operation, or raise INVALID_FIELD."""
+    found: Violations = []
+    account_id, order_id, currency_code = request.account_id, request.order_id, request.currency_code
+    check_id(found, "account_id", account_id)
+    check_id(found, "order_id", order_id)
+    check_amount(found, "amount_minor", request.amount_minor)
+    check_currency(found, "currency_code", currency_code)
+    hold_s = None
+    if request.HasField("hold_duration"):
+        hold_s = read_hold_s(found, "hold_duration", request.hold_duration)
+    check_optional_id(found, "request_id", request.request_id)
+    etag = read_etag(found, "etag", request.etag)
+    raise_violations(found)
+    return AmendReservation(account_id, order_id, request.amount_minor, currency_code, hold_s, request.request_id, etag)
+
+
 def parse_commit_reservation(request: CommitReservationRequest) -> CommitReservation:
     """Return the operation, or raise INVALID_FIELD. Only a final commit may be of nothing."""
     found: Violations = []
@@ -96,8 +116,9 @@ def parse_release_reservation(request: ReleaseReservationRequest) -> ReleaseRese
     check_id(found, "order_id", request.order_id)
     check_optional_id(found, "request_id", request.request_id)
     check_text(found, "reason", request.reason, RELEASE_REASON_LENGTH_MAX)
+    etag = read_etag(found, "etag", request.etag)
     raise_violations(found)
-    return ReleaseReservation(request.account_id, request.order_id, request.request_id, request.reason)
+    return ReleaseReservation(request.account_id, request.order_id, request.request_id, request.reason, etag)
 
 
 def parse_get_reservation(request: GetReservationRequest) -> GetReservation:

@@ -1,12 +1,17 @@
 """The checks of single fields. Each appends what is wrong to a list, so that one answer names every wrong field."""
 
 import re
+from datetime import date
 from typing import Final
 
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
 
+from creditgate.api.etag import parse_etag
 from creditgate.domain.bounds import (
     AMOUNT_MAX_MINOR,
+    DUE_DATE_MAX,
+    DUE_DATE_MIN,
     HOLD_DEFAULT_S,
     HOLD_MAX_S,
     ID_LENGTH_MAX,
@@ -19,6 +24,7 @@ from creditgate.domain.bounds import (
 )
 from creditgate.domain.errors import CreditError, FieldViolation
 from creditgate.domain.money import minor_digits
+from creditgate.domain.reservation import Etag
 
 Violations = list[FieldViolation]
 
@@ -28,11 +34,16 @@ VIOLATIONS_MAX: Final = 10
 _SHOWN_LENGTH_MAX: Final = 40
 _CURRENCY_CODE_LENGTH: Final = 3
 _NANOS_PER_SECOND: Final = 1_000_000_000
+_NANOS_PER_MS: Final = 1_000_000
+_MS_PER_SECOND: Final = 1000
+_TIME_MAX_S: Final = 253_402_300_799
+"""The last second of the year 9999, the end of what a Timestamp may say."""
 
 _ID_CHARACTERS: Final = "[A-Za-z0-9._:/@-]"
 _is_id: Final = re.compile(f"{_ID_CHARACTERS}{{1,{ID_LENGTH_MAX}}}").fullmatch
 _is_source: Final = re.compile(f"{_ID_CHARACTERS}{{0,{SOURCE_LENGTH_MAX}}}").fullmatch
 _is_risk_class: Final = re.compile(f"[a-z0-9_-]{{0,{RISK_CLASS_LENGTH_MAX}}}").fullmatch
+_is_date: Final = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}").fullmatch
 _find_control_character: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]").search
 
 
@@ -98,6 +109,21 @@ def check_secured(found: Violations, field: str, value_minor: int, amount_minor:
         found.append(FieldViolation(field, f"{bound}, {was(value_minor)}"))
 
 
+def check_open_amount(found: Violations, field: str, value_minor: int) -> None:
+    """An open item is owed (above 0) or a credit (below 0), and exact in a double."""
+    if value_minor == 0 or abs(value_minor) > AMOUNT_MAX_MINOR:
+        bound = f"must be between -{AMOUNT_MAX_MINOR} and {AMOUNT_MAX_MINOR} minor units and not 0"
+        found.append(FieldViolation(field, f"{bound}, {was(value_minor)}"))
+
+
+def check_disputed(found: Violations, field: str, value_minor: int, overdue_minor: int) -> None:
+    """No more can be disputed than is overdue."""
+    if not 0 <= value_minor <= max(0, overdue_minor):
+        found.append(
+            FieldViolation(field, f"must be between 0 and overdue_minor ({overdue_minor}), {was(value_minor)}")
+        )
+
+
 def check_currency(found: Violations, field: str, value: str) -> None:
     """A currency is one of ISO 4217 that has a minor unit."""
     if len(value) != _CURRENCY_CODE_LENGTH or minor_digits(value) is None:
@@ -110,6 +136,43 @@ def check_text(found: Violations, field: str, value: str, length_max: int) -> No
         found.append(FieldViolation(field, f"must be at most {length_max} characters, had {len(value)}"))
     if _find_control_character(value):
         found.append(FieldViolation(field, f"must have no control characters, {was(value)}"))
+
+
+def read_etag(found: Violations, field: str, value: str) -> Etag | None:
+    """Return the state of a reservation that an etag names; None when it is left out."""
+    if not value:
+        return None
+    etag = parse_etag(value)
+    if etag is None:
+        found.append(FieldViolation(field, f"must be empty or an etag that this service gave out, {was(value)}"))
+    return etag
+
+
+def read_due_date(found: Violations, field: str, value: str) -> date | None:
+    """Return a due date; None when it is left out."""
+    if not value:
+        return None
+    try:
+        due = date.fromisoformat(value) if _is_date(value) else None
+    except ValueError:
+        due = None
+    if due is None or not DUE_DATE_MIN <= due <= DUE_DATE_MAX:
+        bound = f"must be empty or a date YYYY-MM-DD from {DUE_DATE_MIN} to {DUE_DATE_MAX}"
+        found.append(FieldViolation(field, f"{bound}, {was(value)}"))
+        return None
+    return due
+
+
+def read_time_ms(found: Violations, field: str, value: Timestamp | None) -> int:
+    """Return an instant in milliseconds since 1970; it must be set."""
+    if value is None:
+        found.append(FieldViolation(field, "must be set"))
+        return 0
+    if not (0 < value.seconds <= _TIME_MAX_S and 0 <= value.nanos < _NANOS_PER_SECOND):
+        description = "must be a Timestamp between 1970 and 9999"
+        found.append(FieldViolation(field, f"{description}, was {value.seconds} seconds and {value.nanos} nanos"))
+        return 0
+    return value.seconds * _MS_PER_SECOND + value.nanos // _NANOS_PER_MS
 
 
 def check_payment_terms(found: Violations, field: str, value_days: int) -> None:

@@ -5,13 +5,13 @@ import time
 
 from creditgate.api.context import CallContext
 from creditgate.domain.errors import CreditError, ErrorReason
-from creditgate.server.answer import Respond
+from creditgate.server.answer import RequestT, Respond
 
 
-def end_at_deadline(respond: Respond) -> Respond:
+def end_at_deadline(respond: Respond[RequestT]) -> Respond[RequestT]:
     """Return the same, raising DEADLINE_EXCEEDED once the context's deadline has passed."""
 
-    async def respond_in_time(request: bytes, context: CallContext) -> bytes:
+    async def respond_in_time(request: RequestT, context: CallContext) -> bytes:
         remaining_s = context.deadline - time.monotonic()
         limit = asyncio.timeout(remaining_s)
         try:

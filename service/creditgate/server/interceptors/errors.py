@@ -7,19 +7,19 @@ import structlog
 from creditgate.api.context import CallContext
 from creditgate.api.status import render_status
 from creditgate.domain.errors import CreditError, ErrorReason
-from creditgate.server.answer import Answer, Failure, Respond, Serve
+from creditgate.server.answer import Answer, Failure, RequestT, Respond, Serve
 
 _INTERNAL: Final = CreditError(ErrorReason.INTERNAL, "internal error; the service's log has the details")
 _log = structlog.get_logger(__name__)
 
 
-def answer_faults(respond: Respond) -> Serve:
+def answer_faults(respond: Respond[RequestT]) -> Serve[RequestT]:
     """Return the same with faults as answers; a defect is logged with its traceback and answered without details.
 
     Cancellation passes: then nobody waits for the answer.
     """
 
-    async def serve(request: bytes, context: CallContext) -> Answer:
+    async def serve(request: RequestT, context: CallContext) -> Answer:
         try:
             return await respond(request, context)
         except CreditError as error:

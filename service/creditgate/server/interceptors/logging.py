@@ -8,7 +8,7 @@ import structlog
 
 from creditgate.api.context import CallContext
 from creditgate.domain.errors import ErrorKind
-from creditgate.server.answer import Answer, Failure, Serve
+from creditgate.server.answer import Answer, Failure, RequestT, Serve
 
 REQUEST_ID_KEY: Final = "x-request-id"
 """Metadata under which callers and proxies name a call; logged so that both sides' lines can be joined."""
@@ -25,7 +25,7 @@ _LEVELS: Final = {
 _log = structlog.get_logger(__name__)
 
 
-def log_calls(serve: Serve, *, slow_call_s: float, every_call: bool) -> Serve:
+def log_calls(serve: Serve[RequestT], *, slow_call_s: float, every_call: bool) -> Serve[RequestT]:
     """Return the same with log lines.
 
     Args:
@@ -35,7 +35,7 @@ def log_calls(serve: Serve, *, slow_call_s: float, every_call: bool) -> Serve:
 
     """
 
-    async def serve_logged(request: bytes, context: CallContext) -> Answer:
+    async def serve_logged(request: RequestT, context: CallContext) -> Answer:
         started = time.perf_counter()
         answer = await serve(request, context)
         duration_s = time.perf_counter() - started

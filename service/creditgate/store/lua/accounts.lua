@@ -19,16 +19,32 @@ end
 local function account_flags(acc)
   return (acc.closed and ACCOUNT_FLAG.CLOSED or 0) + (acc.unlimited and ACCOUNT_FLAG.UNLIMITED or 0)
     + (acc.limit_set and ACCOUNT_FLAG.LIMIT_SET or 0) + (acc.blocked and ACCOUNT_FLAG.BLOCKED or 0)
+    + (acc.aging and ACCOUNT_FLAG.AGED or 0)
 end
 
 local function pack_account(acc)
-  return struct.pack(LAYOUT.ACCOUNT, account_flags(acc), acc.reserved, acc.receivable, acc.secured_receivable,
+  local record = struct.pack(LAYOUT.ACCOUNT, account_flags(acc), acc.reserved, acc.receivable, acc.secured_receivable,
     acc.pending, acc.next_due, acc.limit, acc.limit_version, acc.create_ms, acc.currency, acc.risk_class)
+  local aging = acc.aging
+  if aging then
+    record = record .. struct.pack(LAYOUT.AGING, aging.overdue, aging.disputed, aging.due_day, aging.as_of_ms,
+      aging.reported_overdue, aging.reported_due_day)
+  end
+  return record
+end
+
+local function unpack_aging(record, start)
+  local overdue, disputed, due_day, as_of_ms, reported_overdue, reported_due_day
+    = struct.unpack(LAYOUT.AGING, record, start)
+  return {
+    overdue = overdue, disputed = disputed, due_day = due_day, as_of_ms = as_of_ms,
+    reported_overdue = reported_overdue, reported_due_day = reported_due_day,
+  }
 end
 
 local function unpack_account(part, account_id, record)
   local flags, reserved, receivable, secured_receivable, pending, next_due, limit, limit_version, create_ms, currency,
-    risk_class = struct.unpack(LAYOUT.ACCOUNT, record)
+    risk_class, after = struct.unpack(LAYOUT.ACCOUNT, record)
   -- One constructor for all fields: a table that grows field by field is laid out anew several times.
   return {
     part = part, id = account_id, currency = currency, risk_class = risk_class, orders = {}, ledger = false, due = {},
@@ -36,7 +52,8 @@ local function unpack_account(part, account_id, record)
     next_due = next_due,
     limit = limit, limit_version = limit_version, create_ms = create_ms,
     closed = flags % 2 >= ACCOUNT_FLAG.CLOSED, unlimited = flags % 4 >= ACCOUNT_FLAG.UNLIMITED,
-    limit_set = flags % 8 >= ACCOUNT_FLAG.LIMIT_SET, blocked = flags >= ACCOUNT_FLAG.BLOCKED,
+    limit_set = flags % 8 >= ACCOUNT_FLAG.LIMIT_SET, blocked = flags % 16 >= ACCOUNT_FLAG.BLOCKED,
+    aging = flags >= ACCOUNT_FLAG.AGED and unpack_aging(record, after),
     changed = false, texts_changed = false, lapsed = false,
   }
 end
@@ -46,7 +63,7 @@ local function new_account(part, account_id, currency)
     part = part, id = account_id, currency = currency, risk_class = '', orders = {}, ledger = false, due = {},
     reserved = 0, receivable = 0, secured_receivable = 0, pending = 0, next_due = 0,
     limit = 0, limit_version = 0, create_ms = part.now_ms,
-    closed = false, unlimited = false, limit_set = false, blocked = false,
+    closed = false, unlimited = false, limit_set = false, blocked = false, aging = false,
     changed = true, texts_changed = false, lapsed = false,
   }
 end
@@ -113,6 +130,17 @@ local function write_due(acc)
   end
 end
 
+-- Takes a payment off what is overdue, until the next ageing says what is.
+local function reduce_overdue(acc, amount)
+  local aging = acc.aging
+  if aging then
+    aging.overdue = math.max(0, aging.overdue - amount)
+    if aging.overdue == 0 then
+      aging.due_day = 0
+    end
+  end
+end
+
 local function exposure_of(acc)
   return acc.reserved + math.max(0, acc.receivable)
 end
@@ -127,7 +155,9 @@ local function account_answer(acc, answer_flags)
     block = { reason = texts[1] or '', actor = texts[2] or '', time_ms = tonumber(texts[3] or '0') }
   end
   block = block or { reason = '', actor = '', time_ms = 0 }
+  local aging = acc.aging or { overdue = 0, disputed = 0, due_day = 0, as_of_ms = 0 }
   return struct.pack(LAYOUT.ACCOUNT_ANSWER, 0, answer_flags, account_flags(acc), acc.limit, acc.limit_version,
     acc.create_ms, acc.reserved, acc.receivable, acc.secured_receivable, acc.pending, block.time_ms,
+    aging.overdue, aging.disputed, aging.due_day, aging.as_of_ms,
     acc.id, acc.currency, acc.risk_class, name, block.reason, block.actor)
 end

@@ -7,7 +7,7 @@
 -- Returns the partition behind a declared key. Time never goes back within a partition, even after a failover to a
 -- server whose clock is behind.
 local function open_partition(prefix, time)
-  local part = { prefix = prefix, accounts = {}, effects = {}, sweep = {}, names = {}, second_texts = {} }
+  local part = { prefix = prefix, accounts = {}, effects = {}, sweep = {}, names = {}, second_texts = {}, retired = {} }
   part.now_ms = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
   part.stored_s = tonumber(redis.call('GET', key.clock(part)) or '0')
   if part.stored_s * 1000 > part.now_ms then
@@ -36,6 +36,15 @@ local function journal_effect(part, head, tail)
   effects[count + 2] = tail
 end
 
+-- Marks an account as changed, journals it as it is now, and returns it as the answer.
+local function account_changed(acc, effect_kind, answer_flags)
+  acc.changed = true
+  local answer = account_answer(acc, answer_flags)
+  journal_effect(acc.part,
+    struct.pack(LAYOUT.ACCOUNT_EFFECT, EFFECT_HEAD.ACCOUNT + #answer, effect_kind, acc.part.now_ms), answer)
+  return answer
+end
+
 -- Remembers that the sweeper has to look at a reservation at a second.
 local function sweep_later(part, second, account_id, order_id)
   local refs = part.sweep[second]
@@ -46,17 +55,44 @@ local function sweep_later(part, second, account_id, order_id)
   refs[#refs + 1] = account_id .. '|' .. order_id
 end
 
--- Writes the changed records of a hash: field -> { changed, record }, or false for a field that is known to be absent.
+-- Remembers that what `field` names (`o:` order id, or a field of the ledger) may be cleaned up once the retention,
+-- counted from a second, is over.
+local function retire_later(part, second, account_id, field)
+  local step = math.floor(second / RETENTION_STEP_S)
+  local refs = part.retired[step]
+  if not refs then
+    refs = {}
+    part.retired[step] = refs
+  end
+  refs[#refs + 1] = account_id .. '|' .. field
+end
+
+-- Writes the changed records of a hash: field -> { changed, record } or { removed }, or false for a field that is known
+-- to be absent.
 local function write_changed(key_of, acc, records)
-  local fields = {}
+  local fields, removed = {}, {}
   for field, entry in pairs(records) do
     if entry and entry.changed then
       fields[#fields + 1] = field
       fields[#fields + 1] = entry.record
+    elseif entry and entry.removed then
+      removed[#removed + 1] = field
     end
   end
   if #fields > 0 then
     redis.call('HSET', key_of(acc.part, acc.id), unpack(fields))
+  end
+  if #removed > 0 then
+    redis.call('HDEL', key_of(acc.part, acc.id), unpack(removed))
+  end
+end
+
+-- Appends references to the lists of a queue of the partition: score -> references.
+local function write_queue(part, queue_key, list_key_of, lists)
+  for score, refs in pairs(lists) do
+    local text = second_text(part, score)
+    redis.call('RPUSH', list_key_of(part, text), unpack(refs))
+    redis.call('ZADD', queue_key, text, text)
   end
 end
 
@@ -88,11 +124,8 @@ local function write_partition(part)
   for account_id, name in pairs(part.names) do
     redis.call('HSET', key.names(part), account_id, name)
   end
-  for second, refs in pairs(part.sweep) do
-    local text = second_text(part, second)
-    redis.call('RPUSH', key.sweep_list(part, text), unpack(refs))
-    redis.call('ZADD', key.sweep_seconds(part), text, text)
-  end
+  write_queue(part, key.sweep_seconds(part), key.sweep_list, part.sweep)
+  write_queue(part, key.retention_steps(part), key.retention_list, part.retired)
   if #part.effects > 0 then
     redis.call('XADD', key.journal(part), 'MAXLEN', '~', JOURNAL_ENTRIES_MAX, '*', 'e', table.concat(part.effects))
   end
@@ -110,4 +143,27 @@ local function flush(parts)
       write_partition(part)
     end
   end
+end
+
+-- Takes references from the head of a queue's first list that is ripe, and drops the list when that was all. `settle`
+-- says what becomes of each, in the call's tables. Returns how many there were, and the list's score, if there was one.
+local function work_off(part, queue_key, list_key_of, ripe, bound, settle)
+  local first = redis.call('ZRANGEBYSCORE', queue_key, '-inf', text_of(ripe), 'LIMIT', '0', '1')[1]
+  if not first then
+    return 0
+  end
+  local list_key = list_key_of(part, first)
+  local refs = redis.call('LRANGE', list_key, '0', text_of(bound - 1))
+  for index = 1, #refs do
+    settle(string.match(refs[index], '^([^|]*)|(.*)$'))
+  end
+  -- first write
+  flush({ part })
+  if #refs < bound then
+    redis.call('DEL', list_key)
+    redis.call('ZREM', queue_key, first)
+  else
+    redis.call('LTRIM', list_key, text_of(bound), '-1')
+  end
+  return #refs, tonumber(first)
 end

@@ -11,5 +11,5 @@ operations[OPERATION.CLOSE_ACCOUNT] = function(part, _, blob)
     return account_answer(acc, ANSWER_FLAG.REPLAYED)
   end
   acc.closed = true
-  return settings_changed(acc, 0)
+  return account_changed(acc, EFFECT.ACCOUNT_CHANGED, 0)
 end

@@ -1,17 +1,62 @@
 -- CommitReservation: turns (part of) a reservation into receivable. Never refused for credit, since the goods have
 -- shipped: a commit after the hold's end is recorded and marked late, one above the order's total is recorded and its
--- excess returned. Takes LAYOUT.COMMIT_RESERVATION; answers ORDER_ANSWER, or ACCOUNT_NOT_FOUND, RESERVATION_NOT_FOUND,
+-- excess returned. A document that the ERP has posted already is not owed again: the commit only takes it off the hold.
+-- Takes LAYOUT.COMMIT_RESERVATION; answers ORDER_ANSWER, or ACCOUNT_NOT_FOUND, RESERVATION_NOT_FOUND,
 -- RESERVATION_NOT_HELD, CURRENCY_MISMATCH, SUM_OUT_OF_RANGE, DOCUMENT_EXISTS_WITH_DIFFERENT_DETAILS.
 
--- Answers for a document that was recorded before: what that commit answered, with the reservation as it is now.
-local function replay_commit(acc, order, entry, order_id, amount, final)
-  local _, flags, first_amount, _, over_committed, _, first_order_id = struct.unpack(LAYOUT.LEDGER_ENTRY, entry.record)
-  local first_final = flags >= LEDGER_FLAG.FINAL
-  if first_order_id ~= order_id or first_amount ~= amount or first_final ~= final then
-    return failure(ERROR.DOCUMENT_EXISTS_WITH_DIFFERENT_DETAILS, first_amount, first_order_id)
+-- Answers for a document that was committed before: what that commit answered, with the reservation as it is now.
+local function replay_commit(acc, order, known, order_id, amount, final)
+  local first_final = math.floor(known.flags / LEDGER_FLAG.FINAL) % 2 == 1
+  if known.order_id ~= order_id or known.amount ~= amount or first_final ~= final then
+    return failure(ERROR.DOCUMENT_EXISTS_WITH_DIFFERENT_DETAILS, math.abs(known.amount), known.order_id)
   end
-  local late = flags % 2 == LEDGER_FLAG.LATE
-  return order_answer(acc, order, ANSWER_FLAG.REPLAYED + (late and ANSWER_FLAG.LATE or 0), over_committed)
+  local late = known.flags % 2 == LEDGER_FLAG.LATE
+  return order_answer(acc, order, ANSWER_FLAG.REPLAYED + (late and ANSWER_FLAG.LATE or 0), known.over_committed)
+end
+
+-- Returns what is known of a document, or false.
+local function load_document(acc, document_id)
+  local entry = load_ledger_entry(acc, 'd:' .. document_id)
+  if not entry then
+    return false
+  end
+  local kind, flags, amount, change, over_committed, _, order_id = struct.unpack(LAYOUT.LEDGER_ENTRY, entry.record)
+  return {
+    kind = kind, flags = flags, amount = amount, change = change, over_committed = over_committed, order_id = order_id,
+  }
+end
+
+-- Returns what a commit does to an order and its account, all of it computed before anything is changed.
+local function plan_commit(acc, order, state, amount, final, posted)
+  local committed = order.committed + amount
+  local receivable = net_of(committed, order.secured) - net_of(order.committed, order.secured)
+  local late = state ~= STATE.HELD
+  local ends = late or final or committed >= order.amount
+  local plan = {
+    committed = committed, receivable = receivable, late = late, ends = ends,
+    held = ends and 0 or order.held - receivable,
+    over_committed = math.max(0, committed - math.max(order.amount, order.committed)),
+    receivable_after = acc.receivable + receivable - (posted and posted.change or 0),
+    secured_after = acc.secured_receivable + amount - receivable - (posted and posted.amount - posted.change or 0),
+  }
+  local reserved = acc.reserved + (late and 0 or plan.held - order.held)
+  local exposure = reserved + math.max(0, plan.receivable_after)
+  plan.fits = math.max(committed, plan.receivable_after, plan.secured_after, exposure + acc.pending) <= AMOUNT_MAX
+  return plan
+end
+
+local function apply_commit(acc, order_id, order, plan)
+  if plan.late then
+    order.held = 0
+  else
+    hold_until(acc, order_id, order, plan.held, order.expire_s)
+  end
+  order.committed = plan.committed
+  if plan.ends then
+    end_order(acc, order_id, order, STATE.COMMITTED)
+  end
+  acc.receivable, acc.secured_receivable = plan.receivable_after, plan.secured_after
+  acc.changed = true
 end
 
 operations[OPERATION.COMMIT_RESERVATION] = function(part, _, blob)
@@ -29,41 +74,33 @@ operations[OPERATION.COMMIT_RESERVATION] = function(part, _, blob)
   if currency ~= order.currency then
     return failure(ERROR.CURRENCY_MISMATCH, 0, order.currency)
   end
-  local entry = load_ledger_entry(acc, 'd:' .. document_id)
-  if entry then
-    return replay_commit(acc, order, entry, order_id, amount, final)
+  local posted = load_document(acc, document_id)
+  if posted and posted.kind == LEDGER_KIND.COMMIT then
+    return replay_commit(acc, order, posted, order_id, amount, final)
+  end
+  if posted and posted.amount ~= amount then
+    return failure(ERROR.DOCUMENT_EXISTS_WITH_DIFFERENT_DETAILS, math.abs(posted.amount), '')
   end
   local state = state_now(part, order)
   if state == STATE.PENDING_REVIEW or state == STATE.REFUSED then
     return failure(ERROR.RESERVATION_NOT_HELD, state)
   end
-  local committed = order.committed + amount
-  local receivable = net_of(committed, order.secured) - net_of(order.committed, order.secured)
-  local secured = amount - receivable
-  local late = state ~= STATE.HELD
-  local held_before = late and 0 or order.held
-  local held_after = (late or final or committed >= order.amount) and 0 or held_before - receivable
-  local exposure = acc.reserved - held_before + held_after + math.max(0, acc.receivable + receivable)
-  if math.max(committed, acc.receivable + receivable, acc.secured_receivable + secured, exposure + acc.pending)
-    > AMOUNT_MAX then
+  local plan = plan_commit(acc, order, state, amount, final, posted)
+  if not plan.fits then
     local sum = math.max(order.committed, acc.secured_receivable, exposure_of(acc) + acc.pending)
     return failure(ERROR.SUM_OUT_OF_RANGE, sum, acc.currency)
   end
 
-  local over_committed = math.max(0, committed - math.max(order.amount, order.committed))
-  if not late then
-    acc.reserved = acc.reserved - held_before + held_after
-    add_due(acc, order.expire_s, held_after - held_before)
+  apply_commit(acc, order_id, order, plan)
+  local flags = (plan.late and LEDGER_FLAG.LATE or 0) + (final and LEDGER_FLAG.FINAL or 0)
+    + (posted and LEDGER_FLAG.POSTED or 0)
+  local field = 'd:' .. document_id
+  local entry = put_ledger_record(acc, field,
+    pack_ledger_entry(acc, LEDGER_KIND.COMMIT, flags, amount, plan.receivable, plan.over_committed, order_id))
+  if not posted then
+    retire_later(part, part.now_s, acc.id, field)
   end
-  order.committed, order.held = committed, held_after
-  if late or final or committed >= order.amount then
-    order.state = STATE.COMMITTED
-  end
-  acc.receivable = acc.receivable + receivable
-  acc.secured_receivable = acc.secured_receivable + secured
-  acc.changed = true
-  local flags = (late and LEDGER_FLAG.LATE or 0) + (final and LEDGER_FLAG.FINAL or 0)
-  store_ledger_entry(acc, 'd:' .. document_id, LEDGER_KIND.COMMIT, flags, amount, receivable, over_committed, order_id)
-  store_order(acc, order_id, order, EFFECT.COMMITTED, document_id .. '\0', part.now_ms)
-  return order_answer(acc, order, late and ANSWER_FLAG.LATE or 0, over_committed)
+  store_order(acc, order_id, order, EFFECT.COMMITTED, document_id .. '\0', part.now_ms, entry)
+  return order_answer(acc, order, (plan.late and ANSWER_FLAG.LATE or 0) + (posted and ANSWER_FLAG.REPLAYED or 0),
+    plan.over_committed)
 end

@@ -58,11 +58,26 @@ local function decide(acc, policy, net, explain)
   return OUTCOME_OF_ACTION[severest], count, reasons
 end
 
--- Returns the record of an order as it is decided on the account as it stands now.
-local function pack_decided(acc, policy, state, revision, outcome, reason_count, reasons, order)
+-- Returns a decision, packed, with what it saw of the account as it stands now.
+local function pack_decision(acc, policy, outcome, reason_count, reasons)
   local exposure_flags = (acc.limit_set and EXPOSURE_FLAG.LIMIT_SET or 0)
     + (acc.unlimited and EXPOSURE_FLAG.UNLIMITED or 0)
-  return struct.pack(LAYOUT.ORDER, state, outcome, exposure_flags, reason_count, order.terms_days, revision,
-    order.amount, order.secured, order.committed, order.held, acc.part.now_ms, order.expire_s, acc.limit, acc.reserved,
-    acc.receivable, acc.pending, acc.limit_version, order.currency, policy.version) .. reasons
+  return struct.pack(LAYOUT.DECISION, outcome, exposure_flags, reason_count, acc.part.now_ms, acc.limit, acc.reserved,
+    acc.receivable, acc.pending, acc.limit_version, policy.version) .. reasons
+end
+
+-- Returns why so much more exposure can't be counted, or nil.
+local function uncountable(acc, net)
+  local sum = exposure_of(acc) + acc.pending
+  if sum + net > AMOUNT_MAX then
+    return failure(ERROR.SUM_OUT_OF_RANGE, sum, acc.currency)
+  end
+end
+
+-- Returns why an order of this currency and net amount can't be judged, or nil.
+local function unjudgeable(acc, currency, net)
+  if currency ~= acc.currency then
+    return failure(ERROR.EXCHANGE_RATE_NOT_FOUND, 0, acc.currency)
+  end
+  return uncountable(acc, net)
 end

@@ -19,7 +19,7 @@ function key.due(part, account_id)
   return part.prefix .. ':d:' .. account_id
 end
 
--- Hash: d:document id or p:payment id -> packed entry of the receivable ledger.
+-- Hash: the receivable ledger (lua/ledger.lua).
 function key.ledger(part, account_id)
   return part.prefix .. ':l:' .. account_id
 end
@@ -42,6 +42,16 @@ end
 -- List: `account|order` of the holds that end at a second, given as text.
 function key.sweep_list(part, second)
   return part.prefix .. ':q:' .. second
+end
+
+-- Sorted set: steps of time in which something of this partition ended, of RETENTION_STEP_S each.
+function key.retention_steps(part)
+  return part.prefix .. ':r'
+end
+
+-- List: `account|field` of what ended within a step, given as text, and is kept for the retention.
+function key.retention_list(part, step)
+  return part.prefix .. ':r:' .. step
 end
 
 -- Stream: the partition's journal.

@@ -6,15 +6,6 @@ local function has_flag(flags, flag)
   return math.floor(flags / flag) % 2 == 1
 end
 
--- Marks the account's settings as changed, journals it as it is now, and returns the answer.
-local function settings_changed(acc, answer_flags)
-  local part = acc.part
-  acc.changed = true
-  local answer = account_answer(acc, answer_flags)
-  journal_effect(part, struct.pack(LAYOUT.ACCOUNT_EFFECT, EFFECT_HEAD.ACCOUNT + #answer, EFFECT.ACCOUNT_CHANGED,
-  part.now_ms), answer) return answer
-end
-
 local function apply_settings(acc, mask, flags, limit)
   if has_flag(mask, PUT_MASK.LIMIT) then
     acc.limit_set = has_flag(flags, ACCOUNT_FLAG.LIMIT_SET)
@@ -60,5 +51,5 @@ operations[OPERATION.PUT_ACCOUNT] = function(part, _, blob)
   end
   apply_settings(acc, mask, flags, limit)
   apply_texts(acc, mask, flags, risk_class, name, block_reason, block_actor)
-  return settings_changed(acc, created and ANSWER_FLAG.CREATED or 0)
+  return account_changed(acc, EFFECT.ACCOUNT_CHANGED, created and ANSWER_FLAG.CREATED or 0)
 end

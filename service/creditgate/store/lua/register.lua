@@ -46,6 +46,9 @@ redis.register_function({
   function_name = 'creditgate_list_accounts', callback = list_accounts, flags = { 'no-writes' },
 })
 redis.register_function({ function_name = 'creditgate_sweep', callback = sweep, flags = { 'allow-oom' } })
+redis.register_function({ function_name = 'creditgate_retire', callback = retire, flags = { 'allow-oom' } })
+redis.register_function({ function_name = 'creditgate_audit', callback = audit, flags = { 'no-writes' } })
+redis.register_function({ function_name = 'creditgate_repair', callback = repair, flags = { 'allow-oom' } })
 redis.register_function({
   function_name = 'creditgate_library_version', callback = function() return LIBRARY_VERSION end,
   flags = { 'no-writes' },

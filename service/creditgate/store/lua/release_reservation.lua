@@ -1,9 +1,10 @@
 -- ReleaseReservation: gives back what is still held for an order. Releasing a released order is a replay, with any
 -- request id. Takes LAYOUT.RELEASE_RESERVATION; answers ORDER_ANSWER, or ACCOUNT_NOT_FOUND, RESERVATION_NOT_FOUND,
--- RESERVATION_NOT_HELD (committed to its end, or refused).
+-- ETAG_MISMATCH, RESERVATION_NOT_HELD (committed to its end, or refused).
 
 operations[OPERATION.RELEASE_RESERVATION] = function(part, _, blob)
-  local _, _, account_id, order_id, request_id, reason = struct.unpack(LAYOUT.RELEASE_RESERVATION, blob)
+  local _, _, etag_ms, etag_revision, account_id, order_id, request_id, reason
+    = struct.unpack(LAYOUT.RELEASE_RESERVATION, blob)
   local acc = load_account(part, account_id)
   if not acc then
     return failure(ERROR.ACCOUNT_NOT_FOUND)
@@ -16,16 +17,17 @@ operations[OPERATION.RELEASE_RESERVATION] = function(part, _, blob)
   if state == STATE.RELEASED then
     return order_answer(acc, order, ANSWER_FLAG.REPLAYED, 0)
   end
+  if not is_current(order, etag_ms, etag_revision) then
+    return failure(ERROR.ETAG_MISMATCH)
+  end
   if state == STATE.COMMITTED or state == STATE.REFUSED then
     return failure(ERROR.RESERVATION_NOT_HELD, state)
   end
   if state == STATE.HELD then
-    acc.reserved = acc.reserved - order.held
-    add_due(acc, order.expire_s, -order.held)
-    acc.changed = true
+    hold_until(acc, order_id, order, 0, order.expire_s)
   end
   order.held = 0
-  order.state = STATE.RELEASED
-  store_order(acc, order_id, order, EFFECT.RELEASED, request_id .. '\0' .. reason .. '\0', part.now_ms)
+  end_order(acc, order_id, order, STATE.RELEASED)
+  store_order(acc, order_id, order, EFFECT.RELEASED, request_id .. '\0' .. reason .. '\0', part.now_ms, '')
   return order_answer(acc, order, 0, 0)
 end

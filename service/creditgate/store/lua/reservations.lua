@@ -10,23 +10,17 @@ local function net_of(total, secured)
 end
 
 local function pack_order(order)
-  return struct.pack(LAYOUT.ORDER, order.state, order.outcome, order.exposure_flags, order.reason_count,
-    order.terms_days, order.revision, order.amount, order.secured, order.committed, order.held, order.create_ms,
-    order.expire_s, order.seen_limit, order.seen_reserved, order.seen_receivable, order.seen_pending,
-    order.limit_version, order.currency, order.policy_version) .. order.reasons
+  return struct.pack(LAYOUT.ORDER, order.state, order.terms_days, order.revision, order.amount, order.first_amount,
+    order.secured, order.committed, order.held, order.expire_s, order.update_s, order.currency) .. order.decision
 end
 
 local function unpack_order(record)
-  local state, outcome, exposure_flags, reason_count, terms_days, revision, amount, secured, committed, held, create_ms,
-    expire_s, seen_limit, seen_reserved, seen_receivable, seen_pending, limit_version, currency, policy_version, after
+  local state, terms_days, revision, amount, first_amount, secured, committed, held, expire_s, update_s, currency, after
     = struct.unpack(LAYOUT.ORDER, record)
   return {
-    record = record, changed = false, state = state, outcome = outcome, exposure_flags = exposure_flags,
-    reason_count = reason_count, terms_days = terms_days, revision = revision, amount = amount, secured = secured,
-    committed = committed, held = held, create_ms = create_ms, expire_s = expire_s, seen_limit = seen_limit,
-    seen_reserved = seen_reserved, seen_receivable = seen_receivable, seen_pending = seen_pending,
-    limit_version = limit_version, currency = currency, policy_version = policy_version,
-    reasons = string.sub(record, after),
+    record = record, changed = false, state = state, terms_days = terms_days, revision = revision, amount = amount,
+    first_amount = first_amount, secured = secured, committed = committed, held = held, expire_s = expire_s,
+    update_s = update_s, currency = currency, decision = string.sub(record, after),
   }
 end
 
@@ -37,6 +31,8 @@ local function load_order(acc, order_id)
     local record = redis.call('HGET', key.orders(acc.part, acc.id), order_id)
     order = record and unpack_order(record) or false
     acc.orders[order_id] = order
+  elseif order and order.removed then
+    return false
   elseif order and not order.amount then
     order = unpack_order(order.record)
     order.changed = true
@@ -53,20 +49,51 @@ local function state_now(part, order)
   return order.state
 end
 
--- Journals what became of an order at a time. The kind's own texts come before the record.
-local function journal_order(acc, order_id, record, effect_kind, effect_texts, time_ms)
-  local size = EFFECT_HEAD.ORDER + #acc.id + #order_id + #effect_texts + #record
+-- Returns whether a reservation is still the one whose etag a caller has read; revision 0 compares nothing.
+local function is_current(order, etag_ms, etag_revision)
+  if etag_revision == 0 then
+    return true
+  end
+  local _, _, _, decide_ms = struct.unpack(LAYOUT.DECISION, order.decision)
+  return etag_revision == order.revision and etag_ms == decide_ms
+end
+
+-- Ends a reservation in a state, from which on it is kept for the retention.
+local function end_order(acc, order_id, order, state)
+  if order.state == STATE.HELD or order.state == STATE.PENDING_REVIEW then
+    retire_later(acc.part, acc.part.now_s, acc.id, 'o:' .. order_id)
+  end
+  order.state = state
+end
+
+-- Changes what is held for a reservation and until when: its account's sums follow.
+local function hold_until(acc, order_id, order, held, expire_s)
+  acc.reserved = acc.reserved + held - order.held
+  add_due(acc, order.expire_s, -order.held)
+  add_due(acc, expire_s, held)
+  if expire_s ~= order.expire_s then
+    sweep_later(acc.part, expire_s, acc.id, order_id)
+  end
+  order.held, order.expire_s = held, expire_s
+  acc.changed = true
+end
+
+-- Journals what became of an order at a time. The kind's own texts come before the record, what else was written
+-- behind it.
+local function journal_order(acc, order_id, record, effect_kind, effect_texts, time_ms, also)
+  local size = EFFECT_HEAD.ORDER + #acc.id + #order_id + #effect_texts + #record + #also
   journal_effect(acc.part, struct.pack(LAYOUT.ORDER_EFFECT, size, effect_kind, time_ms, acc.reserved, acc.receivable,
-    acc.pending, acc.id, order_id) .. effect_texts, record)
+    acc.secured_receivable, acc.pending, acc.id, order_id) .. effect_texts, record .. also)
 end
 
 -- Takes over a changed reservation: it is packed, journaled as an effect of this kind, and written by `flush`.
-local function store_order(acc, order_id, order, effect_kind, effect_texts, time_ms)
+local function store_order(acc, order_id, order, effect_kind, effect_texts, time_ms, also)
   order.revision = order.revision + 1
+  order.update_s = acc.part.now_s
   order.record = pack_order(order)
   order.changed = true
   acc.orders[order_id] = order
-  journal_order(acc, order_id, order.record, effect_kind, effect_texts, time_ms)
+  journal_order(acc, order_id, order.record, effect_kind, effect_texts, time_ms, also)
 end
 
 -- Returns the answer of an operation whose result is a record in a state; state 0 is a decision without a reservation.

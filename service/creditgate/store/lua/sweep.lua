@@ -11,36 +11,20 @@ local function settle_hold(part, account_id, order_id)
     return false
   end
   acc.changed = true
-  order.state = STATE.EXPIRED
   order.held = 0
-  store_order(acc, order_id, order, EFFECT.EXPIRED, '', order.expire_s * 1000)
+  end_order(acc, order_id, order, STATE.EXPIRED)
+  store_order(acc, order_id, order, EFFECT.EXPIRED, '', order.expire_s * 1000, '')
   return true
 end
 
 local function sweep(keys, args)
   local part = open_partitions(keys)[1]
-  local bound = tonumber(args[1])
-  local due = redis.call('ZRANGEBYSCORE', key.sweep_seconds(part), '-inf', part.now_s, 'LIMIT', 0, 1)
-  if #due == 0 then
-    return { 0, 0, 0 }
-  end
-  local second = tonumber(due[1])
-  local list_key = key.sweep_list(part, due[1])
-  local refs = redis.call('LRANGE', list_key, 0, bound - 1)
   local settled = 0
-  for index = 1, #refs do
-    local account_id, order_id = string.match(refs[index], '^(.*)|(.*)$')
-    if settle_hold(part, account_id, order_id) then
-      settled = settled + 1
-    end
-  end
-  -- first write
-  flush({ part })
-  if #refs < bound then
-    redis.call('DEL', list_key)
-    redis.call('ZREM', key.sweep_seconds(part), due[1])
-  else
-    redis.call('LTRIM', list_key, bound, -1)
-  end
-  return { settled, #refs, part.now_s - second }
+  local looked_at, second = work_off(part, key.sweep_seconds(part), key.sweep_list, part.now_s, tonumber(args[1]),
+    function(account_id, order_id)
+      if settle_hold(part, account_id, order_id) then
+        settled = settled + 1
+      end
+    end)
+  return { settled, looked_at, second and part.now_s - second or 0 }
 end

@@ -1,0 +1,134 @@
+"""What an operation that could not be carried out answers, in words that name the field and the bound."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Final, cast
+
+from creditgate.domain.bounds import AMOUNT_MAX_MINOR
+from creditgate.domain.errors import CreditError, ErrorReason
+from creditgate.domain.money import format_money
+from creditgate.domain.operations import CommitReservation, Operation, PutAccount
+from creditgate.domain.reservation import ReservationState
+from creditgate.store import layouts
+
+_MS_PER_S: Final = 1000
+
+
+def unpack_failure(operation: Operation[object], answer: bytes) -> CreditError:
+    """Return the error that an answer stands for, in words that name the field and the bound."""
+    _, number = layouts.FAILURE.packer.unpack_from(answer)
+    text = answer[layouts.FAILURE.size : -1].decode()
+    reason = ErrorReason(answer[0])
+    return _FAILURES[reason](operation, reason, number, text)
+
+
+def _account_not_found(operation: Operation[object], reason: ErrorReason, _number: int, _text: str) -> CreditError:
+    if isinstance(operation, PutAccount):
+        return CreditError.of_field("account.currency_code", "must be set for a new account")
+    return CreditError(reason, f"there is no account {operation.account_id}")
+
+
+def _reservation_not_found(operation: Operation[object], reason: ErrorReason, _number: int, _text: str) -> CreditError:
+    order_id = getattr(operation, "order_id", "")
+    return CreditError(reason, f"account {operation.account_id} has no reservation for order {order_id}")
+
+
+def _sum_out_of_range(operation: Operation[object], reason: ErrorReason, number: int, text: str) -> CreditError:
+    amount = cast("int", getattr(operation, "amount_minor", 0))
+    return CreditError.of_field(
+        "amount_minor",
+        f"of {amount} would bring the account's sum of {number} {text} minor units beyond ±{AMOUNT_MAX_MINOR}",
+        reason,
+    )
+
+
+def _currency_mismatch(operation: Operation[object], reason: ErrorReason, _number: int, text: str) -> CreditError:
+    kept_by = "the order" if hasattr(operation, "order_id") else "the account"
+    return CreditError.of_field("currency_code", f"must be {text}, the currency of {kept_by}", reason)
+
+
+def _no_exchange_rate(operation: Operation[object], reason: ErrorReason, _number: int, text: str) -> CreditError:
+    currency = cast("str", getattr(operation, "currency_code", ""))
+    return CreditError(
+        reason,
+        f"currency_code is {currency}, account {operation.account_id} is kept in {text}, and there is no exchange rate "
+        f"from {currency} to {text}",
+    )
+
+
+def _order_differs(operation: Operation[object], reason: ErrorReason, number: int, text: str) -> CreditError:
+    order_id = getattr(operation, "order_id", "")
+    return CreditError(
+        reason,
+        f"order {order_id} was decided with other details (amount_minor, currency_code, secured_minor or "
+        f"payment_terms_days); its amount is {format_money(number, text)}",
+    )
+
+
+def _document_differs(operation: Operation[object], reason: ErrorReason, number: int, text: str) -> CreditError:
+    document_id = getattr(operation, "document_id", "")
+    recorded_for = f" for order {text}" if isinstance(operation, CommitReservation) and text else ""
+    return CreditError(
+        reason,
+        f"document {document_id} was recorded with other details (amount_minor, order_id, final, or the other sign); "
+        f"it has {number} minor units{recorded_for}",
+    )
+
+
+def _payment_differs(operation: Operation[object], reason: ErrorReason, number: int, text: str) -> CreditError:
+    payment_id = getattr(operation, "payment_id", "")
+    return CreditError(reason, f"payment {payment_id} was recorded with another amount, {format_money(number, text)}")
+
+
+def _currency_differs(_operation: Operation[object], reason: ErrorReason, _number: int, text: str) -> CreditError:
+    return CreditError.of_field("account.currency_code", f"is {text} and can't change", reason)
+
+
+def _not_held(operation: Operation[object], reason: ErrorReason, number: int, _text: str) -> CreditError:
+    order_id = getattr(operation, "order_id", "")
+    advice = "; record the invoice with PostReceivable" if isinstance(operation, CommitReservation) else ""
+    return CreditError(reason, f"order {order_id} is {ReservationState(number).name}: nothing is held for it{advice}")
+
+
+def _etag_mismatch(operation: Operation[object], reason: ErrorReason, _number: int, _text: str) -> CreditError:
+    order_id = getattr(operation, "order_id", "")
+    return CreditError(
+        reason, f"order {order_id} has changed since this etag was read; read the reservation again and decide anew"
+    )
+
+
+def _request_differs(operation: Operation[object], reason: ErrorReason, number: int, text: str) -> CreditError:
+    request_id = getattr(operation, "request_id", "")
+    return CreditError(
+        reason,
+        f"request {request_id} was carried out with other details (amount_minor or hold_duration); "
+        f"its total is {format_money(number, text)}",
+    )
+
+
+def _invalid_field(_operation: Operation[object], _reason: ErrorReason, number: int, text: str) -> CreditError:
+    now = datetime.fromtimestamp(number / _MS_PER_S, UTC).isoformat(timespec="seconds")
+    return CreditError.of_field(text, f"must be at most a day ahead of the store's clock, which says {now}")
+
+
+def _internal(operation: Operation[object], reason: ErrorReason, _number: int, text: str) -> CreditError:
+    return CreditError(reason, f"{type(operation).__name__} met a defect of the function library: {text}")
+
+
+_Failure = Callable[[Operation[object], ErrorReason, int, str], CreditError]
+_FAILURES: Final[dict[ErrorReason, _Failure]] = {
+    ErrorReason.ACCOUNT_NOT_FOUND: _account_not_found,
+    ErrorReason.RESERVATION_NOT_FOUND: _reservation_not_found,
+    ErrorReason.SUM_OUT_OF_RANGE: _sum_out_of_range,
+    ErrorReason.CURRENCY_MISMATCH: _currency_mismatch,
+    ErrorReason.EXCHANGE_RATE_NOT_FOUND: _no_exchange_rate,
+    ErrorReason.ORDER_EXISTS_WITH_DIFFERENT_DETAILS: _order_differs,
+    ErrorReason.DOCUMENT_EXISTS_WITH_DIFFERENT_DETAILS: _document_differs,
+    ErrorReason.PAYMENT_EXISTS_WITH_DIFFERENT_DETAILS: _payment_differs,
+    ErrorReason.ACCOUNT_EXISTS_WITH_DIFFERENT_CURRENCY: _currency_differs,
+    ErrorReason.RESERVATION_NOT_HELD: _not_held,
+    ErrorReason.ETAG_MISMATCH: _etag_mismatch,
+    ErrorReason.REQUEST_EXISTS_WITH_DIFFERENT_DETAILS: _request_differs,
+    ErrorReason.INVALID_FIELD: _invalid_field,
+    ErrorReason.INTERNAL: _internal,
+}
