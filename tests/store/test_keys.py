@@ -19,7 +19,7 @@ from creditgate.store.constants import RETENTION_STEP_S, OperationCode
 from creditgate.store.library import render_parts, render_prelude
 from tests.private_redis import PrivateRedis
 
-LUA = {name: source for name, source in render_parts() if name != "prelude"}
+LUA = {name: source for name, source in render_parts() if name.endswith(".lua")}
 OPERATION_FILES = {code.name.lower(): LUA[f"{code.name.lower()}.lua"] for code in OperationCode}
 
 

@@ -14,6 +14,15 @@ BLOCK_REASON_LENGTH_MAX: Final = 500
 BLOCK_ACTOR_LENGTH_MAX: Final = 128
 RELEASE_REASON_LENGTH_MAX: Final = 200
 
+GROUP_CURRENCIES_MAX: Final = 16
+"""Most currencies in which a group's accounts may be kept: each is converted when an order of the group is decided."""
+
+RATES_MAX: Final = 500
+"""Most rates in one `PutExchangeRates`."""
+
+RATE_DIGITS_MAX: Final = 12
+RATE_DECIMALS_MAX: Final = 10
+
 BATCH_SIZE_MAX: Final = 1000
 """Most orders in one `BatchReserveCredit`."""
 

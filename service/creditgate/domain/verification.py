@@ -7,8 +7,9 @@ from dataclasses import dataclass
 class SumDifference:
     """A sum that is kept and differs from what reservations and entries add up to, in minor units.
 
-    `sum_name` is `reserved`, `receivable`, `secured_receivable`, `pending_review`, or `due@SECOND` for what falls due
-    at a second. With `next_due` the two are no amounts but seconds: when the account next looks at what falls due.
+    `sum_name` is `reserved`, `receivable`, `secured_receivable`, `pending_review`, or `due@SECOND` and
+    `pending_due@SECOND` for what of it falls due at a second. With `next_due` the two are no amounts but seconds: when
+    the account next looks at what falls due.
     """
 
     account_id: str

@@ -6,14 +6,14 @@ ends in one atomic step, what was gathered is the account as it is in that step,
 """
 
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, cast
 
 from creditgate.domain.reservation import ReservationState
 from creditgate.domain.verification import SumDifference
 from creditgate.store import layouts
-from creditgate.store.constants import EffectKind
+from creditgate.store.constants import DUE_PENDING, EffectKind, OrderFlag
 from creditgate.store.journal import Effect, read_effects
 from creditgate.store.lane import Argument, Reply
 
@@ -24,6 +24,7 @@ _BEGINNING: Final = "0"
 _EMPTY_JOURNAL: Final = b"0-0"
 _MARKER: Final = "a:"
 _ORDER_FIELD: Final = "o:"
+_RESERVED: Final = ""
 
 Ask = Callable[[Sequence[Argument]], Awaitable[Reply]]
 """Calls `creditgate_audit` on the account's partition with these arguments."""
@@ -35,6 +36,14 @@ class _Held(NamedTuple):
     state: int
     held_minor: int
     expire_s: int
+    waiting_minor: int
+
+
+class _Due(NamedTuple):
+    """Where a due sum stands: its second, and which sum it is."""
+
+    second: int
+    tag: str
 
 
 class _Entry(NamedTuple):
@@ -91,21 +100,26 @@ class _Gathered:
             case EffectKind.FORGOTTEN:
                 self.orders.pop(effect.name.removeprefix(_ORDER_FIELD), None)
 
-    def sums(self, now_s: int) -> tuple[_Sums, dict[int, int]]:
+    def sums(self, now_s: int) -> tuple[_Sums, Mapping["_Due", int]]:
         """Return what the account's sums should be, and what should fall due at which second."""
-        due: defaultdict[int, int] = defaultdict(int)
+        due: defaultdict[_Due, int] = defaultdict(int)
         for order in self.orders.values():
-            if order.state == ReservationState.HELD and order.expire_s > now_s and order.held_minor:
-                due[order.expire_s] += order.held_minor
-        pending = sum(each.held_minor for each in self.orders.values() if each.state == ReservationState.PENDING_REVIEW)
+            if order.expire_s <= now_s:
+                continue
+            if order.state == ReservationState.HELD:
+                due[_Due(order.expire_s, _RESERVED)] += order.held_minor
+                due[_Due(order.expire_s, DUE_PENDING)] += order.waiting_minor
+            elif order.state == ReservationState.PENDING_REVIEW:
+                due[_Due(order.expire_s, DUE_PENDING)] += order.held_minor
+        reserved = sum(amount for place, amount in due.items() if place.tag == _RESERVED)
         receivable = sum(entry.receivable_minor for entry in self.entries.values())
         secured = sum(entry.secured_minor for entry in self.entries.values())
-        return _Sums(sum(due.values()), receivable, secured, pending), dict(due)
+        return _Sums(reserved, receivable, secured, sum(due.values()) - reserved), due
 
     def _take_entry(self, name: str, record: bytes) -> None:
         if not name.startswith(_MARKER):
-            _, _, amount, receivable_change, _, _ = layouts.LEDGER_ENTRY.packer.unpack_from(record)
-            self.entries[name] = _Entry(receivable_change, amount - receivable_change)
+            _, _, _, receivable_change, _, _, secured_change = layouts.LEDGER_ENTRY.packer.unpack_from(record)
+            self.entries[name] = _Entry(receivable_change, secured_change)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,22 +191,23 @@ def _compare(account_id: str, gathered: _Gathered, step: _Step) -> Finding:
     *kept_numbers, next_due_s = layouts.AUDIT_SUMS.packer.unpack(step.sums)
     kept = _Sums(*kept_numbers)
     should, should_due = gathered.sums(step.now_s)
-    kept_due: defaultdict[int, int] = defaultdict(int)
+    kept_due: defaultdict[_Due, int] = defaultdict(int)
     for member in step.due:
-        due_at, amount = member.split(b":")
-        kept_due[int(due_at)] += int(amount)
+        second, *tag, amount = member.decode().split(":")
+        kept_due[_Due(int(second), "".join(tag))] += int(amount)
     differences = [
         SumDifference(account_id, name, kept_minor, should_minor)
         for name, kept_minor, should_minor in zip(_Sums._fields, kept, should, strict=True)
         if kept_minor != should_minor
     ]
     repair: list[Argument] = [kept_minor - should_minor for kept_minor, should_minor in zip(kept, should, strict=True)]
-    for second in sorted(kept_due.keys() | should_due.keys()):
-        surplus = kept_due[second] - should_due.get(second, 0)
-        if surplus:
-            differences.append(SumDifference(account_id, f"due@{second}", kept_due[second], should_due.get(second, 0)))
-            repair += (second, surplus)
-    first_s = min(kept_due, default=0)
+    for place in sorted(kept_due.keys() | should_due.keys()):
+        kept_minor, should_minor = kept_due.get(place, 0), should_due.get(place, 0)
+        if kept_minor != should_minor:
+            name = f"due@{place.second}" if place.tag == _RESERVED else f"pending_due@{place.second}"
+            differences.append(SumDifference(account_id, name, kept_minor, should_minor))
+            repair += (place.second, place.tag, kept_minor - should_minor)
+    first_s = min((place.second for place, amount in kept_due.items() if amount), default=0)
     if first_s and (next_due_s == 0 or next_due_s > first_s):
         differences.append(SumDifference(account_id, "next_due", next_due_s, first_s))
     return Finding(tuple(differences), tuple(repair))
@@ -204,13 +219,20 @@ def _pairs(flat: Iterable[bytes]) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _held_of(record: bytes) -> _Held:
-    state, _, _, _, _, _, _, held, expire_s, _, _ = layouts.ORDER.packer.unpack_from(record)
-    return _Held(state, held, expire_s)
+    state, flags, _, _, _, _, _, _, held, expire_s, _, _ = layouts.ORDER.packer.unpack_from(record)
+    waiting = 0
+    if flags & OrderFlag.AMEND_PENDING:
+        start = layouts.ORDER.size + (layouts.RATE.size if flags & OrderFlag.FOREIGN else 0)
+        _, waiting = layouts.PENDING_AMEND.packer.unpack_from(record, start)
+    return _Held(state, held, expire_s, waiting)
 
 
 def _commit_entry_of(record: bytes) -> bytes:
     """Return the ledger entry behind the order and its decision in the effect of a commit."""
+    flags = layouts.ORDER.packer.unpack_from(record)[1]
     start = layouts.ORDER.size
+    start += layouts.RATE.size if flags & OrderFlag.FOREIGN else 0
+    start += layouts.PENDING_AMEND.size if flags & OrderFlag.AMEND_PENDING else 0
     reason_count = layouts.DECISION.packer.unpack_from(record, start)[2]
     version_end = record.index(b"\0", start + layouts.DECISION.size)
     return record[version_end + 1 + reason_count * layouts.REASON.size :]

@@ -93,9 +93,9 @@ def _fail(entries: list[_Entry], error: Exception) -> None:
 
 @dataclass(frozen=True, slots=True)
 class CallOptions:
-    """What the calls of all coalescers have in common: the packed policy, the partition count, who is told."""
+    """What the calls of all coalescers have in common; `policy` returns the packed policy as it is now."""
 
-    policy: bytes
+    policy: Callable[[], bytes]
     partitions: int
     room: WaitingRoom
     observer: StoreObserver
@@ -278,7 +278,7 @@ class Coalescer:
                 function,
                 len(parts),
                 *map(keys.prefix, parts),
-                self._policy,
+                self._policy(),
                 *blobs,
             )
             if self._acks is None:

@@ -25,6 +25,7 @@ from creditgate.store.location import RedisKind, parse_location
 from creditgate.store.observer import StoreObserver
 from creditgate.store.page_token import PagePlace, PageTokenError, parse_page_token, render_page_token
 from creditgate.store.partition_group import PartitionGroup
+from creditgate.store.policy_blob import pack_policy
 from creditgate.store.replication import ReplicaAcks
 from creditgate.store.topology import Topology
 from creditgate.store.topology_cluster import ClusterTopology
@@ -90,11 +91,12 @@ class RedisCreditStore:
         self, url: str, *, options: StoreOptions, observer: StoreObserver, policy: Policy = DEFAULT_POLICY
     ) -> None:
         self._options = options
+        self._policy = pack_policy(policy)
         self._observer = observer
         self._topology = _topology(url, options)
         spans = self._topology.groups
         room = WaitingRoom(options.queue_max, len(spans))
-        call_options = CallOptions(codec.pack_policy(policy), options.partitions, room, observer, options.replica_acks)
+        call_options = CallOptions(lambda: self._policy, options.partitions, room, observer, options.replica_acks)
         self._groups = [
             PartitionGroup(number, self._topology.refused, call_options, self._group_changed)
             for number in range(len(spans))
@@ -106,6 +108,10 @@ class RedisCreditStore:
         self._stopping = False
         self._ready = asyncio.Event()
         self._unready_reason = "the store has not been started"
+
+    def use_policy(self, policy: Policy) -> None:
+        """Decide by another policy from the next call on; those under way are decided by the one they went out with."""
+        self._policy = pack_policy(policy)
 
     # --- life
 

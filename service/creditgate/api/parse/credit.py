@@ -70,8 +70,7 @@ def parse_reserve_credit(request: ReserveCreditRequest) -> ReserveCredit:
     check_amount(found, "amount_minor", amount_minor)
     check_currency(found, "currency_code", currency_code)
     check_secured(found, "secured_minor", secured_minor, amount_minor)
-    hold_duration = request.hold_duration if request.HasField("hold_duration") else None
-    hold_s = read_hold_s(found, "hold_duration", hold_duration)
+    hold_s = read_hold_s(found, "hold_duration", request.hold_duration) if request.HasField("hold_duration") else None
     check_payment_terms(found, "payment_terms_days", terms_days)
     check_source(found, "source", source)
     raise_violations(found)

@@ -12,7 +12,6 @@ from creditgate.domain.bounds import (
     AMOUNT_MAX_MINOR,
     DUE_DATE_MAX,
     DUE_DATE_MIN,
-    HOLD_DEFAULT_S,
     HOLD_MAX_S,
     ID_LENGTH_MAX,
     PAGE_SIZE_DEFAULT,
@@ -181,15 +180,13 @@ def check_payment_terms(found: Violations, field: str, value_days: int) -> None:
         found.append(FieldViolation(field, f"must be between 0 and {PAYMENT_TERMS_DAYS_MAX} days, {was(value_days)}"))
 
 
-def read_hold_s(found: Violations, field: str, value: Duration | None) -> int:
-    """Return how many whole seconds to hold; part of a second counts as a whole one, absent is the default."""
-    if value is None:
-        return HOLD_DEFAULT_S
+def read_hold_s(found: Violations, field: str, value: Duration) -> int:
+    """Return how many whole seconds to hold; part of a second counts as a whole one."""
     seconds, nanos = value.seconds, value.nanos
     if not -_NANOS_PER_SECOND < nanos < _NANOS_PER_SECOND or seconds * nanos < 0:
         description = "must be a Duration: nanos between -999999999 and 999999999, of the same sign as seconds"
         found.append(FieldViolation(field, f"{description}, was {seconds} seconds and {nanos} nanos"))
-        return HOLD_DEFAULT_S
+        return 0
     hold_s = seconds + 1 if nanos > 0 else seconds
     if not 1 <= hold_s <= HOLD_MAX_S or nanos < 0:
         description = f"must be between 1 and {HOLD_MAX_S} seconds"

@@ -53,3 +53,5 @@ local function audit(keys, args)
     next_order, next_field, orders, entries, due, journal_after(part, args[4]),
   }
 end
+
+functions[#functions + 1] = { name = 'creditgate_audit', callback = audit, flags = { 'no-writes' } }

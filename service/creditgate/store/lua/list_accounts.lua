@@ -10,3 +10,5 @@ local function list_accounts(keys, args)
   end)
   return page
 end
+
+functions[#functions + 1] = { name = 'creditgate_list_accounts', callback = list_accounts, flags = { 'no-writes' } }

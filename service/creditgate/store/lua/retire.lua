@@ -6,8 +6,7 @@
 
 -- Returns until when an order has to be kept; it may be open for long.
 local function kept_until(order, retention_s)
-  local open = order.state == STATE.HELD or order.state == STATE.PENDING_REVIEW
-  return (open and math.max(order.update_s, order.expire_s) or order.update_s) + retention_s
+  return (is_open(order) and math.max(order.update_s, order.expire_s) or order.update_s) + retention_s
 end
 
 -- Keeps what belongs to an order that is kept: looks at it again when that is over. Returns whether it has to be kept.
@@ -24,8 +23,7 @@ end
 -- Forgets an order. One that the sweeper has not settled yet comes again from there.
 local function retire_order(acc, order_id, retention_s)
   local order = load_order(acc, order_id)
-  if not order or order.state == STATE.HELD or order.state == STATE.PENDING_REVIEW
-    or keep_with_order(acc, order_id, 'o:' .. order_id, retention_s) then
+  if not order or is_open(order) or keep_with_order(acc, order_id, 'o:' .. order_id, retention_s) then
     return false
   end
   acc.orders[order_id] = { removed = true }
@@ -49,7 +47,7 @@ local function retire_entry(acc, field, retention_s)
   if not entry then
     return false
   end
-  local _, _, _, _, _, _, order_id = struct.unpack(LAYOUT.LEDGER_ENTRY, entry.record)
+  local _, _, _, _, _, _, _, order_id = struct.unpack(LAYOUT.LEDGER_ENTRY, entry.record)
   if order_id ~= '' and keep_with_order(acc, order_id, field, retention_s) then
     return false
   end
@@ -64,7 +62,7 @@ local function retire_entry(acc, field, retention_s)
 end
 
 local function retire(keys, args)
-  local part = open_partitions(keys)[1]
+  local part = open_partitions(keys, nil, true)[1]
   local bound, retention_s = tonumber(args[1]), tonumber(args[2])
   local ripe = math.floor((part.now_s - retention_s) / RETENTION_STEP_S) - 1
   local cleaned = 0
@@ -80,3 +78,5 @@ local function retire(keys, args)
     end)
   return { cleaned, looked_at, step and part.now_s - retention_s - (step + 1) * RETENTION_STEP_S or 0 }
 end
+
+functions[#functions + 1] = { name = 'creditgate_retire', callback = retire, flags = { 'allow-oom' } }
