@@ -13,13 +13,14 @@ from creditgate.v1.credit_service_pb2 import ReserveCreditResponse
 EXPOSURE = Exposure("USD", 100_000, unlimited=False, reserved_minor=30_000, receivable_minor=-5, pending_review_minor=7)
 DECISION = Decision(Outcome.APPROVED, (), (), (), EXPOSURE, "v1", 3, 1_795_382_748_034)
 RESERVATION = Reservation(
-    "A1", "o-1", ReservationState.COMMITTED, "JPY", 100, 10, 60, 30, 20, 1_001, 2_000, 31, DECISION
+    "A1", "o-1", ReservationState.COMMITTED, "JPY", 100, 10, 60, 30, 20, "1.5", 0, 1_001, 2_000, 31, DECISION
 )
 
 ACCOUNT = Account(
     "A1",
     "Acme",
     "USD",
+    "family",
     "gold",
     AccountStatus.OPEN,
     EXPOSURE,
@@ -27,6 +28,10 @@ ACCOUNT = Account(
     unlimited=False,
     secured_receivable_minor=4,
     limit_version=9,
+    limit_expire_time_s=0,
+    limit_confirm_time_s=0,
+    manual_limit=None,
+    temporary_limit=None,
     block=None,
     aging=None,
     create_time_ms=1_500,
@@ -101,7 +106,7 @@ def test_the_etag_follows_the_revision() -> None:
     for revision in (1, 2, 16):
         message = reservation_pb2.Reservation()
         fill_reservation(
-            message, Reservation("A1", "o", ReservationState.HELD, "USD", 1, 0, 0, 1, 1, 0, 0, revision, DECISION)
+            message, Reservation("A1", "o", ReservationState.HELD, "USD", 1, 0, 0, 1, 1, "1", 0, 0, 0, revision, DECISION)
         )
         etags.add(message.etag)
     assert len(etags) == 3

@@ -29,7 +29,7 @@ REJECTED = replace(
     reasons=(Reason(ReasonCode.LIMIT_EXCEEDED, Action.REJECT, 11, 10),),
     shadow_reasons=(Reason(ReasonCode.ACCOUNT_BLOCKED, Action.SHADOW, 1, 0),),
 )
-RESERVATION = Reservation("A1", "o", ReservationState.HELD, "USD", 1, 0, 0, 1, 1, 0, 0, 1, APPROVED)
+RESERVATION = Reservation("A1", "o", ReservationState.HELD, "USD", 1, 0, 0, 1, 1, "1", 0, 0, 0, 1, APPROVED)
 RESERVE = ReserveCredit("A1", "o", 1, "USD", 60)
 
 

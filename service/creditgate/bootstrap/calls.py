@@ -10,11 +10,12 @@ from typing import Final
 import structlog
 
 from creditgate.api.endpoints import build_endpoints
-from creditgate.bootstrap.start_errors import naming_setting
+from creditgate.bootstrap.start_errors import ServiceStartError, naming_setting
 from creditgate.ops.counted_store import CountedStore
 from creditgate.ops.listen_address import ListenAddress
 from creditgate.ops.metrics import Metrics
 from creditgate.ops.readiness import Readiness
+from creditgate.policies import FixedPolicy, PolicyError, PolicyFile
 from creditgate.server.health import ServiceHealth
 from creditgate.server.host import GrpcHost, HostOptions
 from creditgate.settings import Settings, mask_url
@@ -77,11 +78,15 @@ async def answering_calls(
 
     """
     async with AsyncExitStack() as stack:
-        store = RedisCreditStore(redis_url, options=_store_options(settings), observer=metrics.store)
+        policy = _policy_source(settings, metrics)
+        store = RedisCreditStore(
+            redis_url, options=_store_options(settings), observer=metrics.store, policy=policy.policy
+        )
         sweeper = Sweeper(store, metrics.store, settings.sweep_interval_s, settings.idempotency_retention_s)
-        endpoints = build_endpoints(CountedStore(store, metrics.decisions))
+        endpoints = build_endpoints(CountedStore(store, metrics.decisions), policy)
         host = GrpcHost(endpoints, _host_options(settings, shares_port=options.shares_port), metrics.rpcs)
         stack.push_async_callback(store.close)
+        stack.push_async_callback(policy.stop)
         stack.push_async_callback(sweeper.stop)
         stack.push_async_callback(_drain, host, store, settings.drain_grace_s)
         with naming_setting("listen", settings.listen):
@@ -89,6 +94,7 @@ async def answering_calls(
 
         await options.prepare_redis()
         _log.info("using Redis", url=mask_url(redis_url))
+        policy.start(store.use_policy)
         await store.start()
         if options.sweeps:
             sweeper.start()
@@ -99,6 +105,16 @@ async def answering_calls(
         stack.push_async_callback(_announce_stop, readiness, host.health, settings.stop_wait_s, options.skip_wait)
         stack.callback(following.cancel)
         yield RunningCalls(address, store, sweeper)
+
+
+def _policy_source(settings: Settings, metrics: Metrics) -> FixedPolicy | PolicyFile:
+    shadow = settings.mode == "shadow"
+    if settings.policy_file is None:
+        return FixedPolicy(shadow=shadow)
+    try:
+        return PolicyFile(settings.policy_file, shadow=shadow, on_read=metrics.policy_read)
+    except PolicyError as error:
+        raise ServiceStartError(f"CREDITGATE_POLICY_FILE: {settings.policy_file}: {error}") from None
 
 
 def _store_options(settings: Settings) -> StoreOptions:

@@ -42,6 +42,9 @@ RETENTION_DEFAULT_S: Final = 7 * SECONDS_PER_DAY
 """How long ended orders, and the ids that make calls repeatable, are kept."""
 HOLD_DEFAULT_S: Final = 30 * SECONDS_PER_DAY
 HOLD_MAX_S: Final = 400 * SECONDS_PER_DAY
+SECOND_MAX: Final = 2**32 - 1
+"""The last second, counted from 1970, that limits, blocks and rates may end at: in the year 2106."""
+
 DUE_DATE_MIN: Final = date(1970, 1, 2)
 DUE_DATE_MAX: Final = date(2999, 12, 31)
 PAYMENT_TERMS_DAYS_MAX: Final = 3650

@@ -130,8 +130,8 @@ class Finding:
     repair: tuple[Argument, ...]
 
 
-async def audit_account(account_id: str, ask: Ask) -> Finding | None:
-    """Return what differs between an account's sums and what they sum up, or None when there is no such account.
+async def audit_account(account_id: str, ask: Ask) -> Finding:
+    """Return what differs between an account's sums and what they sum up.
 
     Raises what `ask` raises.
     """
@@ -142,7 +142,7 @@ async def audit_account(account_id: str, ask: Ask) -> Finding | None:
             continue  # the scan was overtaken by ten thousand calls; `ask` bounds how often by its deadline
 
 
-async def _audit_once(account_id: str, ask: Ask) -> Finding | None:
+async def _audit_once(account_id: str, ask: Ask) -> Finding:
     gathered = _Gathered()
     order_cursor = entry_cursor = _BEGINNING
     followed = b""
@@ -153,8 +153,6 @@ async def _audit_once(account_id: str, ask: Ask) -> Finding | None:
             "list[object]",
             await ask((account_id, order_cursor, entry_cursor, followed, want_due, SCAN_RECORDS)),
         )
-        if len(reply) == 1:
-            return None
         step = _Step(*reply)  # type: ignore[arg-type]  # in the order in which the library answers
         if not followed:
             followed = step.latest

@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from typing import Final, cast
 
 from redis.exceptions import OutOfMemoryError, ResponseError
@@ -41,6 +42,7 @@ class _Entry:
     """Operations that wait together, at most as many as a call takes; `number` counts them in order of arrival."""
 
     operations: Sequence[AnyOperation]
+    partitions: Sequence[int]
     future: asyncio.Future[list[Outcome]]
     number: int
     refusals: int = 0
@@ -96,7 +98,6 @@ class CallOptions:
     """What the calls of all coalescers have in common; `policy` returns the packed policy as it is now."""
 
     policy: Callable[[], bytes]
-    partitions: int
     room: WaitingRoom
     observer: StoreObserver
     acks: ReplicaAcks
@@ -120,7 +121,6 @@ class Coalescer:
         self._function = function
         self._command = "FCALL_RO" if read_only else "FCALL"
         self._policy = options.policy
-        self._partitions = options.partitions
         self._acks = options.acks if options.acks.count and not read_only else None
         self._room = options.room
         self._observer = options.observer
@@ -148,8 +148,10 @@ class Coalescer:
         self._lane, self._why = None, why
         self._fail_queue()
 
-    async def submit(self, operations: Sequence[AnyOperation], deadline: float) -> list[Outcome]:
-        """Carry out at most `CALL_OPERATIONS_MAX` operations and return what each ended with, in their order.
+    async def submit(
+        self, operations: Sequence[AnyOperation], partitions: Sequence[int], deadline: float
+    ) -> list[Outcome]:
+        """Carry out at most `CALL_OPERATIONS_MAX` operations, each in its partition; return what each ended with.
 
         Raises:
             CreditError: OVERLOADED, STORE_UNAVAILABLE or DEADLINE_EXCEEDED, for all of them alike.
@@ -163,7 +165,7 @@ class Coalescer:
         if remaining_s <= 0:
             raise _deadline_exceeded()
         loop = asyncio.get_running_loop()
-        entry = _Entry(operations, loop.create_future(), next(room.numbers))
+        entry = _Entry(operations, partitions, loop.create_future(), next(room.numbers))
         timer = loop.call_later(remaining_s, self._expire, entry)
         self._queue.append(entry)
         self._count_queued(len(operations))
@@ -215,8 +217,9 @@ class Coalescer:
 
     async def _call(self, lane: Lane, entries: list[_Entry]) -> None:
         operations = [operation for entry in entries for operation in entry.operations]
+        partitions = [partition for entry in entries for partition in entry.partitions]
         try:
-            outcomes = await self._outcomes(lane, operations)
+            outcomes = await self._outcomes(lane, operations, partitions)
         except (LaneBrokenError, ReplicasBehindError) as error:
             _fail(entries, store_unavailable(str(error)))
             return
@@ -248,27 +251,31 @@ class Coalescer:
         if self._why:
             self._fail_queue()
 
-    async def _outcomes(self, lane: Lane, operations: list[AnyOperation]) -> list[Outcome]:
+    async def _outcomes(self, lane: Lane, operations: list[AnyOperation], partitions: list[int]) -> list[Outcome]:
         try:
-            return await self._invoke(lane, self._function, operations)
+            return await self._invoke(lane, self._function, operations, partitions)
         except OutOfMemoryError:
-            return await self._outcomes_when_full(lane, operations)
+            return await self._outcomes_when_full(lane, operations, partitions)
 
-    async def _outcomes_when_full(self, lane: Lane, operations: list[AnyOperation]) -> list[Outcome]:
+    async def _outcomes_when_full(
+        self, lane: Lane, operations: list[AnyOperation], partitions: list[int]
+    ) -> list[Outcome]:
         """Carry out what is carried out even when the store is full; Redis refused the whole call before it began."""
         full: Outcome = CreditError(
             ErrorReason.STORE_FULL,
             "the store is full (maxmemory is reached): nothing new is held; releases, commits and payments still work",
         )
-        settling = [operation for operation in operations if type(operation) in codec.SETTLE_OPERATIONS]
-        settled = iter(await self._invoke(lane, "creditgate_settle", settling) if settling else ())
-        return [next(settled) if type(operation) in codec.SETTLE_OPERATIONS else full for operation in operations]
+        settles = [type(operation) in codec.SETTLE_OPERATIONS for operation in operations]
+        settling, places = list(compress(operations, settles)), list(compress(partitions, settles))
+        settled = iter(await self._invoke(lane, "creditgate_settle", settling, places) if settling else ())
+        return [next(settled) if each else full for each in settles]
 
-    async def _invoke(self, lane: Lane, function: str, operations: list[AnyOperation]) -> list[Outcome]:
+    async def _invoke(
+        self, lane: Lane, function: str, operations: list[AnyOperation], partitions: list[int]
+    ) -> list[Outcome]:
         parts: dict[int, int] = {}
         blobs = []
-        for operation in operations:
-            partition = keys.partition_of(operation.account_id, self._partitions)
+        for operation, partition in zip(operations, partitions, strict=True):
             blobs.append(codec.pack(operation, parts.setdefault(partition, len(parts) + 1)))
         started = time.perf_counter()
         failed = True

@@ -37,13 +37,15 @@ from creditgate.domain.operations import (
     SetTemporaryLimit,
     UpdateAging,
 )
-from creditgate.domain.rates import format_rate
+from creditgate.domain.rates import ExchangeRate, format_rate
 from creditgate.domain.reservation import Etag, Reservation, ReservationState
 from creditgate.store import layouts
 from creditgate.store.constants import (
+    ACCOUNT_MOVED,
     OPERATIONS_READ,
     OPERATIONS_SETTLE,
     SHADOW_BIT,
+    SHIFT_ZERO,
     AccountFlag,
     AnswerFlag,
     ExposureFlag,
@@ -291,6 +293,11 @@ def _pack_get_reservation(operation: GetReservation, part: int) -> bytes:
         layouts.ORDER_NAMED.packer.pack(OperationCode.GET_RESERVATION, part)
         + f"{operation.account_id}\0{operation.order_id}\0".encode()
     )
+
+
+def pack_rate(rate: ExchangeRate) -> bytes:
+    """Return a rate as the library keeps it."""
+    return layouts.RATE.packer.pack(rate.mantissa, rate.scale, SHIFT_ZERO + rate.shift)
 
 
 # --- answers
@@ -643,6 +650,9 @@ _CODINGS: Final[dict[type, _Coding]] = {
 _PACKERS: Final = {kind: coding.pack for kind, coding in _CODINGS.items()}
 _UNPACKERS: Final = {kind: coding.unpack for kind, coding in _CODINGS.items()}
 
+GROUP_OPERATIONS: Final = frozenset({PutGroup, GetGroup})
+"""Types of operations on a group: its partition is that which its id hashes onto."""
+
 READ_OPERATIONS: Final = frozenset(kind for kind, coding in _CODINGS.items() if coding.code in OPERATIONS_READ)
 """Types of operations that write nothing."""
 
@@ -658,8 +668,19 @@ def pack(operation: Operation[object], part: int) -> bytes:
     return _PACKERS[type(operation)](operation, part)
 
 
+class MovedTo(NamedTuple):
+    """An operation came to a partition which its account has left, and nothing was done."""
+
+    partition: int
+
+
+def moved_to(answer: Answer) -> MovedTo | None:
+    """Return where an account lives, when an answer says that it lives elsewhere."""
+    return MovedTo(layouts.FAILURE.packer.unpack_from(answer)[1]) if answer[0] == ACCOUNT_MOVED else None
+
+
 def unpack(operation: Operation[object], answer: Answer) -> object:
-    """Return the operation's answer or the `CreditError` it ended with (not raised)."""
+    """Return the operation's answer, the `CreditError` it ended with (not raised), or where it has to go."""
     if answer[0]:
-        return unpack_failure(operation, answer)
+        return moved_to(answer) or unpack_failure(operation, answer)
     return _UNPACKERS[type(operation)](operation, answer)

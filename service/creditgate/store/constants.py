@@ -191,3 +191,6 @@ DUE_PENDING: Final = "P"
 
 SHIFT_ZERO: Final = 8
 """The `shift` of a rate between currencies whose minor units have as many decimals."""
+
+MOVE_PATIENCE_S: Final = 10
+"""A move of an account that is not finished after so many seconds is finished by the sweeper."""

@@ -80,8 +80,8 @@ ACCOUNT: Final = _layout(
     currency=_CODE,
     risk_class=_TEXT,
 )
-"""As the flags say, AGING, MANUAL_LIMIT, TEMPORARY_LIMIT, BLOCK_END, MEMBERSHIP and MOVING follow, in this order. `epoch`
-counts how often the account was moved."""
+"""As the flags say, AGING, MANUAL_LIMIT, TEMPORARY_LIMIT, BLOCK_END, MEMBERSHIP and MOVING follow, in this order.
+`epoch` counts how often the account was moved."""
 AGING: Final = _layout(
     "AGING",
     overdue=_I64,

@@ -2,7 +2,7 @@
 
 import re
 from datetime import date
-from typing import Final
+from typing import Final, Literal, Protocol
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -19,6 +19,7 @@ from creditgate.domain.bounds import (
     PAGE_TOKEN_LENGTH_MAX,
     PAYMENT_TERMS_DAYS_MAX,
     RISK_CLASS_LENGTH_MAX,
+    SECOND_MAX,
     SOURCE_LENGTH_MAX,
 )
 from creditgate.domain.errors import CreditError, FieldViolation
@@ -172,6 +173,38 @@ def read_time_ms(found: Violations, field: str, value: Timestamp | None) -> int:
         found.append(FieldViolation(field, f"{description}, was {value.seconds} seconds and {value.nanos} nanos"))
         return 0
     return value.seconds * _MS_PER_SECOND + value.nanos // _NANOS_PER_MS
+
+
+def read_second(found: Violations, field: str, value: Timestamp) -> int:
+    """Return an instant that is a whole second, in seconds since 1970."""
+    if not 0 < value.seconds <= SECOND_MAX or value.nanos:
+        description = f"must be a whole second between 1970 and {SECOND_MAX} seconds later"
+        found.append(FieldViolation(field, f"{description}, was {value.seconds} seconds and {value.nanos} nanos"))
+        return 0
+    return value.seconds
+
+
+class Expiring(Protocol):
+    """A message that may have an end."""
+
+    @property
+    def expire_time(self) -> Timestamp:
+        """When it ends."""
+
+    def HasField(self, field_name: Literal["expire_time"], /) -> bool:  # noqa: N802 - protobuf's name
+        """Return whether a field is set."""
+
+
+def read_optional_second(found: Violations, field: str, message: Expiring) -> int:
+    """Return the end of what may end, in seconds since 1970; 0 when it does not."""
+    return read_second(found, field, message.expire_time) if message.HasField("expire_time") else 0
+
+
+def check_required_text(found: Violations, field: str, value: str, length_max: int) -> None:
+    """A text for people that has to be there."""
+    if not value.strip():
+        found.append(FieldViolation(field, f"must be 1 to {length_max} characters, {was(value)}"))
+    check_text(found, field, value, length_max)
 
 
 def check_payment_terms(found: Violations, field: str, value_days: int) -> None:

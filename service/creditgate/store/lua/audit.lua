@@ -1,7 +1,7 @@
 -- creditgate_audit: a step of verifying an account: its sums, and some of what they sum up. Reads only.
 -- KEYS: the partition. ARGV: account id; cursors of its reservations and of its ledger ('' when their end was reached);
 -- the journal's id up to which the caller has followed ('' at the beginning); 1 when the due sums are wanted; how many
--- records to scan. Answers { AUDIT_SUMS or '' without the account, now in seconds, oldest and latest id of the journal,
+-- records to scan. Answers { AUDIT_SUMS, now in seconds, oldest and latest id of the journal,
 -- next cursors, { order id, ORDER, … }, { field, LEDGER_ENTRY or AMEND_MARKER, … }, { `second:sum`, … },
 -- { journal id, effects, … } }.
 
@@ -38,7 +38,7 @@ local function audit(keys, args)
   local part = open_partitions(keys)[1]
   local acc = load_account(part, args[1])
   if not acc then
-    return { '' }
+    return absent(part, args[1])
   end
   local sums = struct.pack(LAYOUT.AUDIT_SUMS, acc.reserved, acc.receivable, acc.secured_receivable, acc.pending,
     acc.next_due)

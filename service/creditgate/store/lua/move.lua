@@ -47,23 +47,26 @@ local function move_place(keys, args)
   return { partition, epoch }
 end
 
--- creditgate_move_freeze: ARGV account id, partition. Answers the epoch of the move and the partition that it goes to,
--- which is another one when another move had begun; or { -1 } when the account is not here, or does not live here yet.
+-- creditgate_move_freeze: ARGV account id, partition, group id. Answers the epoch of the move, the partition and the
+-- group that it goes to, which are others when another move had begun; or { -1 } when the account does not live here.
 local function move_freeze(keys, args)
   local part = open_partitions(keys, nil, true)[1]
   local acc = load_moving(part, args[1])
   if not acc or acc.moving and acc.moving.arriving then
     return { -1 }
   end
-  if not acc.moving then
-    acc.moving = { partition = tonumber(args[2]), epoch = acc.epoch + 1, arriving = false }
-    acc.furnished, acc.changed, part.changed = true, true, true
-    journal_entry(acc, EFFECT.MOVED_AWAY, text_of(acc.moving.partition), '')
-    -- first write
-    redis.call('HSET', key.moves(part), args[1], text_of(acc.moving.partition) .. '|' .. text_of(part.now_s))
-    flush({ part })
+  if acc.moving then
+    local begun = redis.call('HGET', key.moves(part), args[1]) or ''
+    local group_id = string.match(begun, '^%d+|%d+|(.*)$')
+    return { acc.moving.epoch, acc.moving.partition, group_id or '' }
   end
-  return { acc.moving.epoch, acc.moving.partition }
+  acc.moving = { partition = tonumber(args[2]), epoch = acc.epoch + 1, arriving = false }
+  acc.furnished, acc.changed, part.changed = true, true, true
+  journal_entry(acc, EFFECT.MOVED_AWAY, args[2], '')
+  -- first write
+  redis.call('HSET', key.moves(part), args[1], args[2] .. '|' .. text_of(part.now_s) .. '|' .. args[3])
+  flush({ part })
+  return { acc.moving.epoch, acc.moving.partition, args[3] }
 end
 
 -- creditgate_move_read: ARGV account id, epoch, which ('' for the account itself, or o, l, t of MOVE_KEYS), cursor,
@@ -100,7 +103,8 @@ local function move_begin(keys, args)
   local here = redis.call('GET', key.account(part, account_id))
   local _, stub_epoch = stub_of(here)
   local standing = here and not stub_epoch and load_moving(part, account_id)
-  if stub_epoch and stub_epoch >= epoch or standing and (not standing.moving or standing.moving.epoch ~= epoch) then
+  if stub_epoch and stub_epoch >= epoch
+    or standing and (not standing.moving or not standing.moving.arriving or standing.moving.epoch > epoch) then
     return 0
   end
   part.accounts[account_id] = nil
@@ -156,16 +160,17 @@ local function move_write(keys, args)
   return 1
 end
 
--- creditgate_move_arrive: ARGV account id, epoch, group id ('' for none). Answers 1 when the account lives here by this
--- move, 0 when it does not, or a FAILURE when it can't join the group.
+-- creditgate_move_arrive: ARGV account id, epoch, group id ('' for none). Answers 1 when the account has come here by
+-- this move, even if it has gone on since, 0 when it has not, or a FAILURE when it can't join the group.
 local function move_arrive(keys, args)
   local part = open_partitions(keys, nil, true)[1]
   local account_id, epoch = args[1], tonumber(args[2])
   local acc = load_moving(part, account_id)
-  if not acc or acc.epoch ~= epoch then
-    return 0
+  if not acc then
+    local _, stub_epoch = stub_of(part.elsewhere[account_id])
+    return stub_epoch and stub_epoch > epoch and 1 or 0
   end
-  if acc.moving and acc.moving.arriving then
+  if acc.moving and acc.moving.arriving and acc.epoch == epoch then
     local failed = cannot_join(part, acc, args[3])
     if failed then
       return failed
@@ -177,7 +182,24 @@ local function move_arrive(keys, args)
     account_changed(acc, EFFECT.ACCOUNT_CHANGED, '', '', 0)
     -- first write
     flush({ part })
+    return 1
   end
+  return not (acc.moving and acc.moving.arriving) and acc.epoch >= epoch and 1 or 0
+end
+
+-- creditgate_move_cancel: ARGV account id, epoch, partition that it lives in. Takes back what was copied by a move.
+local function move_cancel(keys, args)
+  local part = open_partitions(keys, nil, true)[1]
+  local account_id, epoch = args[1], tonumber(args[2])
+  if not is_arriving(part, account_id, epoch) then
+    return 0
+  end
+  local due_key = part.accounts[account_id].due_key
+  -- first write
+  redis.call('SET', key.account(part, account_id), pack_stub(tonumber(args[3]), epoch))
+  redis.call('UNLINK', key.orders(part, account_id), key.ledger(part, account_id), key.texts(part, account_id), due_key,
+    key.velocity(part, account_id))
+  redis.call('HDEL', key.names(part), account_id)
   return 1
 end
 
@@ -220,9 +242,11 @@ local function move_leave(keys, args)
   return 1
 end
 
--- creditgate_moves: the accounts that are being moved away from here. Answers { account id, partition|since, … }.
+-- creditgate_moves: the accounts that are being moved away from here. Answers the store's second, then account id and
+-- partition|since|group in turn.
 local function list_moves(keys)
-  return redis.call('HGETALL', key.moves(open_partitions(keys)[1]))
+  local part = open_partitions(keys)[1]
+  return { part.now_s, redis.call('HGETALL', key.moves(part)) }
 end
 
 functions[#functions + 1] = { name = 'creditgate_move_place', callback = move_place, flags = {} }
@@ -230,6 +254,7 @@ functions[#functions + 1] = { name = 'creditgate_move_freeze', callback = move_f
 functions[#functions + 1] = { name = 'creditgate_move_begin', callback = move_begin, flags = {} }
 functions[#functions + 1] = { name = 'creditgate_move_write', callback = move_write, flags = {} }
 functions[#functions + 1] = { name = 'creditgate_move_arrive', callback = move_arrive, flags = {} }
+functions[#functions + 1] = { name = 'creditgate_move_cancel', callback = move_cancel, flags = {} }
 functions[#functions + 1] = { name = 'creditgate_move_thaw', callback = move_thaw, flags = {} }
 functions[#functions + 1] = { name = 'creditgate_move_leave', callback = move_leave, flags = {} }
 functions[#functions + 1] = { name = 'creditgate_move_read', callback = move_read, flags = { 'no-writes' } }

@@ -69,6 +69,9 @@ local function retire(keys, args)
   local looked_at, step = work_off(part, key.retention_steps(part), key.retention_list, ripe, bound,
     function(account_id, field)
       local acc = load_account(part, account_id)
+      if not acc and part.accounts[account_id] then
+        retire_later(part, part.now_s, account_id, field) -- it is being moved, and may stay
+      end
       local kind = string.sub(field, 1, 2)
       local retire_field = kind == 'a:' and retire_marker or retire_entry
       if acc and (kind == 'o:' and retire_order(acc, string.sub(field, 3), retention_s)

@@ -3,9 +3,15 @@
 -- at the hold's own time. KEYS: the partition. ARGV: how many references to look at. Answers { settled, looked at,
 -- seconds by which the oldest was late }.
 
+-- An account that is being moved is looked at again later, should it stay.
+local MOVE_PATIENCE_S = 60
+
 -- Settles one order, if it is still the one that ends by now; returns whether it was. Its sums fell due by themselves.
 local function settle_hold(part, account_id, order_id)
   local acc = load_account(part, account_id)
+  if not acc and part.accounts[account_id] then
+    sweep_later(part, part.now_s + MOVE_PATIENCE_S, account_id, order_id)
+  end
   local order = acc and load_order(acc, order_id)
   if not order or not is_open(order) or order.expire_s > part.now_s then
     return false
