@@ -3,7 +3,7 @@
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 
-from creditgate.api.parse.admin import parse_close_account, parse_list_accounts, parse_put_account
+from creditgate.api.parse.admin import parse_close_account, parse_listing, parse_put_account
 from creditgate.domain.account import AccountStatus, Block
 from creditgate.domain.bounds import AMOUNT_MAX_MINOR
 from creditgate.domain.errors import CreditError
@@ -143,8 +143,8 @@ def test_close() -> None:
 
 
 def test_list_accounts() -> None:
-    assert parse_list_accounts(ListAccountsRequest()) == (100, "")
-    assert parse_list_accounts(ListAccountsRequest(page_size=1, page_token="t" * 512)) == (1, "t" * 512)
+    assert parse_listing(ListAccountsRequest()) == (100, "")
+    assert parse_listing(ListAccountsRequest(page_size=1, page_token="t" * 512)) == (1, "t" * 512)
     with pytest.raises(CreditError) as caught:
-        parse_list_accounts(ListAccountsRequest(page_size=1001, page_token="t" * 513))
+        parse_listing(ListAccountsRequest(page_size=1001, page_token="t" * 513))
     assert [violation.field for violation in caught.value.violations] == ["page_size", "page_token"]

@@ -106,7 +106,8 @@ def test_the_etag_follows_the_revision() -> None:
     for revision in (1, 2, 16):
         message = reservation_pb2.Reservation()
         fill_reservation(
-            message, Reservation("A1", "o", ReservationState.HELD, "USD", 1, 0, 0, 1, 1, "1", 0, 0, 0, revision, DECISION)
+            message,
+            Reservation("A1", "o", ReservationState.HELD, "USD", 1, 0, 0, 1, 1, "1", 0, 0, 0, revision, DECISION),
         )
         etags.add(message.etag)
     assert len(etags) == 3

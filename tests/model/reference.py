@@ -379,7 +379,7 @@ def _reserve(account: AccountModel, operation: ReserveCredit, now_ms: int) -> An
         committed_minor=committed_minor,
         create_time_ms=now_ms,
         # A whole second, and never less time than was asked for.
-        expire_time_s=-(-now_ms // MS) + operation.hold_s if held else 0,
+        expire_time_s=-(-now_ms // MS) + (operation.hold_s or 0) if held else 0,
         decision=judged.decision,
         revision=known.revision + 1 if known is not None else 1,
     )

@@ -99,7 +99,7 @@ class DecisionMetrics:
         for reason in decision.reasons:
             self._reasons[reason.code, reason.action].inc()
         for reason in decision.shadow_reasons:
-            self._reasons[reason.code, reason.action].inc()
+            self._reasons[reason.code, Action.SHADOW].inc()
 
     def _count_committed(self, committed: Committed) -> None:
         if committed.late:
