@@ -74,12 +74,20 @@ def parse_set_temporary_limit(request: SetTemporaryLimitRequest) -> SetTemporary
     check_currency(found, "currency_code", request.currency_code)
     check_amount(found, "limit_minor", request.limit_minor, least_minor=0)
     start_s = read_second(found, "start_time", request.start_time) if request.HasField("start_time") else 0
-    end_s = read_second(found, "end_time", request.end_time)
-    if end_s and end_s <= start_s:
-        found.append(FieldViolation("end_time", "must be later than start_time"))
+    end_s = _read_end(found, request, start_s)
     raise_violations(found)
     limit = TemporaryLimit(request.limit_minor, start_s, end_s, request.reason, request.actor)
     return SetTemporaryLimit(request.account_id, request.currency_code, limit, request.reason, request.actor)
+
+
+def _read_end(found: Violations, request: SetTemporaryLimitRequest, start_s: int) -> int:
+    if not request.HasField("end_time"):
+        found.append(FieldViolation("end_time", "must be set"))
+        return 0
+    end_s = read_second(found, "end_time", request.end_time)
+    if 0 < end_s <= start_s:
+        found.append(FieldViolation("end_time", "must be later than start_time"))
+    return end_s
 
 
 def parse_clear_temporary_limit(request: ClearTemporaryLimitRequest) -> SetTemporaryLimit:

@@ -178,7 +178,7 @@ def read_time_ms(found: Violations, field: str, value: Timestamp | None) -> int:
 def read_second(found: Violations, field: str, value: Timestamp) -> int:
     """Return an instant that is a whole second, in seconds since 1970."""
     if not 0 < value.seconds <= SECOND_MAX or value.nanos:
-        description = f"must be a whole second between 1970 and {SECOND_MAX} seconds later"
+        description = "must be a whole second between 1970 and February 2106"
         found.append(FieldViolation(field, f"{description}, was {value.seconds} seconds and {value.nanos} nanos"))
         return 0
     return value.seconds
