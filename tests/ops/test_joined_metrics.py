@@ -58,6 +58,20 @@ def test_readiness_is_the_least_and_lag_the_greatest() -> None:
     assert value("creditgate_sweeper_lag_seconds") == 9
 
 
+def test_a_policy_file_that_one_process_cannot_use_shows() -> None:
+    usable, unusable = process(), process()
+    for metrics in (usable, unusable):
+        metrics.policy_read(usable=True)
+    unusable.policy_read(usable=False)
+    value = joined(ProcessSamples(0, take_samples(usable.registry)))
+    assert value("creditgate_policy_file_usable") == 1
+    value = joined(
+        *(ProcessSamples(number, take_samples(each.registry)) for number, each in enumerate((usable, unusable)))
+    )
+    assert value("creditgate_policy_file_usable") == 0
+    assert value("creditgate_policy_reads_total", usable="true") == 2
+
+
 def test_without_workers_nothing_is_ready() -> None:
     value = joined()
     assert value("creditgate_store_ready") == 0

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 
@@ -17,6 +17,17 @@ _LOOK_INTERVAL_S: Final = 1.0
 _FILE_SIZE_MAX_BYTES: Final = 1024 * 1024
 
 _log = structlog.get_logger(__name__)
+
+
+class OnRead(Protocol):
+    """Is told of each version of a policy file that was read."""
+
+    def __call__(self, *, usable: bool) -> None:
+        """Learn whether a version could be used."""
+
+
+def _tell_nobody(*, usable: bool) -> None:
+    """A policy for a test, or for a command."""
 
 
 class FixedPolicy:
@@ -47,7 +58,7 @@ class PolicyFile:
 
     """
 
-    def __init__(self, path: Path, *, shadow: bool, on_read: Callable[[bool], None] = lambda _: None) -> None:
+    def __init__(self, path: Path, *, shadow: bool, on_read: OnRead = _tell_nobody) -> None:
         """Read the file; raise `PolicyError` if it can't be used. `on_read` is told whether each version could be."""
         self._path = path
         self._shadow = shadow
@@ -63,7 +74,7 @@ class PolicyFile:
         """Tell the policy, and each later one until stopped."""
         self._use = use
         use(self.policy)
-        self._on_read(True)  # noqa: FBT003 - the only argument
+        self._on_read(usable=True)
         self._watching = asyncio.create_task(self._watch(), name="creditgate-policy")
 
     async def stop(self) -> None:
@@ -90,13 +101,13 @@ class PolicyFile:
             return
         self.problem = ""
         self._use(self.policy)
-        self._on_read(True)  # noqa: FBT003 - the only argument
+        self._on_read(usable=True)
         _log.info("the policy has changed", file=str(self._path), policy_version=self.policy.version)
 
     def _complain(self, problem: str) -> None:
         if problem != self.problem:
             self.problem = problem
-            self._on_read(False)  # noqa: FBT003 - the only argument
+            self._on_read(usable=False)
             _log.error(
                 "the policy file can't be used; the last good policy goes on deciding",
                 file=str(self._path),
