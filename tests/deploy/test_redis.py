@@ -88,7 +88,7 @@ REFUSED = {
         "MODULE LIST",
         "SAVE",
         "RENAME cg:a cg:b",
-        "UNLINK cg:a",
+        "GETDEL cg:a",
         "EXPIRE cg:a 1",
         "HSET other field value",
         "GET other",
