@@ -192,14 +192,16 @@ def test_every_wrong_field_is_named_at_once() -> None:
 
 def test_check_credit() -> None:
     request = CheckCreditRequest(
-        account_id="A1", amount_minor=100, currency_code="EUR", secured_minor=100, explain=True
+        account_id="A1", amount_minor=100, currency_code="EUR", secured_minor=100, explain=True, payment_terms_days=30
     )
-    assert parse_check_credit(request) == CheckCredit("A1", 100, "EUR", 100, explain=True)
-    assert violations_of(parse_check_credit, CheckCreditRequest(secured_minor=1)).keys() == {
+    expected = CheckCredit("A1", 100, "EUR", 100, explain=True, payment_terms_days=30)
+    assert parse_check_credit(request) == expected
+    assert violations_of(parse_check_credit, CheckCreditRequest(secured_minor=1, payment_terms_days=3651)).keys() == {
         "account_id",
         "amount_minor",
         "currency_code",
         "secured_minor",
+        "payment_terms_days",
     }
 
 

@@ -36,7 +36,13 @@ ClearableField: TypeAlias = Literal["base_limit_minor", "block"]
 
 
 def check_credit(
-    account_id: str, *, amount_minor: int, currency_code: str, secured_minor: int = 0, explain: bool = False
+    account_id: str,
+    *,
+    amount_minor: int,
+    currency_code: str,
+    secured_minor: int = 0,
+    explain: bool = False,
+    payment_terms_days: int = 0,
 ) -> CheckCreditRequest:
     """Ask what `reserve_credit` would decide now; nothing is written or held.
 
@@ -46,6 +52,7 @@ def check_credit(
         currency_code: the order's ISO 4217 currency.
         secured_minor: the part of the total covered by security, which takes no credit.
         explain: also return the rules that did not fire, in `decision.passed_rules`.
+        payment_terms_days: the order's payment terms.
 
     """
     return CheckCreditRequest(
@@ -54,6 +61,7 @@ def check_credit(
         currency_code=currency_code,
         secured_minor=secured_minor,
         explain=explain,
+        payment_terms_days=payment_terms_days,
     )
 
 
