@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 import grpc
-from google.rpc.error_details_pb2 import ErrorInfo
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
 from google.rpc.status_pb2 import Status
 from grpc_health.v1 import health_pb2
 
@@ -62,6 +62,13 @@ def reason_of(error: grpc.aio.AioRpcError) -> str:
     assert status_of(error).details[0].Unpack(info)
     assert info.domain == "creditgate"
     return info.reason
+
+
+def violations_of(error: grpc.aio.AioRpcError) -> dict[str, str]:
+    """Return what the BadRequest says of each field."""
+    bad = BadRequest()
+    assert status_of(error).details[1].Unpack(bad)
+    return {violation.field: violation.description for violation in bad.field_violations}
 
 
 async def health_of(channel: grpc.aio.Channel, service: str = "") -> int:

@@ -60,7 +60,13 @@ async def test_an_order_from_check_to_payment(channel: grpc.aio.Channel, funded:
     decision = (await credit.CheckCredit(check)).decision
     assert decision.outcome == decision_pb2.OUTCOME_REJECTED
     assert [reason.code for reason in decision.reasons] == [decision_pb2.REASON_CODE_LIMIT_EXCEEDED]
-    assert len(decision.passed_rules) == 3
+    assert [reason.code for reason in decision.passed_rules] == [
+        decision_pb2.REASON_CODE_ACCOUNT_BLOCKED,
+        decision_pb2.REASON_CODE_ACCOUNT_CLOSED,
+        decision_pb2.REASON_CODE_LIMIT_NOT_SET,
+        decision_pb2.REASON_CODE_LIMIT_EXPIRED,
+        decision_pb2.REASON_CODE_GROUP_LIMIT_EXCEEDED,
+    ]
 
     reserved = await credit.ReserveCredit(reserve_request(funded, "o-1", 60_000))
     assert reserved.decision.outcome == decision_pb2.OUTCOME_APPROVED
@@ -186,6 +192,7 @@ async def test_reflection_lists_every_service(channel: grpc.aio.Channel) -> None
     async for answer in ask(iter([reflection_pb2.ServerReflectionRequest(list_services="")])):
         assert {service.name for service in answer.list_services_response.service} == {
             "creditgate.v1.AdminService",
+            "creditgate.v1.CreditDeskService",
             "creditgate.v1.CreditService",
             "creditgate.v1.ReceivablesService",
             "grpc.health.v1.Health",
@@ -194,7 +201,14 @@ async def test_reflection_lists_every_service(channel: grpc.aio.Channel) -> None
 
 
 @pytest.mark.parametrize(
-    "name", ["", "creditgate.v1.AdminService", "creditgate.v1.CreditService", "creditgate.v1.ReceivablesService"]
+    "name",
+    [
+        "",
+        "creditgate.v1.AdminService",
+        "creditgate.v1.CreditDeskService",
+        "creditgate.v1.CreditService",
+        "creditgate.v1.ReceivablesService",
+    ],
 )
 async def test_health_of_every_service(channel: grpc.aio.Channel, name: str) -> None:
     async def serving() -> bool:
