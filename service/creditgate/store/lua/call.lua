@@ -122,6 +122,13 @@ local function write_account(acc)
       redis.call('HSET', key.texts(part, acc.id), name, text)
     end
   end
+  for order_id, waits in pairs(acc.waiting or {}) do
+    if waits then
+      redis.call('ZADD', key.waiting(part, acc.id), text_of(part.now_ms), order_id)
+    else
+      redis.call('ZREM', key.waiting(part, acc.id), order_id)
+    end
+  end
   write_changed(key.orders, acc, acc.orders)
   if acc.ledger then
     write_changed(key.ledger, acc, acc.ledger)

@@ -70,7 +70,7 @@ local function apply_commit(acc, order_id, order, plan)
     order.held = 0
   else
     if plan.ends then
-      drop_waiting(acc, order)
+      drop_waiting(acc, order_id, order)
     end
     hold_until(acc, order_id, order, plan.held, order.expire_s)
   end

@@ -66,5 +66,6 @@ operations[OPERATION.PUT_ACCOUNT] = function(part, blob)
     change_group(acc, group_id)
   end
   settle_limit(acc)
+  limit_changed(acc)
   return account_changed(acc, EFFECT.ACCOUNT_CHANGED, '', '', created and ANSWER_FLAG.CREATED or 0)
 end

@@ -94,8 +94,17 @@ local function is_current(order, etag_ms, etag_revision)
   return etag_revision == order.revision and etag_ms == decide_ms
 end
 
+-- Remembers that an order, or an amend of it, waits for a person from now on, or no longer.
+local function mark_waiting(acc, order_id, waits)
+  acc.waiting = acc.waiting or {}
+  acc.waiting[order_id] = waits
+end
+
 -- Ends a reservation in a state, from which on it is kept for the retention.
 local function end_order(acc, order_id, order, state)
+  if order.state == STATE.PENDING_REVIEW or order.waiting then
+    mark_waiting(acc, order_id, false)
+  end
   if is_open(order) then
     retire_later(acc.part, acc.part.now_s, acc.id, 'o:' .. order_id)
   end
@@ -103,7 +112,10 @@ local function end_order(acc, order_id, order, state)
 end
 
 -- Takes what waits for a person off the account's sums: the order itself, or the amend of one that is held.
-local function drop_waiting(acc, order)
+local function drop_waiting(acc, order_id, order)
+  if order.state == STATE.PENDING_REVIEW or order.waiting then
+    mark_waiting(acc, order_id, false)
+  end
   if order.state == STATE.PENDING_REVIEW then
     add_pending(acc, order.expire_s, -order.held)
     order.held = 0
