@@ -14,6 +14,7 @@ from creditgate.store import RedisCreditStore, StoreOptions
 from creditgate.store.embedded.binary import all_redis_servers
 from tests.private_redis import PrivateRedis
 from tests.quiet_observer import QuietObserver
+from tests.store.desk import Desk
 
 
 @pytest.fixture(scope="session")
@@ -92,6 +93,14 @@ def new_id() -> Callable[[str], str]:
 def account_id(new_id: Callable[[str], str]) -> str:
     """An account id that no test has used."""
     return new_id("acc")
+
+
+@pytest.fixture
+async def desk(each_store: RedisCreditStore, account_id: str) -> AsyncIterator[Desk]:
+    """An account on a Redis of each version; at the end its sums are what its reservations and entries add up to."""
+    desk = Desk(each_store, account_id)
+    yield desk
+    await desk.adds_up()
 
 
 @pytest.fixture
