@@ -237,6 +237,18 @@ async def test_the_smallest_receivable(desk: Desk, settle: Callable[[Desk, str, 
     await out_of_range(desk, desk.post_of("d2", 1))
 
 
+async def test_a_commit_of_a_posted_and_paid_invoice_stays_above_the_smallest_receivable(desk: Desk) -> None:
+    await desk.put(limit=None, unlimited=True)
+    await desk.reserve("o1", 100, secured_minor=100)
+    await desk.post("d1", 100)
+    await desk.pay("p1", 100)
+    await desk.pay("p2", AMOUNT_MAX_MINOR - 99)
+    await out_of_range(desk, desk.commit_of("o1", 100, "d1"))
+    await desk.post("d2", 1)
+    await desk.commit("o1", 100, "d1")
+    assert await desk.all_sums() == (0, -AMOUNT_MAX_MINOR, 100)
+
+
 async def test_the_largest_secured_receivable(desk: Desk) -> None:
     await desk.put(limit=0)
     await desk.reserve("o1", AMOUNT_MAX_MINOR, secured_minor=AMOUNT_MAX_MINOR)

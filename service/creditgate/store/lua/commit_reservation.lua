@@ -41,8 +41,17 @@ local function plan_commit(acc, order, state, amount, final, posted)
   }
   local reserved = acc.reserved + (late and 0 or plan.held - order.held)
   local exposure = reserved + math.max(0, plan.receivable_after)
-  plan.fits = math.max(committed, plan.receivable_after, plan.secured_after, exposure + acc.pending) <= AMOUNT_MAX
+  plan.too_high = math.max(committed, plan.receivable_after, plan.secured_after, exposure + acc.pending) > AMOUNT_MAX
+  plan.too_low = plan.receivable_after < -AMOUNT_MAX
   return plan
+end
+
+-- Returns the sum that a commit would bring out of range.
+local function sum_out_of_range(acc, order, plan)
+  if plan.too_low then
+    return acc.receivable
+  end
+  return math.max(order.committed, acc.secured_receivable, exposure_of(acc) + acc.pending)
 end
 
 local function apply_commit(acc, order_id, order, plan)
@@ -86,9 +95,8 @@ operations[OPERATION.COMMIT_RESERVATION] = function(part, _, blob)
     return failure(ERROR.RESERVATION_NOT_HELD, state)
   end
   local plan = plan_commit(acc, order, state, amount, final, posted)
-  if not plan.fits then
-    local sum = math.max(order.committed, acc.secured_receivable, exposure_of(acc) + acc.pending)
-    return failure(ERROR.SUM_OUT_OF_RANGE, sum, acc.currency)
+  if plan.too_high or plan.too_low then
+    return failure(ERROR.SUM_OUT_OF_RANGE, sum_out_of_range(acc, order, plan), acc.currency)
   end
 
   apply_commit(acc, order_id, order, plan)
