@@ -64,6 +64,7 @@ local function retire_later(part, second, account_id, field)
     refs = {}
     part.retired[step] = refs
   end
+  part.changed = true
   refs[#refs + 1] = account_id .. '|' .. field
 end
 
