@@ -334,6 +334,27 @@ async def test_the_sweeper_takes_such_steps_until_all_is_done(clocked: ClockedSt
     assert await clocked.sweep() == (0, 0)
 
 
+@pytest.mark.parametrize("length", [SWEEP_REFERENCES_MAX, 2 * SWEEP_REFERENCES_MAX])
+async def test_a_list_that_a_step_just_empties_does_not_end_the_round(
+    clocked: ClockedStore, desk: Desk, length: int
+) -> None:
+    operations: list[Operation[object]] = [
+        ReserveCredit(desk.account_id, f"{turn}-{n}", 2, "USD", HOLD_S + turn)
+        for turn in range(3)
+        for n in range(length)
+    ]
+    await desk.store.run_each(operations, deadline())
+    clocked.pass_time(HOLD_S + 3)
+    assert await clocked.sweep() == (3 * length, 0)
+    assert clocked.all_keys(f"{keys.sweep_seconds(PARTITION)}*") == []
+    for turn in range(3):
+        await desk.store.run_each([desk.post_of(f"{turn}-{n}", 1) for n in range(length)], deadline())
+        clocked.pass_time(RETENTION_STEP_S)
+    clocked.pass_time(LONGEST_S)
+    assert await clocked.sweep() == (0, 6 * length)
+    assert clocked.all_keys(f"{keys.retention_steps(PARTITION)}*") == []
+
+
 async def test_several_services_may_sweep_at_once(clocked: ClockedStore, desk: Desk) -> None:
     await end_orders(desk, 600)
     sums = await desk.all_sums()
