@@ -19,6 +19,7 @@ from creditgate.domain.operations import (
     GetReservation,
     LimitSetting,
     Operation,
+    PostReceivable,
     PutAccount,
     RecordPayment,
     ReleaseReservation,
@@ -290,6 +291,18 @@ async def test_sums_stay_within_what_the_atomic_part_can_count(desk: Desk) -> No
     refused = await desk.fails(RecordPayment(desk.account_id, "p3", 1, "USD"))
     assert refused.reason is ErrorReason.SUM_OUT_OF_RANGE
     assert await desk.sums() == (0, -AMOUNT_MAX_MINOR)
+
+
+async def test_security_of_a_posted_document_never_brings_the_receivable_below_what_can_be_counted(desk: Desk) -> None:
+    await desk.put(limit=None, unlimited=True)
+    most = AMOUNT_MAX_MINOR
+    await desk.store.run(PostReceivable(desk.account_id, "d1", most, "USD"), deadline())
+    for payment_id in ("p1", "p2"):
+        await desk.store.run(RecordPayment(desk.account_id, payment_id, most, "USD"), deadline())
+    await desk.reserve("o1", most, secured_minor=1)
+    refused = await desk.fails(CommitReservation(desk.account_id, "o1", most, "USD", "d1"))
+    assert refused.reason is ErrorReason.SUM_OUT_OF_RANGE
+    assert await desk.sums() == (most - 1, -most)
 
 
 async def test_unknown_account_and_wrong_currency_are_faults(desk: Desk) -> None:

@@ -41,7 +41,8 @@ local function plan_commit(acc, order, state, amount, final, posted)
   }
   local reserved = acc.reserved + (late and 0 or plan.held - order.held)
   local exposure = reserved + math.max(0, plan.receivable_after)
-  plan.fits = math.max(committed, plan.receivable_after, plan.secured_after, exposure + acc.pending) <= AMOUNT_MAX
+  -- What security covers of a posted document leaves a receivable that payments may have brought far below 0.
+  plan.fits = math.max(committed, -plan.receivable_after, plan.secured_after, exposure + acc.pending) <= AMOUNT_MAX
   return plan
 end
 
