@@ -33,7 +33,7 @@ from creditgate.domain.operations import (
 from creditgate.domain.reservation import Etag, ReservationState
 from tests.model.answers import in_the_models_words, reservation_in, times_in
 from tests.model.gates import Gate
-from tests.model.reference import AMOUNT_MAX_MINOR, DAY_MS, MS, AccountModel, Order, ReferenceGate, net, reads
+from tests.model.reference import AMOUNT_MAX_MINOR, DAY_MS, MS, AccountModel, Document, Order, ReferenceGate, net, reads
 
 LONG_HOLD_S: Final = 3600
 _ASKED_BETWEEN_WAITS: Final = 12
@@ -395,16 +395,18 @@ class GateMachine(RuleBasedStateMachine):
         return CommitReservation(self.prefix + name, order_id, amount_minor, currency_code, document_id, final)
 
     def commit_recorded(self, name: str, place: int, document_place: int, final: bool) -> CommitReservation:  # noqa: FBT001 - drawn
-        """Invoice an order by a document that is there already."""
-        account = self.account(name)
-        invoices = [
-            (document_id, document.amount_minor)
-            for document_id, document in sorted(account.documents.items() if account is not None else ())
-            if document.amount_minor > 0
-        ] or [("never-recorded", _SOME_MINOR)]
-        document_id, amount_minor = invoices[document_place % len(invoices)]
+        """Invoice an order by a document that is there, with an odd number by one of the ERP that leaves a rest."""
+        account, order = self.account(name), self.order(name, place)
+        documents = sorted(account.documents.items()) if account is not None else []
+        invoices = [(each_id, document) for each_id, document in documents if document.amount_minor > 0]
+        rest_minor = order.amount_minor - order.committed_minor if order is not None else 0
+        partial = [each for each in invoices if each[1].commit is None and each[1].amount_minor < rest_minor]
+        among = partial if partial and document_place % 2 else invoices
+        if not among:
+            among = [("never-recorded", Document(_SOME_MINOR, None))]
+        document_id, document = among[document_place // 2 % len(among)]
         order_id = self.order_id(name, place)
-        return CommitReservation(self.prefix + name, order_id, amount_minor, "USD", document_id, final)
+        return CommitReservation(self.prefix + name, order_id, document.amount_minor, "USD", document_id, final)
 
     def release(self, name: str, place: int, etag: str) -> ReleaseReservation:
         """Give an order back."""
