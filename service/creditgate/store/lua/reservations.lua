@@ -68,7 +68,8 @@ end
 
 -- Changes what is held for a reservation and until when: its account's sums follow.
 local function hold_until(acc, order_id, order, held, expire_s)
-  acc.reserved = acc.reserved + held - order.held
+  -- The difference first: a sum of two large amounts would not be exact.
+  acc.reserved = acc.reserved + (held - order.held)
   add_due(acc, order.expire_s, -order.held)
   add_due(acc, expire_s, held)
   if expire_s ~= order.expire_s then
