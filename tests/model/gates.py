@@ -8,9 +8,10 @@ from typing import Any, Protocol, TypeVar
 from redis import Redis
 
 from creditgate.domain.errors import CreditError
-from creditgate.domain.operations import Operation
+from creditgate.domain.operations import ImportOpenItem, Operation, Recorded
 from creditgate.domain.reservation import Reservation
 from creditgate.store import RedisCreditStore, Sweeper
+from tests.model.reference import ImportAnswer
 from tests.quiet_observer import QuietObserver
 
 T = TypeVar("T")
@@ -33,6 +34,9 @@ class Gate(Protocol):
 
     def list_reservations(self, account_id: str, page_size: int) -> Sequence[object]:
         """Read all reservations of an account, in pages."""
+
+    def verify(self, account_id: str) -> Sequence[object]:
+        """Return where an account's sums are not what they should add up to."""
 
     def now_ms(self) -> int:
         """Read the store's clock."""
@@ -75,13 +79,14 @@ class StoreGate:
     def run(self, operation: Operation[object]) -> object:
         """Carry out one operation."""
         try:
-            return self._finish(self._store.run(operation, _deadline()))
+            return _shown(operation, self._finish(self._store.run(operation, _deadline())))
         except CreditError as error:
             return error
 
     def run_each(self, operations: Sequence[Operation[object]]) -> Sequence[object]:
         """Carry out operations in one call."""
-        return self._finish(self._store.run_each(operations, _deadline()))
+        answers = self._finish(self._store.run_each(operations, _deadline()))
+        return [_shown(operation, answer) for operation, answer in zip(operations, answers, strict=True)]
 
     def list_reservations(self, account_id: str, page_size: int) -> Sequence[object]:
         """Read all reservations of an account, in pages."""
@@ -93,6 +98,10 @@ class StoreGate:
             token = page.next_page_token
             if not token:
                 return found
+
+    def verify(self, account_id: str) -> Sequence[object]:
+        """Return where an account's sums are not what they should add up to."""
+        return self._finish(self._store.verify_account(account_id, repair=False, deadline=_deadline()))
 
     def now_ms(self) -> int:
         """Read the store's clock."""
@@ -113,6 +122,13 @@ class StoreGate:
 
     def _finish(self, work: Coroutine[Any, Any, T]) -> T:
         return self._loop.run_until_complete(work)
+
+
+def _shown(operation: Operation[object], answer: object) -> object:
+    """Return an answer as the service would show it: of an open item, only whether it was there."""
+    if isinstance(operation, ImportOpenItem) and isinstance(answer, Recorded):
+        return ImportAnswer(answer.replayed)
+    return answer
 
 
 async def _start(sweeper: Sweeper) -> None:

@@ -93,6 +93,20 @@ async def test_an_expired_order_is_judged_anew_and_may_still_be_committed(
     assert (account.exposure.reserved_minor, account.exposure.receivable_minor) == (70, 30)
 
 
+async def test_an_etag_says_the_same_whether_or_not_its_hold_was_settled(
+    store: RedisCreditStore, private_redis: PrivateRedis, account_id: str
+) -> None:
+    await put(store, account_id, 100)
+    await reserve(store, account_id, "o1", 30, 1)
+    with private_redis.client() as client:
+        await until_second(client, await expire_second(store, account_id, "o1"))
+    expired = await store.run(GetReservation(account_id, "o1"), deadline())
+    await Sweeper(store, QuietObserver(), 60).sweep_once()
+    assert await store.run(GetReservation(account_id, "o1"), deadline()) == expired
+    released = await store.run(ReleaseReservation(account_id, "o1", etag=expired.etag), deadline())
+    assert released.reservation.etag != expired.etag
+
+
 async def test_what_is_invoiced_keeps_its_security_when_the_order_is_judged_anew(
     store: RedisCreditStore, private_redis: PrivateRedis, account_id: str
 ) -> None:

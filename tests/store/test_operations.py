@@ -18,6 +18,7 @@ from creditgate.domain.operations import (
     GetAccount,
     GetReservation,
     LimitSetting,
+    PostReceivable,
     PutAccount,
     RecordPayment,
     ReleaseReservation,
@@ -239,6 +240,43 @@ async def test_sums_stay_within_what_the_atomic_part_can_count(desk: Desk) -> No
     refused = await desk.fails(RecordPayment(desk.account_id, "p3", 1, "USD"))
     assert refused.reason is ErrorReason.SUM_OUT_OF_RANGE
     assert await desk.sums() == (0, -AMOUNT_MAX_MINOR)
+
+
+async def test_the_largest_sums_are_counted_exactly(desk: Desk) -> None:
+    await desk.put(limit=None, unlimited=True)
+    most = AMOUNT_MAX_MINOR
+    await desk.reserve("o1", most)
+    await desk.commit("o1", 1, "d1")
+    assert await desk.sums() == (most - 1, 1)
+    await desk.store.run(AmendReservation(desk.account_id, "o1", most - 2, "USD"), deadline())
+    assert await desk.sums() == (most - 3, 1)
+    await desk.release("o1")
+
+    await desk.reserve("o2", most, secured_minor=most)
+    await desk.commit("o2", most, "d2")
+    posted = await desk.store.run(PostReceivable(desk.account_id, "d3", most - 1, "USD"), deadline())
+    assert (posted.account.secured_receivable_minor, posted.account.exposure.receivable_minor) == (most, most)
+    for payment_id in ("p1", "p2"):
+        await desk.store.run(RecordPayment(desk.account_id, payment_id, most, "USD"), deadline())
+    assert await desk.sums() == (0, 0)
+
+    await desk.reserve("o3", most, secured_minor=1)
+    await desk.release("o3")
+    await desk.store.run(PostReceivable(desk.account_id, "d4", most, "USD"), deadline())
+    await desk.commit("o3", most, "d4")
+    assert await desk.sums() == (0, most - 1)
+
+
+async def test_security_of_a_posted_document_never_brings_the_receivable_below_what_can_be_counted(desk: Desk) -> None:
+    await desk.put(limit=None, unlimited=True)
+    most = AMOUNT_MAX_MINOR
+    await desk.store.run(PostReceivable(desk.account_id, "d1", most, "USD"), deadline())
+    for payment_id in ("p1", "p2"):
+        await desk.store.run(RecordPayment(desk.account_id, payment_id, most, "USD"), deadline())
+    await desk.reserve("o1", most, secured_minor=1)
+    refused = await desk.fails(CommitReservation(desk.account_id, "o1", most, "USD", "d1"))
+    assert refused.reason is ErrorReason.SUM_OUT_OF_RANGE
+    assert await desk.sums() == (most - 1, -most)
 
 
 async def test_unknown_account_and_wrong_currency_are_faults(desk: Desk) -> None:

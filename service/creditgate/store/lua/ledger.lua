@@ -68,7 +68,7 @@ local function record_entry(part, account_id, currency, field, kind, amount, dif
     return failure(ERROR.SUM_OUT_OF_RANGE, sum, acc.currency)
   end
   acc.receivable = receivable
-  acc.secured_receivable = acc.secured_receivable + amount - change
+  acc.secured_receivable = acc.secured_receivable + (amount - change)
   acc.changed = true
   local record = put_ledger_record(acc, field, pack_ledger_entry(acc, kind, 0, amount, change, 0, ''))
   retire_later(acc.part, acc.part.now_s, acc.id, field)

@@ -68,7 +68,8 @@ end
 
 -- Changes what is held for a reservation and until when: its account's sums follow.
 local function hold_until(acc, order_id, order, held, expire_s)
-  acc.reserved = acc.reserved + held - order.held
+  -- The difference first: a sum of two large amounts would not be exact.
+  acc.reserved = acc.reserved + (held - order.held)
   add_due(acc, order.expire_s, -order.held)
   add_due(acc, expire_s, held)
   if expire_s ~= order.expire_s then
@@ -88,7 +89,10 @@ end
 
 -- Takes over a changed reservation: it is packed, journaled as an effect of this kind, and written by `flush`.
 local function store_order(acc, order_id, order, effect_kind, effect_texts, time_ms, also)
-  order.revision = order.revision + 1
+  -- A hold that is over has read as expired since its second: to settle it is no change, and its etag stays.
+  if effect_kind ~= EFFECT.EXPIRED then
+    order.revision = order.revision + 1
+  end
   order.update_s = acc.part.now_s
   order.record = pack_order(order)
   order.changed = true
