@@ -65,6 +65,7 @@ local function retire_later(part, second, account_id, field)
     part.retired[step] = refs
   end
   refs[#refs + 1] = account_id .. '|' .. field
+  part.changed = true
 end
 
 -- Writes the changed records of a hash: field -> { changed, record } or { removed }, or false for a field that is known
