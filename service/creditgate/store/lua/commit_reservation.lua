@@ -41,7 +41,9 @@ local function plan_commit(acc, order, state, amount, final, posted)
   }
   local reserved = acc.reserved + (late and 0 or plan.held - order.held)
   local exposure = reserved + math.max(0, plan.receivable_after)
-  plan.fits = math.max(committed, plan.receivable_after, plan.secured_after, exposure + acc.pending) <= AMOUNT_MAX
+  -- The receivable falls where security takes over a document that the ERP has posted.
+  plan.fits = plan.receivable_after >= -AMOUNT_MAX
+    and math.max(committed, plan.receivable_after, plan.secured_after, exposure + acc.pending) <= AMOUNT_MAX
   return plan
 end
 
@@ -87,7 +89,8 @@ operations[OPERATION.COMMIT_RESERVATION] = function(part, _, blob)
   end
   local plan = plan_commit(acc, order, state, amount, final, posted)
   if not plan.fits then
-    local sum = math.max(order.committed, acc.secured_receivable, exposure_of(acc) + acc.pending)
+    local sum = plan.receivable_after < -AMOUNT_MAX and acc.receivable
+      or math.max(order.committed, acc.secured_receivable, exposure_of(acc) + acc.pending)
     return failure(ERROR.SUM_OUT_OF_RANGE, sum, acc.currency)
   end
 
