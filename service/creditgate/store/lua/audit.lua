@@ -46,7 +46,9 @@ local function audit(keys, args)
   local next_field, entries = scan_step(key.ledger(part, acc.id), args[3], args[6])
   local due = {}
   if args[5] == '1' then
-    due = redis.call('ZRANGEBYSCORE', key.due(part, acc.id), '(' .. text_of(part.now_s), '+inf')
+    -- Where a wrong `next_due` kept what has fallen due from being taken off, that is a difference too.
+    local from = acc.lapsed and '(' .. text_of(part.now_s) or '-inf'
+    due = redis.call('ZRANGEBYSCORE', key.due(part, acc.id), from, '+inf')
   end
   return {
     sums, part.now_s, journal_end(part, 'XRANGE', '-', '+'), journal_end(part, 'XREVRANGE', '+', '-'),

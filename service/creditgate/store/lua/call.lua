@@ -66,6 +66,7 @@ local function retire_later(part, second, account_id, field)
   end
   part.changed = true
   refs[#refs + 1] = account_id .. '|' .. field
+  part.changed = true
 end
 
 -- Writes the changed records of a hash: field -> { changed, record } or { removed }, or false for a field that is known
