@@ -22,6 +22,7 @@ from creditgate.domain.operations import (
 from tests.model.answers import in_the_models_words
 from tests.model.reference import MS, ReferenceGate
 from tests.model.service_gate import ServiceGate
+from tests.patience import PATIENCE_S
 from tests.private_redis import PrivateRedis
 from tests.races.one_order import Call, explained
 
@@ -35,7 +36,7 @@ HEAD_START_MS = 200
 def gates(targets: tuple[str, ...], private_redis: PrivateRedis) -> Iterator[Sequence[ServiceGate]]:
     with ExitStack() as stack:
         clock = stack.enter_context(private_redis.client())
-        yield [ServiceGate(stack.enter_context(CreditClient(each, timeout_s=10)), clock) for each in targets]
+        yield [ServiceGate(stack.enter_context(CreditClient(each, timeout_s=PATIENCE_S)), clock) for each in targets]
 
 
 def call(gate: ServiceGate, operation: Operation[object]) -> Call:

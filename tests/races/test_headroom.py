@@ -16,6 +16,7 @@ from creditgate.v1.credit_service_pb2_grpc import CreditServiceStub
 if TYPE_CHECKING:
     from creditgate.v1.credit_service_pb2_grpc import CreditServiceAsyncStub
 from creditgate.v1.decision_pb2 import OUTCOME_APPROVED
+from tests.patience import PATIENCE_S
 
 CLIENTS = 64
 ROUNDS = 20
@@ -23,7 +24,6 @@ LIMIT_MINOR = 1009
 SMALLEST_MINOR = 7
 SIZES_MINOR = (SMALLEST_MINOR, 11, 13, 29, 64)
 BATCH = 8
-TIMEOUT_S = 10
 
 
 class Buyer(NamedTuple):
@@ -57,8 +57,8 @@ class Buyer(NamedTuple):
     async def ask(self, orders: Sequence[ReserveCreditRequest]) -> Sequence[ReserveCreditResponse]:
         """Ask for the orders in this client's way."""
         if not self.batches:
-            return [await self.stub.ReserveCredit(order, timeout=TIMEOUT_S) for order in orders]
-        response = await self.stub.BatchReserveCredit(BatchReserveCreditRequest(requests=orders), timeout=TIMEOUT_S)
+            return [await self.stub.ReserveCredit(order, timeout=PATIENCE_S) for order in orders]
+        response = await self.stub.BatchReserveCredit(BatchReserveCreditRequest(requests=orders), timeout=PATIENCE_S)
         assert all(result.HasField("response") for result in response.results)
         return [result.response for result in response.results]
 
@@ -82,7 +82,7 @@ async def connections(targets: tuple[str, ...]) -> AsyncIterator[Sequence["Credi
 async def test_an_account_is_filled_to_the_last_order_that_fits_and_not_beyond(
     targets: tuple[str, ...], new_id: Callable[[str], str], way: str
 ) -> None:
-    async with connections(targets) as stubs, AsyncCreditClient(targets[0], timeout_s=TIMEOUT_S) as client:
+    async with connections(targets) as stubs, AsyncCreditClient(targets[0], timeout_s=PATIENCE_S) as client:
         buyers = [
             Buyer(
                 f"client-{number}",
@@ -106,7 +106,7 @@ async def test_an_account_is_filled_to_the_last_order_that_fits_and_not_beyond(
 async def test_a_hundred_retries_in_flight_together_hold_once(
     targets: tuple[str, ...], new_id: Callable[[str], str]
 ) -> None:
-    async with connections(targets) as stubs, AsyncCreditClient(targets[0], timeout_s=TIMEOUT_S) as client:
+    async with connections(targets) as stubs, AsyncCreditClient(targets[0], timeout_s=PATIENCE_S) as client:
         for batched in (0, 2, 5):
             account_id = new_id("retried")
             await client.put_account(account_id, currency_code="USD", base_limit_minor=LIMIT_MINOR)
@@ -124,7 +124,7 @@ async def test_a_hundred_retries_in_flight_together_hold_once(
 
 
 async def ask_alone(stub: "CreditServiceAsyncStub", order: ReserveCreditRequest) -> Sequence[ReserveCreditResponse]:
-    return [await stub.ReserveCredit(order, timeout=TIMEOUT_S)]
+    return [await stub.ReserveCredit(order, timeout=PATIENCE_S)]
 
 
 async def ask_in_a_batch(
@@ -133,5 +133,5 @@ async def ask_in_a_batch(
     """Ask twice in one batch, between orders that are refused."""
     other = reserve_credit_request(order.account_id, "other", amount_minor=LIMIT_MINOR + 1, currency_code="USD")
     request = BatchReserveCreditRequest(requests=[other, order, other, order])
-    response = await stub.BatchReserveCredit(request, timeout=TIMEOUT_S)
+    response = await stub.BatchReserveCredit(request, timeout=PATIENCE_S)
     return [response.results[index].response for index in (1, 3)]
