@@ -15,6 +15,7 @@ from google.rpc.status_pb2 import Status
 from creditgate.v1.admin_service_pb2 import DESCRIPTOR as ADMIN
 from creditgate.v1.credit_service_pb2 import DESCRIPTOR as CREDIT
 from creditgate.v1.receivables_service_pb2 import DESCRIPTOR as RECEIVABLES
+from tests.patience import PATIENCE_S
 
 METHODS = {
     f"/{service.full_name}/{method.name}": method
@@ -70,7 +71,7 @@ class ScriptedService(grpc.GenericRpcHandler):
         return self
 
     def wait_for_requests(self, count: int) -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE_S
         while len(self.requests) < count:
             assert time.monotonic() < deadline, f"{len(self.requests)} requests"
             threading.Event().wait(0.01)

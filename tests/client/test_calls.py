@@ -36,6 +36,7 @@ from creditgate.v1.credit_service_pb2 import (
 from creditgate.v1.receivables_service_pb2 import RecordPaymentRequest
 from creditgate.v1.reservation_pb2 import RESERVATION_STATE_HELD, Reservation
 from tests.client.scripted_service import Failure, ScriptedService
+from tests.patience import PATIENCE_S
 
 REQUESTS = {
     "check_credit": (
@@ -158,9 +159,9 @@ def test_a_bound_call_tells_its_parameters() -> None:
 async def test_a_call_reaches_the_service(scripted: ScriptedService) -> None:
     answer = GetAccountResponse(account=Account(account_id="a", display_name="Acme"))
     scripted.script("GetAccount", answer)
-    with CreditClient(scripted.address) as client:
+    with CreditClient(scripted.address, timeout_s=PATIENCE_S) as client:
         assert client.get_account("a") == answer
-    async with AsyncCreditClient(scripted.address) as async_client:
+    async with AsyncCreditClient(scripted.address, timeout_s=PATIENCE_S) as async_client:
         assert await async_client.get_account(account_id="a") == answer
     assert scripted.requests == [GetAccountRequest(account_id="a")] * 2
 
@@ -183,12 +184,12 @@ ACCOUNT_PAGES = (
 
 
 async def test_a_listing_runs_over_all_pages_also_empty_ones(scripted: ScriptedService) -> None:
-    with CreditClient(scripted.address) as client:
+    with CreditClient(scripted.address, timeout_s=PATIENCE_S) as client:
         scripted.script("ListAccounts", *ACCOUNT_PAGES)
         assert [account.account_id for account in client.list_accounts(page_size=2)] == ["a", "b", "c"]
     assert [request.page_token for request in as_account_pages(scripted)] == ["", "1", "2"]
     assert {request.page_size for request in as_account_pages(scripted)} == {2}
-    async with AsyncCreditClient(scripted.address) as async_client:
+    async with AsyncCreditClient(scripted.address, timeout_s=PATIENCE_S) as async_client:
         scripted.script("ListAccounts", *ACCOUNT_PAGES)
         assert len(await collect(async_client.list_accounts())) == 3
 
@@ -199,7 +200,7 @@ def as_account_pages(scripted: ScriptedService) -> list[ListAccountsRequest]:
 
 def test_a_page_is_fetched_when_it_is_needed(scripted: ScriptedService) -> None:
     scripted.script("ListAccounts", *ACCOUNT_PAGES)
-    with CreditClient(scripted.address) as client:
+    with CreditClient(scripted.address, timeout_s=PATIENCE_S) as client:
         listing = client.list_accounts()
         assert scripted.requests == []
         next(listing)
@@ -213,7 +214,7 @@ def test_reservations_are_listed_page_by_page(scripted: ScriptedService) -> None
         ListReservationsResponse(reservations=[Reservation(order_id="1")], next_page_token=more),
         ListReservationsResponse(reservations=[Reservation(order_id="2")]),
     )
-    with CreditClient(scripted.address) as client:
+    with CreditClient(scripted.address, timeout_s=PATIENCE_S) as client:
         listed = client.list_reservations("a", states=[RESERVATION_STATE_HELD])
         assert [reservation.order_id for reservation in listed] == ["1", "2"]
     assert scripted.requests == [
@@ -249,22 +250,22 @@ def batch_sizes(scripted: ScriptedService) -> list[int]:
 async def test_a_long_batch_is_split_and_answered_in_order(scripted: ScriptedService) -> None:
     scripted.script("BatchReserveCredit", echo)
     expected = [f"order-{number}" for number in range(2001)]
-    with CreditClient(scripted.address) as client:
+    with CreditClient(scripted.address, timeout_s=PATIENCE_S) as client:
         assert order_ids(list(client.batch_reserve_credit(orders(2001)))) == expected
     assert batch_sizes(scripted) == [1000, 1000, 1]
-    async with AsyncCreditClient(scripted.address) as async_client:
+    async with AsyncCreditClient(scripted.address, timeout_s=PATIENCE_S) as async_client:
         assert order_ids(await collect(async_client.batch_reserve_credit(orders(2001)))) == expected
 
 
 def test_no_orders_make_no_call(scripted: ScriptedService) -> None:
-    with CreditClient(scripted.address) as client:
+    with CreditClient(scripted.address, timeout_s=PATIENCE_S) as client:
         assert list(client.batch_reserve_credit([])) == []
     assert scripted.requests == []
 
 
 def test_a_batch_that_fails_as_a_whole_raises_after_what_was_answered(scripted: ScriptedService) -> None:
     scripted.script("BatchReserveCredit", echo, Failure(grpc.StatusCode.RESOURCE_EXHAUSTED))
-    with CreditClient(scripted.address) as client:
+    with CreditClient(scripted.address, timeout_s=PATIENCE_S) as client:
         answers = client.batch_reserve_credit(orders(1001))
         assert len(list(islice(answers, 1000))) == 1000
         with pytest.raises(CreditCallError):
@@ -274,5 +275,5 @@ def test_a_batch_that_fails_as_a_whole_raises_after_what_was_answered(scripted: 
 def test_credentials_are_those_of_the_channel(start_scripted: Callable[..., ScriptedService]) -> None:
     scripted = start_scripted(credentials=grpc.local_server_credentials())
     scripted.script("GetAccount", GetAccountResponse())
-    with CreditClient(scripted.address, credentials=grpc.local_channel_credentials()) as client:
+    with CreditClient(scripted.address, timeout_s=PATIENCE_S, credentials=grpc.local_channel_credentials()) as client:
         assert client.get_account("a") == GetAccountResponse()

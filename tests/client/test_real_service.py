@@ -15,6 +15,7 @@ from creditgate.v1.reservation_pb2 import (
     RESERVATION_STATE_HELD,
     RESERVATION_STATE_RELEASED,
 )
+from tests.patience import PATIENCE_S
 
 
 async def test_an_order_runs_through_the_blocking_client(service: RunningService, account_id: str) -> None:
@@ -22,7 +23,7 @@ async def test_an_order_runs_through_the_blocking_client(service: RunningService
 
 
 def run_an_order(address: str, account_id: str) -> None:
-    with CreditClient(address, timeout_s=10) as client:
+    with CreditClient(address, timeout_s=PATIENCE_S) as client:
         created = client.put_account(account_id, currency_code="USD", base_limit_minor=100_000, display_name="Acme")
         assert created.created
         checked = client.check_credit(account_id, amount_minor=100_001, currency_code="USD")
@@ -44,7 +45,7 @@ def run_an_order(address: str, account_id: str) -> None:
 
 
 async def test_orders_run_through_the_asyncio_client(service: RunningService, account_id: str) -> None:
-    async with AsyncCreditClient(str(service.address), timeout_s=10) as client:
+    async with AsyncCreditClient(str(service.address), timeout_s=PATIENCE_S) as client:
         await client.put_account(account_id, currency_code="USD", unlimited=True)
         orders = [
             reserve_credit_request(account_id, f"o-{number}", amount_minor=number, currency_code="USD")
@@ -64,7 +65,7 @@ async def test_orders_run_through_the_asyncio_client(service: RunningService, ac
 
 
 async def test_a_fault_of_the_service_is_decoded(service: RunningService, account_id: str) -> None:
-    async with AsyncCreditClient(str(service.address), timeout_s=10) as client:
+    async with AsyncCreditClient(str(service.address), timeout_s=PATIENCE_S) as client:
         with pytest.raises(CreditCallError) as missing:
             await client.get_account(account_id)
         assert (missing.value.code, missing.value.reason) == (grpc.StatusCode.NOT_FOUND, "ACCOUNT_NOT_FOUND")

@@ -12,11 +12,11 @@ from creditgate.domain.operations import ImportOpenItem, Operation, Recorded
 from creditgate.domain.reservation import Reservation
 from creditgate.store import RedisCreditStore, Sweeper
 from tests.model.reference import ImportAnswer
+from tests.patience import PATIENCE_S
 from tests.quiet_observer import QuietObserver
 
 T = TypeVar("T")
 
-_CALL_TIMEOUT_S = 10.0
 _SWEEP_INTERVAL_S = 0.02
 _POLL_S = 0.01
 _US_PER_MS = 1000
@@ -56,7 +56,7 @@ def read_clock_ms(client: Redis) -> int:
 
 def wait_until(client: Redis, until_ms: int, pause: Callable[[float], None]) -> None:
     """Return once the store's clock has come so far: it is real, only waiting makes it go on."""
-    give_up = time.monotonic() + _CALL_TIMEOUT_S
+    give_up = time.monotonic() + PATIENCE_S
     while read_clock_ms(client) < until_ms:
         assert time.monotonic() < give_up
         pause(_POLL_S)
@@ -136,4 +136,4 @@ async def _start(sweeper: Sweeper) -> None:
 
 
 def _deadline() -> float:
-    return time.monotonic() + _CALL_TIMEOUT_S
+    return time.monotonic() + PATIENCE_S

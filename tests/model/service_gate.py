@@ -81,8 +81,8 @@ from tests.model.reference import (
     ReservationAnswer,
     ReserveAnswer,
 )
+from tests.patience import PATIENCE_S
 
-_TIMEOUT_S: Final = 10
 _NANOS_PER_MS = 1_000_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -90,7 +90,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 @contextmanager
 def open_service_gate(target: str, clock: Redis) -> Iterator["ServiceGate"]:
     """Connect to a service."""
-    with CreditClient(target, timeout_s=_TIMEOUT_S) as client, grpc.insecure_channel(target) as channel:
+    with CreditClient(target, timeout_s=PATIENCE_S) as client, grpc.insecure_channel(target) as channel:
         yield ServiceGate(client, channel, clock)
 
 
@@ -129,7 +129,7 @@ class ServiceGate:
         requests = (StreamReserveCreditRequest(request=order) for order in orders)
         return [
             error_of_status(answer.error) if answer.HasField("error") else answer.response
-            for answer in self._credit.StreamReserveCredit(requests, timeout=_TIMEOUT_S)
+            for answer in self._credit.StreamReserveCredit(requests, timeout=PATIENCE_S)
         ]
 
     def import_items(self, items: Sequence[ImportOpenItem]) -> Sequence[object]:
@@ -147,7 +147,7 @@ class ServiceGate:
             )
             for item in items
         )
-        *steps, summary = self._receivables.ImportOpenItems(chunks, timeout=_TIMEOUT_S)
+        *steps, summary = self._receivables.ImportOpenItems(chunks, timeout=PATIENCE_S)
         assert len(steps) == len(items)
         assert summary.finished
         assert summary.progress == steps[-1].progress
@@ -172,7 +172,7 @@ class ServiceGate:
     def verify(self, account_id: str) -> Sequence[object]:
         """Return where an account's sums are not what they should add up to."""
         request = VerifyAccountsRequest(account_ids=[account_id])
-        return self._admin.VerifyAccounts(request, timeout=_TIMEOUT_S).differences
+        return self._admin.VerifyAccounts(request, timeout=PATIENCE_S).differences
 
     def now_ms(self) -> int:
         """Read the store's clock."""

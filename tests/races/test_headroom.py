@@ -21,6 +21,7 @@ from creditgate.v1.credit_service_pb2_grpc import CreditServiceStub
 if TYPE_CHECKING:
     from creditgate.v1.credit_service_pb2_grpc import CreditServiceAsyncStub
 from creditgate.v1.decision_pb2 import OUTCOME_APPROVED
+from tests.patience import PATIENCE_S
 
 CLIENTS = 64
 ROUNDS = 20
@@ -28,7 +29,6 @@ LIMIT_MINOR = 1009
 SMALLEST_MINOR = 7
 SIZES_MINOR = (SMALLEST_MINOR, 11, 13, 29, 64)
 BATCH = 8
-TIMEOUT_S = 10
 
 
 Ask = Callable[["CreditServiceAsyncStub", Sequence[ReserveCreditRequest]], Awaitable[Sequence[ReserveCreditResponse]]]
@@ -39,14 +39,14 @@ async def ask_alone(
     stub: "CreditServiceAsyncStub", orders: Sequence[ReserveCreditRequest]
 ) -> Sequence[ReserveCreditResponse]:
     """Ask for one after the other."""
-    return [await stub.ReserveCredit(order, timeout=TIMEOUT_S) for order in orders]
+    return [await stub.ReserveCredit(order, timeout=PATIENCE_S) for order in orders]
 
 
 async def ask_in_a_batch(
     stub: "CreditServiceAsyncStub", orders: Sequence[ReserveCreditRequest]
 ) -> Sequence[ReserveCreditResponse]:
     """Ask for all in one call."""
-    response = await stub.BatchReserveCredit(BatchReserveCreditRequest(requests=orders), timeout=TIMEOUT_S)
+    response = await stub.BatchReserveCredit(BatchReserveCreditRequest(requests=orders), timeout=PATIENCE_S)
     assert all(result.HasField("response") for result in response.results)
     return [result.response for result in response.results]
 
@@ -56,7 +56,7 @@ async def ask_in_a_stream(
 ) -> Sequence[ReserveCreditResponse]:
     """Ask for all without waiting for answers."""
     requests = (StreamReserveCreditRequest(request=order) for order in orders)
-    answers = [answer async for answer in stub.StreamReserveCredit(requests, timeout=TIMEOUT_S)]
+    answers = [answer async for answer in stub.StreamReserveCredit(requests, timeout=PATIENCE_S)]
     assert all(answer.HasField("response") for answer in answers)
     return [answer.response for answer in answers]
 
@@ -116,7 +116,7 @@ async def connections(targets: tuple[str, ...]) -> AsyncIterator[Sequence["Credi
 async def test_an_account_is_filled_to_the_last_order_that_fits_and_not_beyond(
     targets: tuple[str, ...], new_id: Callable[[str], str], ways: Sequence[Ask]
 ) -> None:
-    async with connections(targets) as stubs, AsyncCreditClient(targets[0], timeout_s=TIMEOUT_S) as client:
+    async with connections(targets) as stubs, AsyncCreditClient(targets[0], timeout_s=PATIENCE_S) as client:
         buyers = [
             # Every way reaches both services.
             Buyer(f"client-{number}", stub, ways[number // len(targets) % len(ways)], random.Random(number))
@@ -136,7 +136,7 @@ async def test_an_account_is_filled_to_the_last_order_that_fits_and_not_beyond(
 async def test_a_hundred_retries_in_flight_together_hold_once(
     targets: tuple[str, ...], new_id: Callable[[str], str]
 ) -> None:
-    async with connections(targets) as stubs, AsyncCreditClient(targets[0], timeout_s=TIMEOUT_S) as client:
+    async with connections(targets) as stubs, AsyncCreditClient(targets[0], timeout_s=PATIENCE_S) as client:
         for ways in (WAYS[:1], WAYS[:2], WAYS):
             account_id = new_id("retried")
             await client.put_account(account_id, currency_code="USD", base_limit_minor=LIMIT_MINOR)
