@@ -270,8 +270,10 @@ def test_allows(deployed_redis: DeployedRedis, user: str, command: str) -> None:
 
 
 def test_the_service_may_run_the_commands_of_the_library_and_no_others(deployed_redis: DeployedRedis) -> None:
-    called = {name.lower() for name in re.findall(r"redis\.p?call\(\s*'([A-Za-z]+)'", render_library())}
+    library = render_library()
+    called = {name.lower() for name in re.findall(r"redis\.p?call\(\s*'([A-Za-z]+)'", library)}
     assert called, "no call of redis.call found"
+    assert not re.findall(r"redis\.p?call\(\s*[^'\s].*", library), "a command whose name does not stand in the call"
     with deployed_redis.client("operator") as operator:
         allowed = {name for name in allowed_commands(operator, "creditgate") if not name.startswith("client")}
     assert allowed == called | ASKED_OUTSIDE_OF_FUNCTIONS
