@@ -36,8 +36,9 @@ local function plan_commit(acc, order, state, amount, final, posted)
     committed = committed, receivable = receivable, late = late, ends = ends,
     held = ends and 0 or order.held - receivable,
     over_committed = math.max(0, committed - math.max(order.amount, order.committed)),
-    receivable_after = acc.receivable + receivable - (posted and posted.change or 0),
-    secured_after = acc.secured_receivable + amount - receivable - (posted and posted.amount - posted.change or 0),
+    -- Differences first: a sum of two large amounts would not be exact.
+    receivable_after = acc.receivable + (receivable - (posted and posted.change or 0)),
+    secured_after = acc.secured_receivable + ((amount - receivable) - (posted and posted.amount - posted.change or 0)),
   }
   local reserved = acc.reserved + (late and 0 or plan.held - order.held)
   local exposure = reserved + math.max(0, plan.receivable_after)
