@@ -3,13 +3,23 @@
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 
-from creditgate.api.parse.admin import parse_close_account, parse_listing, parse_put_account
+from creditgate.api.parse.admin import (
+    parse_close_account,
+    parse_listing,
+    parse_put_account,
+    parse_verify_accounts,
+)
 from creditgate.domain.account import AccountStatus, Block
 from creditgate.domain.bounds import AMOUNT_MAX_MINOR
 from creditgate.domain.errors import CreditError
 from creditgate.domain.operations import BlockSetting, CloseAccount, LimitSetting, PutAccount
 from creditgate.v1 import account_pb2
-from creditgate.v1.admin_service_pb2 import CloseAccountRequest, ListAccountsRequest, PutAccountRequest
+from creditgate.v1.admin_service_pb2 import (
+    CloseAccountRequest,
+    ListAccountsRequest,
+    PutAccountRequest,
+    VerifyAccountsRequest,
+)
 
 
 def put(*mask: str, **fields: object) -> PutAccountRequest:
@@ -148,3 +158,42 @@ def test_list_accounts() -> None:
     with pytest.raises(CreditError) as caught:
         parse_listing(ListAccountsRequest(page_size=1001, page_token="t" * 513))
     assert [violation.field for violation in caught.value.violations] == ["page_size", "page_token"]
+
+
+def test_verify_a_page() -> None:
+    assert parse_verify_accounts(VerifyAccountsRequest()) == ((), 100, "", False)
+    request = VerifyAccountsRequest(page_size=1000, page_token="t" * 512, repair=True)
+    assert parse_verify_accounts(request) == ((), 1000, "t" * 512, True)
+
+
+def test_verify_named_accounts() -> None:
+    names = [f"A{number}" for number in range(100)]
+    verification = parse_verify_accounts(VerifyAccountsRequest(account_ids=names, repair=True))
+    assert (verification.account_ids, verification.repair) == (tuple(names), True)
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"account_ids": ["A1"] * 101}, {"account_ids": "must be at most 100, had 101"}),
+        (
+            {"account_ids": ["A1", ""]},
+            {"account_ids[1]": "must be 1 to 128 characters of [A-Za-z0-9._:/@-], was empty"},
+        ),
+        ({"account_ids": ["A1"], "page_size": 1}, {"page_size": "must not be set when account_ids are"}),
+        ({"account_ids": ["A1"], "page_token": "t"}, {"page_token": "must not be set when account_ids are"}),
+        ({"page_size": 1001}, {"page_size": "must be between 0 and 1000, was 1001"}),
+        ({"page_size": -1}, {"page_size": "must be between 0 and 1000, was -1"}),
+        ({"page_token": "t" * 513}, {"page_token": "must be at most 512 characters, had 513"}),
+    ],
+)
+def test_verification_out_of_bounds(fields: dict[str, object], expected: dict[str, str]) -> None:
+    with pytest.raises(CreditError) as caught:
+        parse_verify_accounts(VerifyAccountsRequest(**fields))  # type: ignore[arg-type]  # fields by name
+    assert dict(caught.value.violations) == expected
+
+
+def test_a_verification_of_many_wrong_names_gets_a_bounded_answer() -> None:
+    with pytest.raises(CreditError) as caught:
+        parse_verify_accounts(VerifyAccountsRequest(account_ids=["a b"] * 10_000))
+    assert len(caught.value.violations) == 10

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -12,7 +12,15 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from creditgate.domain.decision import Action, Decision, Exposure, Outcome, Reason, ReasonCode
 from creditgate.domain.errors import CreditError, ErrorReason
-from creditgate.domain.operations import CheckCredit, Committed, Operation, Released, ReserveCredit, Reserved
+from creditgate.domain.operations import (
+    CheckCredit,
+    CommitReservation,
+    Committed,
+    Released,
+    ReleaseReservation,
+    ReserveCredit,
+    Reserved,
+)
 from creditgate.domain.ports import CreditStore
 from creditgate.domain.reservation import Reservation, ReservationState
 from creditgate.ops.counted_store import CountedStore, DecisionMetrics
@@ -150,14 +158,14 @@ async def test_checks_are_counted_apart() -> None:
 )
 async def test_commits(*, over_minor: int, late: bool, replayed: bool, expected: tuple[int, int, int]) -> None:
     counted = Counted(Committed(RESERVATION, over_minor, late, replayed))
-    await counted.store.run(cast("Operation[Any]", RESERVE), 0)
+    await counted.store.run(CommitReservation("A1", "o", 1, "USD", "d", final=True), 0)
     replays = counted.value("replays", operation="CommitReservation")
     assert (counted.value("late_commits"), counted.value("over_commits"), replays) == expected
 
 
 async def test_replayed_releases() -> None:
     counted = Counted(Released(RESERVATION, replayed=True))
-    await counted.store.run(cast("Operation[Any]", RESERVE), 0)
+    await counted.store.run(ReleaseReservation("A1", "o"), 0)
     assert counted.value("replays", operation="ReleaseReservation") == 1
 
 

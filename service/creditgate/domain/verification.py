@@ -9,8 +9,8 @@ class SumDifference:
 
     `sum_name` is `reserved`, `receivable`, `secured_receivable`, `pending_review`, or `due@SECOND` and
     `pending_due@SECOND` for what of it falls due at a second. With `next_due` the two are no amounts but seconds: when
-    the account next looks at what falls due. A sum of a credit group has its `group_id`, no account, and a name that ends
-    in its currency.
+    the account next looks at what falls due. A sum of a credit group has its `group_id`, no account, and a name that
+    ends in its currency.
     """
 
     account_id: str

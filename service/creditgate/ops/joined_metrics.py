@@ -26,6 +26,7 @@ _OF_PARENT: Final = frozenset(
 _JOINED_BY: Final[Mapping[str, Callable[[Iterable[float]], float]]] = {
     "creditgate_store_ready": min,
     "creditgate_sweeper_lag_seconds": max,
+    "creditgate_sweeper_retention_lag_seconds": max,
 }
 """How gauges are joined that are not a sum."""
 

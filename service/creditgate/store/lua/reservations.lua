@@ -150,7 +150,10 @@ end
 
 -- Takes over a changed reservation: it is packed, journaled as an effect of this kind, and written by `flush`.
 local function store_order(acc, order_id, order, effect_kind, effect_texts, time_ms, also)
-  order.revision = order.revision + 1
+  -- A hold that is over has read as expired since its second: to settle it is no change, and its etag stays.
+  if effect_kind ~= EFFECT.EXPIRED then
+    order.revision = order.revision + 1
+  end
   order.update_s = acc.part.now_s
   order.record = pack_order(order)
   order.changed = true
