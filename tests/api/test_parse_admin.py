@@ -15,6 +15,7 @@ from creditgate.api.parse.admin import (
     parse_put_account,
     parse_put_exchange_rates,
     parse_put_group,
+    parse_verify_accounts,
 )
 from creditgate.domain.account import AccountStatus, Block
 from creditgate.domain.bounds import AMOUNT_MAX_MINOR
@@ -31,6 +32,7 @@ from creditgate.v1.admin_service_pb2 import (
     PutAccountRequest,
     PutExchangeRatesRequest,
     PutGroupRequest,
+    VerifyAccountsRequest,
 )
 from creditgate.v1.admin_service_pb2 import ExchangeRate as ExchangeRateMessage
 
@@ -330,3 +332,42 @@ def test_a_rate_table_is_bounded() -> None:
 def test_both_directions_are_rates_of_their_own() -> None:
     there, back = rate(), rate(from_currency_code="USD", to_currency_code="EUR", rate="0.9223")
     assert len(parse_put_exchange_rates(put_rates(there, back)).rates) == 2
+
+
+def test_verify_a_page() -> None:
+    assert parse_verify_accounts(VerifyAccountsRequest()) == ((), 100, "", False)
+    request = VerifyAccountsRequest(page_size=1000, page_token="t" * 512, repair=True)
+    assert parse_verify_accounts(request) == ((), 1000, "t" * 512, True)
+
+
+def test_verify_named_accounts() -> None:
+    names = [f"A{number}" for number in range(100)]
+    verification = parse_verify_accounts(VerifyAccountsRequest(account_ids=names, repair=True))
+    assert (verification.account_ids, verification.repair) == (tuple(names), True)
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"account_ids": ["A1"] * 101}, {"account_ids": "must be at most 100, had 101"}),
+        (
+            {"account_ids": ["A1", ""]},
+            {"account_ids[1]": "must be 1 to 128 characters of [A-Za-z0-9._:/@-], was empty"},
+        ),
+        ({"account_ids": ["A1"], "page_size": 1}, {"page_size": "must not be set when account_ids are"}),
+        ({"account_ids": ["A1"], "page_token": "t"}, {"page_token": "must not be set when account_ids are"}),
+        ({"page_size": 1001}, {"page_size": "must be between 0 and 1000, was 1001"}),
+        ({"page_size": -1}, {"page_size": "must be between 0 and 1000, was -1"}),
+        ({"page_token": "t" * 513}, {"page_token": "must be at most 512 characters, had 513"}),
+    ],
+)
+def test_verification_out_of_bounds(fields: dict[str, object], expected: dict[str, str]) -> None:
+    with pytest.raises(CreditError) as caught:
+        parse_verify_accounts(VerifyAccountsRequest(**fields))  # type: ignore[arg-type]  # fields by name
+    assert dict(caught.value.violations) == expected
+
+
+def test_a_verification_of_many_wrong_names_gets_a_bounded_answer() -> None:
+    with pytest.raises(CreditError) as caught:
+        parse_verify_accounts(VerifyAccountsRequest(account_ids=["a b"] * 10_000))
+    assert len(caught.value.violations) == 10

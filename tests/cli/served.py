@@ -11,9 +11,9 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
+from tests.patience import PATIENCE_S, PATIENT_REDIS_S
+
 CREDITGATE = Path(sys.executable).with_name("creditgate")
-START_S_MAX = 20
-STOP_S_MAX = 20
 
 
 def environment(**settings: str) -> Mapping[str, str]:
@@ -34,7 +34,12 @@ class ServedService:
         self.address = ""
         self._log = log
         self._environment = environment(
-            REDIS_URL=redis_url, LISTEN="127.0.0.1:0", METRICS_LISTEN="127.0.0.1:0", LOG_FORMAT="json", STOP_WAIT="0"
+            REDIS_URL=redis_url,
+            REDIS_TIMEOUT=str(PATIENT_REDIS_S),
+            LISTEN="127.0.0.1:0",
+            METRICS_LISTEN="127.0.0.1:0",
+            LOG_FORMAT="json",
+            STOP_WAIT="0",
         )
 
     def start(self) -> None:
@@ -46,10 +51,10 @@ class ServedService:
     def stop(self, stop_signal: signal.Signals = signal.SIGTERM) -> int:
         """Return the exit code."""
         self._process.send_signal(stop_signal)
-        return self._process.wait(STOP_S_MAX)
+        return self._process.wait(PATIENCE_S)
 
     def _wait_for(self, event: str) -> dict[str, Any]:
-        deadline = time.monotonic() + START_S_MAX
+        deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline and self._process.poll() is None:
             for line in self._log.read_text().splitlines():
                 if line.startswith("{") and line.endswith("}") and (entry := json.loads(line))["event"] == event:

@@ -12,9 +12,10 @@ from creditgate.client import CreditClient
 from creditgate.domain.operations import PutAccount
 from creditgate.samples import sample_accounts
 from tests.cli.served import CREDITGATE, environment
+from tests.patience import PATIENCE_S, PATIENT_REDIS_S
 from tests.private_redis import PrivateRedis
 
-RUN_S_MAX = 60
+RUN_S_MAX = 2 * PATIENCE_S
 
 
 def first_account() -> PutAccount:
@@ -27,7 +28,9 @@ def line_after(lines: list[str], word: str) -> str:
 
 
 def test_the_demo_plays_keeps_its_data_and_serves_on(tmp_path: Path) -> None:
-    settings = environment(DATA_DIR=str(tmp_path), LISTEN="127.0.0.1:0", METRICS_LISTEN="127.0.0.1:0")
+    settings = environment(
+        DATA_DIR=str(tmp_path), REDIS_TIMEOUT=str(PATIENT_REDIS_S), LISTEN="127.0.0.1:0", METRICS_LISTEN="127.0.0.1:0"
+    )
     once = subprocess.run(
         [CREDITGATE, "demo", "--once"], env=settings, capture_output=True, text=True, timeout=RUN_S_MAX, check=False
     )
@@ -50,7 +53,7 @@ def test_the_demo_plays_keeps_its_data_and_serves_on(tmp_path: Path) -> None:
         if "account list" in line:
             break
     address = line_after(lines, "gRPC")
-    with CreditClient(address) as client:
+    with CreditClient(address, timeout_s=PATIENCE_S) as client:
         account = client.get_account(first_account().account_id).account
     assert account.display_name == first_account().display_name
     serving.send_signal(signal.SIGINT)

@@ -16,6 +16,7 @@ from creditgate.store.library import LIBRARY_VERSION
 from tests.cli.conftest import Invoke
 from tests.cli.served import CREDITGATE, ServedService, environment
 from tests.client.scripted_service import ScriptedService, Wait
+from tests.patience import PATIENCE_S
 from tests.private_redis import PrivateRedis
 
 FIRST_SCREEN = [
@@ -46,7 +47,12 @@ def unstyled(text: str) -> str:
 
 def run(*words: str, address: str = "127.0.0.1:1") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [CREDITGATE, *words], env=environment(LISTEN=address), capture_output=True, text=True, timeout=30, check=False
+        [CREDITGATE, *words],
+        env=environment(LISTEN=address),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
     )
 
 
@@ -82,7 +88,9 @@ def test_help_imports_neither_grpc_nor_redis() -> None:
         "except SystemExit: pass\n"
         "print(sorted({'grpc', 'google.protobuf', 'redis', 'pydantic_settings', 'iso4217'} & set(sys.modules)))"
     )
-    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True)
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=PATIENCE_S, check=True
+    )
     assert ended.stdout.splitlines()[-1] == "[]"
 
 
@@ -112,7 +120,7 @@ def test_ctrl_c_ends_a_command_quietly(scripted: ScriptedService) -> None:
     )
     scripted.wait_for_requests(1)
     process.send_signal(signal.SIGINT)
-    output, errors = process.communicate(timeout=30)
+    output, errors = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 130
     assert (output, errors) == ("", "")
 
@@ -130,7 +138,7 @@ def test_a_reader_that_stops_reading_ends_a_command_quietly(served: ServedServic
         assert process.stderr is not None
         process.stdout.close()
         assert process.stderr.read() == ""
-        assert process.wait(30) == 141
+        assert process.wait(PATIENCE_S) == 141
         process.stderr.close()
 
 
@@ -147,7 +155,7 @@ def test_serve_tells_settings_it_cannot_use() -> None:
         env=environment(PARTITIONS="none", LISTENN="x"),
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert ended.returncode == 2

@@ -12,6 +12,7 @@ import pytest
 from creditgate.client import CreditClient
 from tests.cli.conftest import Invoke
 from tests.cli.served import CREDITGATE, ServedService, environment
+from tests.patience import PATIENCE_S
 from tests.replay.invoices import HEADER, csv_text, invoice, random_invoices
 
 
@@ -62,7 +63,7 @@ def test_bad_rows_are_told_and_the_others_played(
     assert "line 4: InvoiceDate 'soon' is not a date as %m/%d/%Y\nline 5: customerID is missing\n" in result.stderr
     with listing.open(newline="") as bad:
         assert [row["line"] for row in csv.DictReader(bad)] == ["4", "5"]
-    with CreditClient(served.address) as client:
+    with CreditClient(served.address, timeout_s=PATIENCE_S) as client:
         assert client.get_account(account_id).account.exposure.receivable_minor == 5700
 
 
@@ -132,7 +133,7 @@ def test_ctrl_c_prints_the_summary_so_far(served: ServedService, tmp_path: Path,
         if "3 of 5 steps" in line:  # the account, its first order and the invoice
             break
     process.send_signal(signal.SIGINT)
-    stdout, stderr = process.communicate(timeout=20)
+    stdout, stderr = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 130, stderr
     document = json.loads(stdout)
     assert (document["complete"], document["orders"], document["currencies"][0]["invoiced_minor"]) == (False, 1, 100)

@@ -11,9 +11,9 @@ from typing import Protocol
 import pytest
 
 from tests.faults.service_process import ServiceProcess
+from tests.patience import PATIENCE_S
 from tests.private_redis import PrivateRedis
 
-_WAIT_S = 20.0
 _POLL_S = 0.01
 
 
@@ -32,9 +32,9 @@ class Site(Protocol):
 class ExternalSite:
     """The Redis is somebody else's: it is started again by hand."""
 
-    def __init__(self, directory: Path, redis: PrivateRedis) -> None:
+    def __init__(self, directory: Path, redis: PrivateRedis, **settings: str) -> None:
         self.redis = redis
-        self.service = ServiceProcess(directory, redis_url=redis.url, redis_timeout="0.5")
+        self.service = ServiceProcess(directory, redis_url=redis.url, **settings)
 
     def kill_redis(self) -> None:
         """End Redis as a power cut would."""
@@ -74,7 +74,7 @@ def wait_gone(pid: int) -> None:
 
 def wait_until(done: Callable[[], bool]) -> None:
     """Wait until something is so."""
-    give_up = time.monotonic() + _WAIT_S
+    give_up = time.monotonic() + PATIENCE_S
     while not done():
         assert time.monotonic() < give_up
         threading.Event().wait(_POLL_S)
@@ -90,13 +90,26 @@ def has_ended(pid: int) -> bool:
 
 
 @pytest.fixture
-def external(tmp_path: Path, own_redis: Callable[..., PrivateRedis]) -> Iterator[ExternalSite]:
+def new_external(tmp_path: Path, own_redis: Callable[..., PrivateRedis]) -> Iterator[Callable[..., ExternalSite]]:
+    """Start a service, with settings as keywords, on a Redis that keeps everything it has acknowledged."""
+    sites: list[ExternalSite] = []
+
+    def start(**settings: str) -> ExternalSite:
+        site = ExternalSite(tmp_path, own_redis(appendonly="yes", appendfsync="always"), **settings)
+        sites.append(site)
+        site.service.start()
+        return site
+
+    yield start
+    for site in sites:
+        site.redis.thaw()
+        site.service.close()
+
+
+@pytest.fixture
+def external(new_external: Callable[..., ExternalSite]) -> ExternalSite:
     """A service on a Redis that keeps everything it has acknowledged."""
-    site = ExternalSite(tmp_path, own_redis(appendonly="yes", appendfsync="always"))
-    site.service.start()
-    yield site
-    site.redis.thaw()
-    site.service.close()
+    return new_external()
 
 
 @pytest.fixture

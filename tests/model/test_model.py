@@ -8,12 +8,12 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from creditgate.client import CreditClient
 from creditgate.store import RedisCreditStore, StoreOptions
 from tests.faults.service_process import ServiceProcess
 from tests.model.gates import StoreGate
 from tests.model.machine import ExpiringGateMachine, GateMachine, machine_on
-from tests.model.service_gate import ServiceGate
+from tests.model.service_gate import ServiceGate, open_service_gate
+from tests.patience import PATIENCE_S, PATIENT_REDIS_S
 from tests.private_redis import PrivateRedis
 from tests.quiet_observer import QuietObserver
 
@@ -41,9 +41,11 @@ def bounded(kind: type[GateMachine], examples: int) -> settings:
 @pytest.fixture
 def gate(redis_url: str) -> Iterator[StoreGate]:
     with asyncio.Runner() as runner:
-        store = RedisCreditStore(redis_url, options=StoreOptions(), observer=QuietObserver())
+        store = RedisCreditStore(
+            redis_url, options=StoreOptions(redis_timeout_s=PATIENT_REDIS_S), observer=QuietObserver()
+        )
         runner.run(store.start())
-        assert runner.run(store.wait_ready(10)), store.unready_reason
+        assert runner.run(store.wait_ready(PATIENCE_S)), store.unready_reason
         gate = StoreGate(redis_url, store, runner.get_loop())
         yield gate
         gate.close()
@@ -54,8 +56,8 @@ def gate(redis_url: str) -> Iterator[StoreGate]:
 def service_gate(private_redis: PrivateRedis, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceGate]:
     service = ServiceProcess(tmp_path_factory.mktemp("service"), redis_url=private_redis.url, sweep_interval="0.1")
     service.start()
-    with CreditClient(service.target) as client, private_redis.client() as clock:
-        yield ServiceGate(client, clock)
+    with private_redis.client() as clock, open_service_gate(service.target, clock) as gate:
+        yield gate
     service.close()
 
 

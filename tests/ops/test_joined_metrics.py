@@ -16,6 +16,7 @@ def process(calls: int = 0, *, ready: bool = True, lag_s: int = 0, queue: int = 
         method.call_finished("OK", 0.003)
     metrics.store.readiness_changed(ready=ready, why="")
     metrics.store.swept(0, lag_s)
+    metrics.store.retired(0, lag_s + 1)
     metrics.store.queue_changed(queue)
     return metrics
 
@@ -56,6 +57,7 @@ def test_readiness_is_the_least_and_lag_the_greatest() -> None:
     value = joined(first, second)
     assert value("creditgate_store_ready") == 0
     assert value("creditgate_sweeper_lag_seconds") == 9
+    assert value("creditgate_sweeper_retention_lag_seconds") == 10
 
 
 def test_a_policy_file_that_one_process_cannot_use_shows() -> None:

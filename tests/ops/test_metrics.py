@@ -158,7 +158,7 @@ async def test_checks_are_counted_apart() -> None:
 )
 async def test_commits(*, over_minor: int, late: bool, replayed: bool, expected: tuple[int, int, int]) -> None:
     counted = Counted(Committed(RESERVATION, over_minor, late, replayed))
-    await counted.store.run(CommitReservation("A1", "o", 1, "USD", "d"), 0)
+    await counted.store.run(CommitReservation("A1", "o", 1, "USD", "d", final=True), 0)
     replays = counted.value("replays", operation="CommitReservation")
     assert (counted.value("late_commits"), counted.value("over_commits"), replays) == expected
 

@@ -15,6 +15,7 @@ from creditgate.replay.pace import Pace
 from creditgate.replay.player import Player
 from creditgate.replay.schedule import Event, Play, Unlimited, schedule_invoices
 from creditgate.replay.tally import Tally
+from tests.patience import PATIENCE_S
 from tests.replay.conftest import NoProgress
 from tests.replay.invoices import random_invoices
 
@@ -91,7 +92,7 @@ async def test_a_service_that_is_not_there_ends_the_play_at_once() -> None:
     play = schedule_invoices(random_invoices(customers=7, invoices=20, prefix="buyer"), Unlimited())
     tally = Tally()
     tally.plan(play.events)
-    async with AsyncCreditClient("127.0.0.1:1", timeout_s=5) as client:
+    async with AsyncCreditClient("127.0.0.1:1", timeout_s=PATIENCE_S) as client:
         calls = ServiceCalls(client, tally.time_call)
         player = Player(calls, tally, NoProgress(), in_flight=2, pace=Pace(None))
         assert not await player.play(play)

@@ -115,6 +115,7 @@ class AdminHandlers:
                 kept_minor=difference.kept_minor,
                 recomputed_minor=difference.recomputed_minor,
                 repaired=difference.repaired,
+                group_id=difference.group_id,
             )
         return response
 

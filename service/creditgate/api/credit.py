@@ -1,6 +1,7 @@
 """Handlers of CreditService: order entry."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from functools import partial
 from typing import Final
 
@@ -18,7 +19,7 @@ from creditgate.api.parse.credit import (
     parse_reserve_credit,
 )
 from creditgate.api.render import fill_account, fill_decision, fill_reservation, fill_reserved
-from creditgate.api.status import render_item_status
+from creditgate.api.status import render_item_status, render_status
 from creditgate.domain.bounds import BATCH_SIZE_MAX
 from creditgate.domain.errors import CreditError
 from creditgate.domain.operations import ReserveCredit
@@ -96,24 +97,25 @@ class CreditHandlers:
 
     async def stream_reserve_credit(
         self, requests: AsyncIterator[StreamReserveCreditRequest], context: CallContext
-    ) -> AsyncIterator[StreamReserveCreditResponse]:
+    ) -> AsyncGenerator[StreamReserveCreditResponse, None]:
         """Decide about a stream of orders; several are with the store at once, the answers keep their order."""
         speak = partial(language_of, context)
 
         async def answer(item: StreamReserveCreditRequest) -> StreamReserveCreditResponse:
             response = StreamReserveCreditResponse()
+            if not item.HasField(_STREAM_FIELD):
+                response.error.CopyFrom(render_status(CreditError.of_field(_STREAM_FIELD, "must be set")))
+                return response
             try:
-                if not item.HasField(_STREAM_FIELD):
-                    raise CreditError.of_field(_STREAM_FIELD, "must be set")
                 operation = parse_reserve_credit(item.request)
                 fill_reserved(response.response, await self._store.run(operation, context.item_deadline()), speak)
             except CreditError as error:
-                response.ClearField("response")
                 response.error.CopyFrom(render_item_status(error, _STREAM_FIELD))
             return response
 
-        async for response in in_order(requests, answer, STREAM_ORDERS_MAX):
-            yield response
+        async with aclosing(in_order(requests, answer, STREAM_ORDERS_MAX)) as responses:
+            async for response in responses:
+                yield response
 
     async def amend_reservation(
         self, request: AmendReservationRequest, context: CallContext

@@ -1,6 +1,6 @@
 """Every RPC with its messages and its handler: all that a host needs to serve the contract."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
@@ -26,7 +26,7 @@ _ADMIN: Final = "AdminService"
 
 # A handler takes exactly the message class of its endpoint, which the type of a table of different ones can't say.
 Handler = Callable[[Any, CallContext], Awaitable[Message]]
-StreamHandler = Callable[[Any, CallContext], AsyncIterator[Message]]
+StreamHandler = Callable[[Any, CallContext], AsyncGenerator[Message, None]]
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from creditgate.v1.credit_service_pb2 import (
     ReserveCreditRequest,
 )
 from creditgate.v1.receivables_service_pb2 import (
+    OpenItem,
     PostReceivableRequest,
     RecordCreditNoteRequest,
     RecordPaymentRequest,
@@ -251,6 +252,21 @@ def record_credit_note(
 
     """
     return RecordCreditNoteRequest(
+        account_id=account_id, document_id=document_id, amount_minor=amount_minor, currency_code=currency_code
+    )
+
+
+def open_item(account_id: str, document_id: str, *, amount_minor: int, currency_code: str) -> OpenItem:
+    """Return an open item for `import_open_items`.
+
+    Args:
+        account_id: the account that owes.
+        document_id: the document's id, unique among the account's documents: the same document again is a replay.
+        amount_minor: what is still open, from -(2^53-1) to 2^53-1 and not 0; below 0: a credit that is not used yet.
+        currency_code: the account's currency.
+
+    """
+    return OpenItem(
         account_id=account_id, document_id=document_id, amount_minor=amount_minor, currency_code=currency_code
     )
 

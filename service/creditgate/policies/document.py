@@ -224,10 +224,11 @@ class _Class(_Part):
 
     rules: _Rules = _Rules()
     credit_balance_raises_headroom: bool = False
+    limit_rise_releases_reviews: bool = False
 
     def compiled(self) -> ClassPolicy:
         """Return the class as the domain knows it."""
-        return ClassPolicy(self.rules.settings(), self.credit_balance_raises_headroom)
+        return ClassPolicy(self.rules.settings(), self.credit_balance_raises_headroom, self.limit_rise_releases_reviews)
 
 
 class _Hold(_Part):

@@ -86,7 +86,13 @@ class _Gathered:
         match effect.kind:
             case EffectKind.REJECTED | EffectKind.AMEND_REJECTED:
                 pass
-            case EffectKind.RESERVED | EffectKind.AMENDED | EffectKind.RELEASED | EffectKind.EXPIRED:
+            case (
+                EffectKind.RESERVED
+                | EffectKind.AMENDED
+                | EffectKind.RELEASED
+                | EffectKind.EXPIRED
+                | EffectKind.REVIEW_RELEASED
+            ):
                 self.orders[effect.name] = _held_of(effect.record)
             case EffectKind.COMMITTED:
                 self.orders[effect.name] = _held_of(effect.record)

@@ -175,6 +175,7 @@ class EffectKind(IntEnum):
     RATE_CHANGED = 16
     MOVED_AWAY = 17
     MOVED_HERE = 18
+    REVIEW_RELEASED = 19
 
 
 SHADOW_BIT: Final = 128

@@ -17,6 +17,7 @@ _ORDER_TEXTS: Final = {
     EffectKind.COMMITTED: 1,
     EffectKind.RELEASED: 2,
     EffectKind.EXPIRED: 0,
+    EffectKind.REVIEW_RELEASED: 0,
 }
 """Kinds of effects on an order, each with the number of texts of its own."""
 
@@ -27,6 +28,8 @@ _ENTRY_KINDS: Final = frozenset(
         EffectKind.FORGOTTEN,
         EffectKind.GROUP_CHANGED,
         EffectKind.RATE_CHANGED,
+        EffectKind.MOVED_AWAY,
+        EffectKind.MOVED_HERE,
     }
 )
 

@@ -72,6 +72,11 @@ def retention_list(partition: int, step: int) -> str:
     return f"{prefix(partition)}:r:{step}"
 
 
+def waiting(partition: int, account_id: str) -> str:
+    """Return the sorted set of an account's orders that wait for a person, or whose amend does."""
+    return f"{prefix(partition)}:w:{account_id}"
+
+
 def velocity(partition: int, account_id: str) -> str:
     """Return the string of what was approved for an account within its window."""
     return f"{prefix(partition)}:v:{account_id}"

@@ -336,7 +336,7 @@ POLICY: Final = _layout(
 """`offset_count` POLICY_OFFSETs and `class_count` POLICY_CLASSes follow."""
 POLICY_OFFSET: Final = _layout("POLICY_OFFSET", from_s=_I64, offset_s=_I64)
 """From a second on, the policy's time zone is so many seconds ahead of UTC."""
-POLICY_CLASS: Final = _layout("POLICY_CLASS", credit_counts=_U8, rule_count=_U8, class_name=_TEXT)
+POLICY_CLASS: Final = _layout("POLICY_CLASS", credit_counts=_U8, releases_reviews=_U8, rule_count=_U8, class_name=_TEXT)
 """`class_name` is `class|currency`, where an empty class stands for all others, and so does an empty currency.
 `rule_count` POLICY_RULEs follow, in the order in which they are evaluated."""
 POLICY_RULE: Final = _layout("POLICY_RULE", code=_U8, action=_U8, number=_I64, share_bps=_I64, amount=_I64)

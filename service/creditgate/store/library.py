@@ -46,6 +46,7 @@ _SHARED: Final = (
     "ledger",
     "reservations",
     "decide",
+    "reviews",
     "paging",
 )
 """Files under `lua/` that others use, in an order in which what is used stands before what uses it."""
@@ -79,6 +80,7 @@ _OWN: Final = (
     "retire",
     "audit",
     "repair",
+    "audit_group",
     "register",
 )
 """Files that keep their names to themselves: each is a block of its own, since Lua allows a chunk 200 local names."""

@@ -46,7 +46,9 @@ def _currencies(class_policy: ClassPolicy) -> list[str]:
 
 def _class_parts(name: str, class_policy: ClassPolicy, currency_code: str) -> Iterator[bytes]:
     rules = [(code, class_policy.rules[code]) for code in ReasonCode if class_policy.rules[code].action]
-    yield layouts.POLICY_CLASS.packer.pack(class_policy.credit_balance_raises_headroom, len(rules))
+    yield layouts.POLICY_CLASS.packer.pack(
+        class_policy.credit_balance_raises_headroom, class_policy.limit_rise_releases_reviews, len(rules)
+    )
     yield name.encode() + b"\0"
     for code, setting in rules:
         yield _rule(code, setting, currency_code)

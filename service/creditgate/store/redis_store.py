@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple, TypeVar, cast
 
 from creditgate.domain.account import Account
-from creditgate.domain.bounds import CALL_OPERATIONS_MAX
+from creditgate.domain.bounds import CALL_OPERATIONS_MAX, PAGE_SIZE_MAX
 from creditgate.domain.errors import CreditError, ErrorReason
 from creditgate.domain.group import CreditGroup
 from creditgate.domain.operations import AccountPut, GetAccount, GetGroup, Operation, PutAccount
@@ -39,6 +39,9 @@ R = TypeVar("R")
 
 PARTITIONS_DEFAULT: Final = 16
 PARTITIONS_MAX: Final = 4096
+MEMBERS_TRIES_MAX: Final = 3
+"""How often the accounts of a group are listed for verifying it, when some join or leave meanwhile."""
+
 _SWEEP_WAIT_S: Final = 10.0
 """How long one step of the sweeper may wait for lanes to its partition."""
 
@@ -260,7 +263,60 @@ class RedisCreditStore:
         differences: list[SumDifference] = []
         for account in page.items:
             differences += await self._verify(account.account_id, repair=repair, deadline=deadline) or ()
+        partition = self._place(page_token, None).partition
+        if not page.next_page_token or self._place(page.next_page_token, None).partition != partition:
+            differences += await self._verify_groups(partition, repair=repair, deadline=deadline)
         return Verified(len(page.items), tuple(differences), page.next_page_token)
+
+    async def _verify_groups(self, partition: int, *, repair: bool, deadline: float) -> list[SumDifference]:
+        """Compare the sums of a partition's groups with those of their accounts."""
+        first = render_page_token(PagePlace(partition, "0", ""))
+        group_ids = [
+            group.group_id
+            for item in await self._list_partition("creditgate_list_groups", first, deadline)
+            for group, _ in (codec.unpack_group(item),)
+        ]
+        differences: list[SumDifference] = []
+        tries = MEMBERS_TRIES_MAX if group_ids else 0
+        while group_ids and tries:
+            members: defaultdict[str, list[str]] = defaultdict(list)
+            for item in await self._list_partition("creditgate_list_accounts", first, deadline):
+                account, _ = codec.unpack_account(item)
+                members[account.group_id].append(account.account_id)
+            unsettled = []
+            for group_id in group_ids:
+                found = await self._verify_group(
+                    partition, group_id, members[group_id], repair=repair, deadline=deadline
+                )
+                if found is None:
+                    unsettled.append(group_id)  # an account has joined or left meanwhile
+                differences += found or ()
+            group_ids, tries = unsettled, tries - 1
+        return differences
+
+    async def _verify_group(
+        self, partition: int, group_id: str, account_ids: Sequence[str], *, repair: bool, deadline: float
+    ) -> list[SumDifference] | None:
+        """Return what differs between a group's sums and its accounts', or None when these are not all of them."""
+        function = "creditgate_repair_group" if repair else "creditgate_audit_group"
+        arguments = (group_id, *account_ids)
+        flat = cast("list[bytes]", await self._call(function, partition, arguments, deadline, read_only=not repair))
+        if not flat:
+            return None
+        names, kept, recomputed = flat[3::3], flat[4::3], flat[5::3]
+        return [
+            SumDifference("", name.decode(), int(kept_minor), int(should_minor), repair, group_id)
+            for name, kept_minor, should_minor in zip(names, kept, recomputed, strict=True)
+        ]
+
+    async def _list_partition(self, function: str, token: str, deadline: float) -> list[bytes]:
+        """Return all that one partition has, page by page."""
+        partition = self._place(token, None).partition
+        items: list[bytes] = []
+        while token and self._place(token, None).partition == partition:
+            page, token = await self._list_all(function, PAGE_SIZE_MAX, token, deadline)
+            items += page
+        return items
 
     async def _verify(self, account_id: str, *, repair: bool, deadline: float) -> tuple[SumDifference, ...] | None:
         async def ask(arguments: Sequence[Argument]) -> Reply:

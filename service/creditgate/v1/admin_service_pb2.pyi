@@ -263,16 +263,24 @@ class SumDifference(_message.Message):
     KEPT_MINOR_FIELD_NUMBER: _builtins.int
     RECOMPUTED_MINOR_FIELD_NUMBER: _builtins.int
     REPAIRED_FIELD_NUMBER: _builtins.int
+    GROUP_ID_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
     """The account."""
     sum: _builtins.str
-    """Which sum: `reserved`, `receivable`, `secured_receivable`, `pending_review`, or `due@SECOND` for what falls due at a second."""
+    """Which sum: `reserved`, `receivable`, `secured_receivable`, `pending_review`, or `due@SECOND` and
+    `pending_due@SECOND` for what of it falls due at a second. With `next_due` the two are no amounts but seconds: when the account
+    next looks at what falls due.
+    """
     kept_minor: _builtins.int
     """What is kept, in minor units of the account's currency."""
     recomputed_minor: _builtins.int
     """What reservations and entries add up to."""
     repaired: _builtins.bool
     """True: it was put right."""
+    group_id: _builtins.str
+    """The credit group, when it is a sum of a group's: `reserved`, `receivable` or `owed` and a currency, `reserved:USD`, or
+    `due@SECOND:USD`. `account_id` is empty then.
+    """
     def __init__(
         self,
         *,
@@ -281,10 +289,11 @@ class SumDifference(_message.Message):
         kept_minor: _builtins.int = ...,
         recomputed_minor: _builtins.int = ...,
         repaired: _builtins.bool = ...,
+        group_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "kept_minor", b"kept_minor", "recomputed_minor", b"recomputed_minor", "repaired", b"repaired", "sum", b"sum"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "group_id", b"group_id", "kept_minor", b"kept_minor", "recomputed_minor", b"recomputed_minor", "repaired", b"repaired", "sum", b"sum"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -258,8 +258,9 @@ def parse_verify_accounts(request: VerifyAccountsRequest) -> Verification:
         found.append(FieldViolation("account_ids", f"must be at most {VERIFIED_ACCOUNTS_MAX}, had {len(account_ids)}"))
     for index, account_id in enumerate(account_ids[:VERIFIED_ACCOUNTS_MAX]):
         check_id(found, f"account_ids[{index}]", account_id)
-    if account_ids and (request.page_size or request.page_token):
-        found.append(FieldViolation("page_size", "and page_token must not be set when account_ids are"))
+    for field, is_set in (("page_size", request.page_size != 0), ("page_token", bool(request.page_token))):
+        if account_ids and is_set:
+            found.append(FieldViolation(field, "must not be set when account_ids are"))
     page_size = read_page_size(found, request.page_size)
     check_page_token(found, request.page_token)
     raise_violations(found)

@@ -36,7 +36,7 @@ end
 -- Holds what the new total leaves to be held; a total that is invoiced already ends the reservation.
 local function apply_amend(acc, order_id, order, amount, held, expire_s)
   local invoiced = order.committed >= amount
-  drop_waiting(acc, order)
+  drop_waiting(acc, order_id, order)
   count_velocity(acc, held - order.held)
   hold_until(acc, order_id, order, held, invoiced and order.expire_s or expire_s)
   order.amount = amount
@@ -46,10 +46,11 @@ local function apply_amend(acc, order_id, order, amount, held, expire_s)
 end
 
 -- Lets the new total wait for a person, in the place of another that waits already.
-local function await_amend(acc, order, amount, held)
-  drop_waiting(acc, order)
+local function await_amend(acc, order_id, order, amount, held)
+  drop_waiting(acc, order_id, order)
   order.waiting = { amount = amount, more = held - order.held }
   add_pending(acc, order.expire_s, order.waiting.more)
+  mark_waiting(acc, order_id, true)
 end
 
 operations[OPERATION.AMEND_RESERVATION] = function(part, blob)
@@ -92,7 +93,7 @@ operations[OPERATION.AMEND_RESERVATION] = function(part, blob)
     return order_answer(acc, order, 0, 0) .. judged.decision
   end
   if judged.outcome == OUTCOME.PENDING_REVIEW then
-    await_amend(acc, order, amount, judged.held)
+    await_amend(acc, order_id, order, amount, judged.held)
   else
     local expire_s = hold_s > 0 and math.ceil(part.now_ms / 1000) + hold_s or order.expire_s
     apply_amend(acc, order_id, order, amount, judged.held, expire_s)

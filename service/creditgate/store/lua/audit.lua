@@ -16,10 +16,9 @@ local function scan_step(hash_key, cursor, count)
   return step[1] == '0' and '' or step[1], step[2]
 end
 
--- Returns the id of the first entry that XRANGE or XREVRANGE finds, or '0-0' for an empty journal.
-local function journal_end(part, command, from, to)
-  local found = redis.call(command, key.journal(part), from, to, 'COUNT', '1')[1]
-  return found and found[1] or '0-0'
+-- Returns the id of the first of some entries of the journal, or '0-0' when there is none.
+local function first_id(entries)
+  return entries[1] and entries[1][1] or '0-0'
 end
 
 local function journal_after(part, id)
@@ -46,10 +45,14 @@ local function audit(keys, args)
   local next_field, entries = scan_step(key.ledger(part, acc.id), args[3], args[6])
   local due = {}
   if args[5] == '1' then
-    due = redis.call('ZRANGEBYSCORE', key.due(part, acc.id), '(' .. text_of(part.now_s), '+inf')
+    -- Where a wrong `next_due` kept what has fallen due from being taken off, that is a difference too.
+    local from = acc.lapsed and '(' .. text_of(part.now_s) or '-inf'
+    due = redis.call('ZRANGEBYSCORE', key.due(part, acc.id), from, '+inf')
   end
+  local oldest = first_id(redis.call('XRANGE', key.journal(part), '-', '+', 'COUNT', '1'))
+  local latest = first_id(redis.call('XREVRANGE', key.journal(part), '+', '-', 'COUNT', '1'))
   return {
-    sums, part.now_s, journal_end(part, 'XRANGE', '-', '+'), journal_end(part, 'XREVRANGE', '+', '-'),
+    sums, part.now_s, oldest, latest,
     next_order, next_field, orders, entries, due, journal_after(part, args[4]),
   }
 end

@@ -76,7 +76,9 @@ local function retire_later(part, second, account_id, field)
     refs = {}
     part.retired[step] = refs
   end
+  part.changed = true
   refs[#refs + 1] = account_id .. '|' .. field
+  part.changed = true
 end
 
 -- Writes the changed records of a hash: field -> { changed, record } or { removed }, or false for a field that is known
@@ -120,6 +122,13 @@ local function write_account(acc)
       redis.call('HDEL', key.texts(part, acc.id), name)
     else
       redis.call('HSET', key.texts(part, acc.id), name, text)
+    end
+  end
+  for order_id, waits in pairs(acc.waiting or {}) do
+    if waits then
+      redis.call('ZADD', key.waiting(part, acc.id), text_of(part.now_ms), order_id)
+    else
+      redis.call('ZREM', key.waiting(part, acc.id), order_id)
     end
   end
   write_changed(key.orders, acc, acc.orders)
@@ -174,13 +183,14 @@ local function work_off(part, queue_key, list_key_of, ripe, bound, settle)
     return 0
   end
   local list_key = list_key_of(part, first)
+  local length = redis.call('LLEN', list_key)
   local refs = redis.call('LRANGE', list_key, '0', text_of(bound - 1))
   for index = 1, #refs do
     settle(string.match(refs[index], '^([^|]*)|(.*)$'))
   end
   -- first write
   flush({ part })
-  if #refs < bound then
+  if length <= bound then
     redis.call('DEL', list_key)
     redis.call('ZREM', queue_key, first)
   else

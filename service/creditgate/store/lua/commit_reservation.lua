@@ -57,12 +57,24 @@ local function plan_commit(acc, order, state, amount, final, posted)
     committed = committed, change = change, secured_change = secured_change, late = late, ends = ends,
     held = ends and 0 or held_of(order, order.amount, committed),
     over_committed = math.max(0, committed - math.max(order.amount, order.committed)),
-    receivable = acc.receivable + change - (posted and posted.change or 0),
-    secured_receivable = acc.secured_receivable + secured_change - (posted and posted.secured_change or 0),
+    -- Differences first: a sum of two large amounts would not be exact.
+    receivable = acc.receivable + (change - (posted and posted.change or 0)),
+    secured_receivable = acc.secured_receivable + (secured_change - (posted and posted.secured_change or 0)),
   }
-  local reserved = acc.reserved + (late and 0 or plan.held - order.held)
-  local exposure = reserved + math.max(0, plan.receivable)
-  return math.max(plan.secured_receivable, exposure + acc.pending) <= AMOUNT_MAX and plan or nil
+  local reserved_change = late and 0 or plan.held - order.held
+  local exposure = acc.reserved + reserved_change + math.max(0, plan.receivable)
+  plan.too_low = plan.receivable < -AMOUNT_MAX
+  plan.too_high = math.max(plan.secured_receivable, exposure + acc.pending) > AMOUNT_MAX
+    or not group_counts(acc, reserved_change, plan.receivable)
+  return plan
+end
+
+-- Returns the sum that a commit would bring out of range.
+local function sum_out_of_range(acc, order, plan)
+  if plan and plan.too_low then
+    return acc.receivable
+  end
+  return math.max(order.committed, acc.secured_receivable, exposure_of(acc) + acc.pending)
 end
 
 local function apply_commit(acc, order_id, order, plan)
@@ -70,7 +82,7 @@ local function apply_commit(acc, order_id, order, plan)
     order.held = 0
   else
     if plan.ends then
-      drop_waiting(acc, order)
+      drop_waiting(acc, order_id, order)
     end
     hold_until(acc, order_id, order, plan.held, order.expire_s)
   end
@@ -110,9 +122,8 @@ operations[OPERATION.COMMIT_RESERVATION] = function(part, blob)
     return failure(ERROR.RESERVATION_NOT_HELD, state)
   end
   local plan = plan_commit(acc, order, state, amount, final, posted)
-  if not plan then
-    local sum = math.max(order.committed, acc.secured_receivable, exposure_of(acc) + acc.pending)
-    return failure(ERROR.SUM_OUT_OF_RANGE, sum, acc.currency)
+  if not plan or plan.too_high or plan.too_low then
+    return failure(ERROR.SUM_OUT_OF_RANGE, sum_out_of_range(acc, order, plan), acc.currency)
   end
 
   apply_commit(acc, order_id, order, plan)

@@ -144,7 +144,7 @@ end
 -- Completes what is asked of an account with the exposures that it leads to. Returns why it can't be judged, or nil.
 local function complete(acc, asked)
   local sum = exposure_of(acc)
-  if math.max(0, sum) + acc.pending + asked.net > AMOUNT_MAX then
+  if math.max(0, sum) + acc.pending + asked.net > AMOUNT_MAX or not group_counts(acc, asked.net, acc.receivable) then
     return failure(ERROR.SUM_OUT_OF_RANGE, sum + acc.pending, acc.currency)
   end
   asked.exposure = sum + asked.net

@@ -70,6 +70,18 @@ local function group_follows(acc, reserved_change, receivable_before)
   end
 end
 
+-- Returns whether the sums of an account's group can be counted when so much more is reserved and so much is owed.
+local function group_counts(acc, reserved_change, receivable)
+  local group = acc.group_id ~= '' and load_group(acc.part, acc.group_id)
+  local sums = group and group.by_currency[acc.currency]
+  if not sums then
+    return true
+  end
+  local owed_change = math.max(0, receivable) - math.max(0, acc.receivable)
+  return math.max(sums.reserved + reserved_change, sums.owed + owed_change,
+    math.abs(sums.receivable + (receivable - acc.receivable))) <= AMOUNT_MAX
+end
+
 -- Returns what a sum is worth in the group's currency, rounded up, or nil when there is no rate. A credit balance in
 -- another currency counts as 0.
 local function in_group_currency(part, group, currency, amount)

@@ -54,6 +54,11 @@ function key.retention_list(part, step)
   return part.prefix .. ':r:' .. step
 end
 
+-- Sorted set: orders that wait for a person, or whose amend does, by when they began to, in milliseconds.
+function key.waiting(part, account_id)
+  return part.prefix .. ':w:' .. account_id
+end
+
 -- String: what was approved for an account, by age (lua/velocity.lua).
 function key.velocity(part, account_id)
   return part.prefix .. ':v:' .. account_id

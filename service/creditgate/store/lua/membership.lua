@@ -12,6 +12,11 @@ local function cannot_join(part, acc, group_id)
   if not group.by_currency[acc.currency] and #group.currencies >= GROUP_CURRENCIES_MAX then
     return failure(ERROR.GROUP_CURRENCIES_EXHAUSTED, 0, group_id)
   end
+  local sums = group.by_currency[acc.currency]
+  if sums and math.max(sums.reserved + acc.reserved, sums.owed + math.max(0, acc.receivable),
+    math.abs(sums.receivable + acc.receivable)) > AMOUNT_MAX then
+    return failure(ERROR.SUM_OUT_OF_RANGE, math.max(sums.reserved, sums.owed), acc.currency)
+  end
 end
 
 -- Adds all that an account has to its group's sums (`sign` 1), or takes it off (-1).

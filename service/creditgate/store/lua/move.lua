@@ -114,7 +114,7 @@ local function move_begin(keys, args)
   local record = pack_account(acc)
   -- first write
   redis.call('DEL', key.orders(part, account_id), key.ledger(part, account_id), key.texts(part, account_id),
-    acc.due_key, key.velocity(part, account_id))
+    acc.due_key, key.velocity(part, account_id), key.waiting(part, account_id))
   redis.call('SET', key.account(part, account_id), record)
   redis.call('HSET', key.names(part), account_id, args[5])
   if args[6] ~= '' then
@@ -132,6 +132,9 @@ local function queue_arrived(part, account_id, which, field, record)
     local order = unpack_order(record)
     if is_open(order) then
       sweep_later(part, order.expire_s, account_id, field)
+      if order.waiting or order.state == STATE.PENDING_REVIEW then
+        mark_waiting(part.accounts[account_id], field, true)
+      end
     else
       retire_later(part, order.update_s, account_id, 'o:' .. field)
     end
@@ -198,7 +201,7 @@ local function move_cancel(keys, args)
   -- first write
   redis.call('SET', key.account(part, account_id), pack_stub(tonumber(args[3]), epoch))
   redis.call('UNLINK', key.orders(part, account_id), key.ledger(part, account_id), key.texts(part, account_id), due_key,
-    key.velocity(part, account_id))
+    key.velocity(part, account_id), key.waiting(part, account_id))
   redis.call('HDEL', key.names(part), account_id)
   return 1
 end
@@ -236,7 +239,7 @@ local function move_leave(keys, args)
   flush({ part })
   redis.call('SET', key.account(part, account_id), stub)
   redis.call('UNLINK', key.orders(part, account_id), key.ledger(part, account_id), key.texts(part, account_id),
-    acc.due_key, key.velocity(part, account_id))
+    acc.due_key, key.velocity(part, account_id), key.waiting(part, account_id))
   redis.call('HDEL', key.names(part), account_id)
   redis.call('HDEL', key.moves(part), account_id)
   return 1

@@ -5,8 +5,10 @@ local RESOLVED_MAX = 1000
 local opened = { blob = false, policy = false }
 
 local function read_class(blob, at)
-  local credit_counts, rule_count, name, after = struct.unpack(LAYOUT.POLICY_CLASS, blob, at)
-  local class = { credit_counts = credit_counts == 1, rules = {}, by_code = {} }
+  local credit_counts, releases_reviews, rule_count, name, after = struct.unpack(LAYOUT.POLICY_CLASS, blob, at)
+  local class = {
+    credit_counts = credit_counts == 1, releases_reviews = releases_reviews == 1, rules = {}, by_code = {},
+  }
   for _ = 1, rule_count do
     local code, action, number, share_bps, amount = struct.unpack(LAYOUT.POLICY_RULE, blob, after)
     local rule = { code = code, action = action, number = number, share_bps = share_bps, amount = amount }

@@ -1,7 +1,8 @@
 -- PutAccount: creates an account, or changes the settings that its mask names. What is held and owed is never touched.
 -- An account joins a group of its own partition with what it has, in one step; the store moves it there before. Takes
 -- LAYOUT.PUT_ACCOUNT; answers ACCOUNT_ANSWER (flag CREATED for a new account), or ACCOUNT_NOT_FOUND (a new account
--- needs a currency), ACCOUNT_EXISTS_WITH_DIFFERENT_CURRENCY, GROUP_NOT_FOUND, GROUP_CURRENCIES_EXHAUSTED.
+-- needs a currency), ACCOUNT_EXISTS_WITH_DIFFERENT_CURRENCY, GROUP_NOT_FOUND, GROUP_CURRENCIES_EXHAUSTED,
+-- SUM_OUT_OF_RANGE (of the group).
 
 -- Sets the base limit; whoever sets it confirms it.
 local function set_base_limit(acc, mask, flags, limit, expire_s)
@@ -66,5 +67,6 @@ operations[OPERATION.PUT_ACCOUNT] = function(part, blob)
     change_group(acc, group_id)
   end
   settle_limit(acc)
+  limit_changed(acc)
   return account_changed(acc, EFFECT.ACCOUNT_CHANGED, '', '', created and ANSWER_FLAG.CREATED or 0)
 end

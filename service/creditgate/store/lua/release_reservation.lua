@@ -24,10 +24,10 @@ operations[OPERATION.RELEASE_RESERVATION] = function(part, blob)
     return failure(ERROR.RESERVATION_NOT_HELD, state)
   end
   if state == STATE.HELD then
-    drop_waiting(acc, order)
+    drop_waiting(acc, order_id, order)
     hold_until(acc, order_id, order, 0, order.expire_s)
   elseif state == STATE.PENDING_REVIEW then
-    drop_waiting(acc, order)
+    drop_waiting(acc, order_id, order)
   end
   order.held = 0
   end_order(acc, order_id, order, STATE.RELEASED)

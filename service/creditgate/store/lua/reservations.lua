@@ -94,8 +94,17 @@ local function is_current(order, etag_ms, etag_revision)
   return etag_revision == order.revision and etag_ms == decide_ms
 end
 
+-- Remembers that an order, or an amend of it, waits for a person from now on, or no longer.
+local function mark_waiting(acc, order_id, waits)
+  acc.waiting = acc.waiting or {}
+  acc.waiting[order_id] = waits
+end
+
 -- Ends a reservation in a state, from which on it is kept for the retention.
 local function end_order(acc, order_id, order, state)
+  if order.state == STATE.PENDING_REVIEW or order.waiting then
+    mark_waiting(acc, order_id, false)
+  end
   if is_open(order) then
     retire_later(acc.part, acc.part.now_s, acc.id, 'o:' .. order_id)
   end
@@ -103,7 +112,10 @@ local function end_order(acc, order_id, order, state)
 end
 
 -- Takes what waits for a person off the account's sums: the order itself, or the amend of one that is held.
-local function drop_waiting(acc, order)
+local function drop_waiting(acc, order_id, order)
+  if order.state == STATE.PENDING_REVIEW or order.waiting then
+    mark_waiting(acc, order_id, false)
+  end
   if order.state == STATE.PENDING_REVIEW then
     add_pending(acc, order.expire_s, -order.held)
     order.held = 0
@@ -138,7 +150,10 @@ end
 
 -- Takes over a changed reservation: it is packed, journaled as an effect of this kind, and written by `flush`.
 local function store_order(acc, order_id, order, effect_kind, effect_texts, time_ms, also)
-  order.revision = order.revision + 1
+  -- A hold that is over has read as expired since its second: to settle it is no change, and its etag stays.
+  if effect_kind ~= EFFECT.EXPIRED then
+    order.revision = order.revision + 1
+  end
   order.update_s = acc.part.now_s
   order.record = pack_order(order)
   order.changed = true

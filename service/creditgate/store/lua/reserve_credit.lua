@@ -18,8 +18,11 @@ end
 
 -- Takes over from an expired reservation of the order what it had invoiced: that stays invoiced, with its security and
 -- at its rate. Returns whether the details allow it.
-local function follow_earlier(order, earlier)
+local function follow_earlier(acc, order_id, order, earlier)
   order.revision = earlier.revision
+  if earlier.state == STATE.PENDING_REVIEW or earlier.waiting then
+    mark_waiting(acc, order_id, false)
+  end
   if earlier.committed > 0 then
     order.committed, order.rate = earlier.committed, earlier.rate
     return order.secured == earlier.secured and order.currency == earlier.currency
@@ -37,6 +40,7 @@ local function hold(acc, order_id, order, net, hold_s)
     count_velocity(acc, net)
   else
     add_pending(acc, order.expire_s, net)
+    mark_waiting(acc, order_id, true)
   end
   acc.changed = true
   sweep_later(acc.part, order.expire_s, acc.id, order_id)
@@ -61,7 +65,7 @@ operations[OPERATION.RESERVE_CREDIT] = function(part, blob)
   if not order then
     return failed
   end
-  if earlier and not follow_earlier(order, earlier) then
+  if earlier and not follow_earlier(acc, order_id, order, earlier) then
     return failure(ERROR.ORDER_EXISTS_WITH_DIFFERENT_DETAILS, earlier.first_amount, earlier.currency)
   end
   local asked

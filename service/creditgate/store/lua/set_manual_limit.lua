@@ -22,5 +22,6 @@ operations[OPERATION.SET_MANUAL_LIMIT] = function(part, blob)
   set_text(acc, 'manual_actor', set and actor or '')
   set_text(acc, 'manual_ms', set and text_of(part.now_ms) or '')
   settle_limit(acc)
+  limit_changed(acc)
   return account_changed(acc, EFFECT.ACCOUNT_CHANGED, actor, reason, 0)
 end
