@@ -25,7 +25,7 @@ from creditgate.domain.policy import (
     Policy,
     RuleSetting,
 )
-from creditgate.policies.yaml_lines import LinedYaml, YamlError
+from creditgate.policies.yaml_lines import LinedYaml, Path, YamlError
 
 DAYS_MAX: Final = 3650
 WINDOW_MIN_S: Final = 24
@@ -310,10 +310,31 @@ def _merged(default: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
 def _inconsistencies(lined: LinedYaml, document: PolicyDocument) -> Iterator[str]:
     if document.hold.default > document.hold.longest:
         yield f"line {lined.line_of(('hold', 'default'))}: hold.default must not be longer than hold.longest"
-    for name in document.risk_classes:
+    yield from _inversions(lined, document.default, ("default",))
+    for name, each in document.risk_classes.items():
+        yield from _inversions(lined, each, ("risk_classes", name))
         if not _is_class_name(name):
             line = lined.line_of(("risk_classes", name))
             yield f"line {line}: risk_classes.{name} must be 1 to {RISK_CLASS_LENGTH_MAX} characters of [a-z0-9_-]"
+
+
+def _inversions(lined: LinedYaml, each: _Class, path: Path) -> Iterator[str]:
+    """Yield what would refuse an order and approve a larger one."""
+    rules = each.rules
+    milder = Action[rules.limit_exceeded.action.upper()]
+    tolerance = Action[rules.within_tolerance.action.upper()]
+    near = Action[rules.near_limit.action.upper()]
+    named = [("within_tolerance", tolerance, "limit_exceeded", milder), ("near_limit", near, "limit_exceeded", milder)]
+    if tolerance > Action.SHADOW:
+        named.append(("near_limit", near, "within_tolerance", tolerance))
+    for rule, action, beyond, beyond_action in named:
+        if action >= Action.REVIEW and action > beyond_action:
+            place = (*path, "rules", rule, "action")
+            name = ".".join(map(str, place))
+            yield (
+                f"line {lined.line_of(place)}: {name} must not be severer than {beyond}: a smaller order would be "
+                f"refused where a larger one is not"
+            )
 
 
 def _sentence(lined: LinedYaml, problem: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
