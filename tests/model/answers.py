@@ -41,13 +41,13 @@ def _(error: CreditError) -> Answer:
 
 @in_the_models_words.register
 def _decision(decision: Decision) -> DecisionAnswer:
-    assert not decision.shadow_reasons
     assert decision.policy_version
-    assert {reason.action for reason in decision.reasons} <= {Action.REJECT}
+    assert {reason.currency_code for reason in decision.reasons} <= {"", decision.exposure.currency_code}
     assert {reason.action for reason in decision.passed_rules} <= {Action.OFF}
     return DecisionAnswer(
         decision.outcome,
-        tuple(ReasonAnswer(reason.code, reason.observed, reason.threshold) for reason in decision.reasons),
+        tuple(ReasonAnswer(*reason[:4]) for reason in decision.reasons),
+        tuple(ReasonAnswer(*reason[:4]) for reason in decision.shadow_reasons),
         frozenset(reason.code for reason in decision.passed_rules),
         _balances(decision.exposure),
         decision.limit_version,
@@ -66,6 +66,7 @@ def _reservation(reservation: Reservation) -> ReservationAnswer:
         reservation.committed_minor,
         reservation.remaining_minor,
         reservation.exposure_minor,
+        reservation.pending_amount_minor,
         reservation.create_time_ms,
         reservation.expire_time_s,
         reservation.etag,
@@ -135,12 +136,12 @@ def _(put: AccountPut) -> Answer:
 
 
 def _balances(exposure: Exposure) -> Balances:
-    assert exposure.pending_review_minor == 0
     return Balances(
         exposure.limit_minor,
         exposure.unlimited,
         exposure.reserved_minor,
         exposure.receivable_minor,
+        exposure.pending_review_minor,
         exposure.available_minor,
     )
 

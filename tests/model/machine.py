@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple, TypeAlias, cast
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from creditgate.domain.account import AccountStatus, Block
+from creditgate.domain.account import AccountStatus, Block, ManualLimit
 from creditgate.domain.operations import (
     AmendReservation,
     BlockSetting,
@@ -28,12 +28,15 @@ from creditgate.domain.operations import (
     RecordPayment,
     ReleaseReservation,
     ReserveCredit,
+    SetBlock,
+    SetManualLimit,
     UpdateAging,
 )
 from creditgate.domain.reservation import Etag, ReservationState
 from tests.model.answers import in_the_models_words, reservation_in, times_in
 from tests.model.gates import Gate
 from tests.model.reference import AMOUNT_MAX_MINOR, DAY_MS, MS, AccountModel, Document, Order, ReferenceGate, net, reads
+from tests.model.rules import DEFAULT_RULEBOOK, Rulebook
 
 LONG_HOLD_S: Final = 3600
 _ASKED_BETWEEN_WAITS: Final = 12
@@ -167,6 +170,8 @@ WRITES: Final = _any_of(
     _draft("age_again", ACCOUNTS),
     _draft("put_limit", ACCOUNTS, LIMITS, SELDOM, st.sampled_from(("USD",) * 9 + ("EUR",))),
     _draft("put_standing", ACCOUNTS, SELDOM, SELDOM),
+    _draft("set_manual_limit", ACCOUNTS, LIMITS, CURRENCIES),
+    _draft("set_block", ACCOUNTS, SELDOM),
 )
 READS: Final = _any_of(
     _draft("check", ORDERS, st.booleans(), weight=2),
@@ -195,10 +200,11 @@ class GateMachine(RuleBasedStateMachine):
     short_hold_s = LONG_HOLD_S
 
     gate: Gate
+    rulebook: Rulebook = DEFAULT_RULEBOOK
 
     def __init__(self) -> None:
         super().__init__()
-        self.model = ReferenceGate()
+        self.model = ReferenceGate(self.rulebook)
         self.prefix = f"model-{next(_numbers)}-{time.time_ns():x}-"
         self.done: list[Operation[object]] = []
         self.diverged = False
@@ -329,10 +335,26 @@ class GateMachine(RuleBasedStateMachine):
         block = BlockSetting(Block("why", "who") if blocked else None)
         return PutAccount(self.prefix + name, status=AccountStatus.OPEN, block=block)
 
+    def set_manual_limit(self, name: str, limit: int | None, currency_code: str) -> SetManualLimit:
+        """Set a limit by hand, or take it away."""
+        manual = ManualLimit(limit, 0, "why", "who") if limit is not None else None
+        return SetManualLimit(self.prefix + name, currency_code, manual, "why", "who")
+
+    def set_block(self, name: str, blocked: bool) -> SetBlock:  # noqa: FBT001 - drawn
+        """Block an account, or end its block."""
+        return SetBlock(self.prefix + name, Block("why", "who") if blocked else None, "why", "who")
+
     def check(self, draft: OrderDraft, explain: bool) -> CheckCredit:  # noqa: FBT001 - drawn
         """Ask without holding."""
         order = self.reserve(draft)
-        return CheckCredit(order.account_id, order.amount_minor, order.currency_code, order.secured_minor, explain)
+        return CheckCredit(
+            order.account_id,
+            order.amount_minor,
+            order.currency_code,
+            order.secured_minor,
+            explain,
+            order.payment_terms_days,
+        )
 
     def reserve(self, draft: OrderDraft) -> ReserveCredit:
         """Ask for an order."""
@@ -582,6 +604,6 @@ class ExpiringGateMachine(GateMachine):
                 self.compare_balances(account_id)
 
 
-def machine_on(gate: Gate, kind: type[GateMachine]) -> type[GateMachine]:
-    """Return the machine for a gate; Hypothesis makes one for each of its runs."""
-    return type(kind.__name__, (kind,), {"gate": gate})
+def machine_on(gate: Gate, kind: type[GateMachine], rules: Rulebook = DEFAULT_RULEBOOK) -> type[GateMachine]:
+    """Return the machine for a gate that decides by these rules; Hypothesis makes one for each of its runs."""
+    return type(kind.__name__, (kind,), {"gate": gate, "rulebook": rules})

@@ -11,7 +11,7 @@ from datetime import date
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from creditgate.domain.account import AccountStatus
-from creditgate.domain.decision import Outcome, ReasonCode
+from creditgate.domain.decision import Action, Outcome, ReasonCode
 from creditgate.domain.errors import ErrorReason
 from creditgate.domain.operations import (
     AmendReservation,
@@ -28,9 +28,14 @@ from creditgate.domain.operations import (
     RecordPayment,
     ReleaseReservation,
     ReserveCredit,
+    SetBlock,
+    SetManualLimit,
     UpdateAging,
 )
 from creditgate.domain.reservation import Etag, ReservationState
+from tests.model.rules import BUCKETS, DEFAULT_RULEBOOK, Rulebook, Seen, judge
+
+_OPEN: Final = frozenset({ReservationState.HELD, ReservationState.PENDING_REVIEW})
 
 AMOUNT_MAX_MINOR: Final = 9_007_199_254_740_991
 """2^53-1, spelled here because the model must not follow the code if that changes."""
@@ -49,13 +54,15 @@ class Balances(NamedTuple):
     unlimited: bool
     reserved_minor: int
     receivable_minor: int
+    pending_minor: int
     available_minor: int | None
 
 
 class ReasonAnswer(NamedTuple):
-    """A rule and the numbers it saw."""
+    """A rule, what it does, and the numbers it saw."""
 
     code: ReasonCode
+    action: Action
     observed: int
     threshold: int
 
@@ -65,6 +72,7 @@ class DecisionAnswer(NamedTuple):
 
     outcome: Outcome
     reasons: tuple[ReasonAnswer, ...]
+    shadow: tuple[ReasonAnswer, ...]
     passed: frozenset[ReasonCode]
     balances: Balances
     limit_version: int
@@ -82,6 +90,7 @@ class ReservationAnswer(NamedTuple):
     committed_minor: int
     remaining_minor: int
     exposure_minor: int
+    pending_amount_minor: int
     create_time_ms: int
     expire_time_s: int
     etag: Etag
@@ -194,9 +203,10 @@ Answer: TypeAlias = (
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """An approved order. `state` never is EXPIRED: that is a HELD order whose second has come.
+    """An order that was not rejected. `state` never is EXPIRED: that is an open order whose second has come.
 
-    `first_amount_minor` is what it was asked for with, `revision` how many changes it has seen.
+    `first_amount_minor` is what it was asked for with, `waiting_minor` the total of an amend that waits for a person
+    (0: none does), `revision` how many changes it has seen.
     """
 
     order_id: str
@@ -211,6 +221,8 @@ class Order:
     expire_time_s: int
     decision: DecisionAnswer
     revision: int
+    waiting_minor: int = 0
+    waiting_more_minor: int = 0
 
     @property
     def etag(self) -> Etag:
@@ -219,8 +231,17 @@ class Order:
 
     def state_at(self, now_s: int) -> ReservationState:
         """The state it reads as."""
-        lapsed = self.state is ReservationState.HELD and now_s >= self.expire_time_s
+        lapsed = self.state in _OPEN and now_s >= self.expire_time_s
         return ReservationState.EXPIRED if lapsed else self.state
+
+    def pending_minor(self, now_s: int) -> int:
+        """What of it waits for a person now: all of it, or what an amend would hold more."""
+        state = self.state_at(now_s)
+        if state is ReservationState.PENDING_REVIEW:
+            return unsecured(self.amount_minor, self.committed_minor, self.secured_minor)
+        if state is ReservationState.HELD and self.waiting_minor:
+            return self.waiting_more_minor
+        return 0
 
     def held_minor(self, now_s: int) -> int:
         """Exposure it takes now: the unsecured rest."""
@@ -275,6 +296,9 @@ class AccountModel:
     block_reason: str | None = None
     receivable_minor: int = 0
     secured_receivable_minor: int = 0
+    manual_limit_minor: int | None = None
+    rules: Rulebook = field(default_factory=lambda: DEFAULT_RULEBOOK)
+    approvals: tuple[tuple[int, int], ...] = ()
     aging: AgingAnswer | None = None
     reported_aging: AgingAnswer | None = None
     orders: dict[str, Order] = field(default_factory=dict)
@@ -298,14 +322,18 @@ class AccountModel:
 
     def balances(self, now_s: int) -> Balances:
         """Where the account stands at a second."""
-        limit_minor = None if self.unlimited else self.base_limit_minor
+        unlimited = self.unlimited and self.manual_limit_minor is None
+        limit_minor = None if unlimited else self.base_limit_minor
+        if self.manual_limit_minor is not None:
+            limit_minor = self.manual_limit_minor
         reserved_minor = self.reserved_minor(now_s)
         exposure_minor = reserved_minor + max(0, self.receivable_minor)
         return Balances(
             limit_minor,
-            self.unlimited,
+            unlimited,
             reserved_minor,
             self.receivable_minor,
+            sum(order.pending_minor(now_s) for order in self.orders.values()),
             None if limit_minor is None else limit_minor - exposure_minor,
         )
 
@@ -322,33 +350,64 @@ class AccountModel:
             self.create_time_ms,
         )
 
-    def judge(self, currency_code: str, added_minor: int, now_ms: int) -> DecisionAnswer | Fault:
-        """Decide about so much more exposure."""
+    def judge(
+        self, currency_code: str, added_minor: int, amount_minor: int, terms_days: int, now_ms: int
+    ) -> DecisionAnswer | Fault:
+        """Decide about so much more exposure, of an order of a total."""
         if currency_code != self.currency_code:
             return Fault(ErrorReason.EXCHANGE_RATE_NOT_FOUND)
         balances = self.balances(now_ms // MS)
         exposure_minor = balances.reserved_minor + max(0, balances.receivable_minor) + added_minor
-        if exposure_minor > AMOUNT_MAX_MINOR:
+        if exposure_minor + balances.pending_minor > AMOUNT_MAX_MINOR:
             return Fault(ErrorReason.SUM_OUT_OF_RANGE)
-        limit_minor = balances.limit_minor
-        fired = []
-        if self.block_reason is not None:
-            fired.append(ReasonAnswer(ReasonCode.ACCOUNT_BLOCKED, 1, 0))
-        if self.status is AccountStatus.CLOSED:
-            fired.append(ReasonAnswer(ReasonCode.ACCOUNT_CLOSED, 1, 0))
-        if limit_minor is None and not self.unlimited:
-            fired.append(ReasonAnswer(ReasonCode.LIMIT_NOT_SET, 0, 0))
-        if limit_minor is not None and added_minor > 0 and exposure_minor > limit_minor:
-            fired.append(ReasonAnswer(ReasonCode.LIMIT_EXCEEDED, exposure_minor, limit_minor))
-        outcome = Outcome.REJECTED if fired else Outcome.APPROVED
-        return DecisionAnswer(outcome, tuple(fired), frozenset(), balances, 0, now_ms)
+        seen = Seen(
+            self.block_reason is not None,
+            self.status is AccountStatus.CLOSED,
+            balances.limit_minor,
+            balances.unlimited,
+            exposure_minor,
+            added_minor,
+            amount_minor,
+            terms_days,
+            *self._overdue(now_ms),
+            self.approved_minor(now_ms // MS),
+        )
+        judged = judge(self.rules, seen)
+        reasons = tuple(ReasonAnswer(*reason) for reason in judged.fired)
+        shadow = tuple(ReasonAnswer(*reason) for reason in judged.shadow)
+        return DecisionAnswer(judged.outcome, reasons, shadow, judged.passed, balances, 0, now_ms)
+
+    def _overdue(self, now_ms: int) -> tuple[int, int]:
+        """What is overdue and not disputed, and for how many days of UTC."""
+        aging = self.aging
+        if aging is None:
+            return 0, 0
+        days = 0
+        if aging.oldest_due_date is not None:
+            days = max(0, now_ms // DAY_MS - (aging.oldest_due_date - date(1970, 1, 1)).days)
+        return max(0, aging.overdue_minor - aging.disputed_minor), days
+
+    def approved_minor(self, now_s: int) -> int:
+        """What was approved within the velocity rule's window: in the present 24th of it and the 24 before."""
+        rule = self.rules.get(ReasonCode.VELOCITY_EXCEEDED)
+        if rule is None:
+            return 0
+        width_s = -(-rule.number // BUCKETS)
+        first = now_s // width_s - BUCKETS
+        return sum(amount_minor for second, amount_minor in self.approvals if second // width_s >= first)
+
+    def approve(self, amount_minor: int, now_ms: int) -> None:
+        """Count what was approved."""
+        if amount_minor > 0:
+            self.approvals = (*self.approvals, (now_ms // MS, amount_minor))
 
     def owe(self, amount_minor: int, now_s: int) -> bool:
         """Take up what is owed (above 0) or settled without an order; return whether the sums could be counted."""
         # Security is used up first by what is settled: what it covered never took credit.
         covered_minor = min(self.secured_receivable_minor, max(0, -amount_minor))
         receivable_minor = self.receivable_minor + amount_minor + covered_minor
-        exposure_minor = self.reserved_minor(now_s) + max(0, receivable_minor)
+        balances = self.balances(now_s)
+        exposure_minor = balances.reserved_minor + max(0, receivable_minor) + balances.pending_minor
         if receivable_minor < -AMOUNT_MAX_MINOR or exposure_minor > AMOUNT_MAX_MINOR:
             return False
         self.receivable_minor = receivable_minor
@@ -359,18 +418,19 @@ class AccountModel:
 class ReferenceGate:
     """All accounts. `answer` carries an operation out at an instant of the store's clock, in milliseconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, rules: Rulebook = DEFAULT_RULEBOOK) -> None:
         self.accounts: dict[str, AccountModel] = {}
+        self.rules = rules
 
     def copy(self) -> "ReferenceGate":
         """Return an independent gate with all accounts."""
-        gate = ReferenceGate()
+        gate = ReferenceGate(self.rules)
         gate.accounts = {account_id: account.copy() for account_id, account in self.accounts.items()}
         return gate
 
     def copy_of(self, account_id: str) -> "ReferenceGate":
         """Return a gate with that account alone, to see what an operation would answer."""
-        gate = ReferenceGate()
+        gate = ReferenceGate(self.rules)
         if account_id in self.accounts:
             gate.accounts[account_id] = self.accounts[account_id].copy()
         return gate
@@ -390,7 +450,7 @@ class ReferenceGate:
         if account is None:
             if not operation.currency_code:
                 return Fault(ErrorReason.INVALID_FIELD)
-            account = AccountModel(operation.currency_code, now_ms)
+            account = AccountModel(operation.currency_code, now_ms, rules=self.rules)
         elif operation.currency_code not in {"", account.currency_code}:
             return Fault(ErrorReason.ACCOUNT_EXISTS_WITH_DIFFERENT_CURRENCY)
         self.accounts[operation.account_id] = account
@@ -418,6 +478,7 @@ def reads(order: Order, now_s: int) -> ReservationAnswer:
         order.committed_minor,
         max(0, order.amount_minor - order.committed_minor) if held else 0,
         order.held_minor(now_s),
+        order.waiting_minor if held else 0,
         order.create_time_ms,
         order.expire_time_s,
         order.etag,
@@ -432,10 +493,10 @@ def hold_end_s(now_ms: int, hold_s: int) -> int:
 
 def _check(account: AccountModel, operation: CheckCredit, now_ms: int) -> Answer:
     added_minor = net(operation.amount_minor, operation.secured_minor)
-    judged = account.judge(operation.currency_code, added_minor, now_ms)
-    if isinstance(judged, Fault) or not operation.explain:
-        return judged
-    return judged._replace(passed=frozenset(ReasonCode) - {reason.code for reason in judged.reasons})
+    judged = account.judge(
+        operation.currency_code, added_minor, operation.amount_minor, operation.payment_terms_days, now_ms
+    )
+    return judged if isinstance(judged, Fault) or operation.explain else judged._replace(passed=frozenset())
 
 
 def _reserve(account: AccountModel, operation: ReserveCredit, now_ms: int) -> Answer:
@@ -458,13 +519,20 @@ def _reserve(account: AccountModel, operation: ReserveCredit, now_ms: int) -> An
         if (operation.secured_minor, operation.currency_code) != invoiced_as:
             return Fault(ErrorReason.ORDER_EXISTS_WITH_DIFFERENT_DETAILS)
     added_minor = unsecured(operation.amount_minor, committed_minor, operation.secured_minor)
-    judged = account.judge(operation.currency_code, added_minor, now_ms)
+    judged = account.judge(
+        operation.currency_code, added_minor, operation.amount_minor, operation.payment_terms_days, now_ms
+    )
     if isinstance(judged, Fault):
         return judged
+    judged = judged._replace(passed=frozenset())
     if judged.outcome is Outcome.REJECTED:
         return ReserveAnswer(judged, None, replayed=False)
     # What is fully invoiced already has nothing left to hold.
-    held = operation.amount_minor > committed_minor
+    waits = judged.outcome is Outcome.PENDING_REVIEW
+    held = operation.amount_minor > committed_minor or waits
+    state = ReservationState.PENDING_REVIEW if waits else ReservationState.HELD
+    if not waits:
+        account.approve(added_minor, now_ms)
     order = Order(
         order_id=operation.order_id,
         currency_code=operation.currency_code,
@@ -472,7 +540,7 @@ def _reserve(account: AccountModel, operation: ReserveCredit, now_ms: int) -> An
         amount_minor=operation.amount_minor,
         secured_minor=operation.secured_minor,
         terms_days=operation.payment_terms_days,
-        state=ReservationState.HELD if held else ReservationState.COMMITTED,
+        state=state if held else ReservationState.COMMITTED,
         committed_minor=committed_minor,
         create_time_ms=now_ms,
         expire_time_s=hold_end_s(now_ms, operation.hold_s or HOLD_DEFAULT_S) if held else 0,
@@ -512,20 +580,25 @@ def _change(account: AccountModel, order: Order, operation: AmendReservation, no
     added_minor = unsecured(operation.amount_minor, order.committed_minor, order.secured_minor) - order.held_minor(
         now_s
     )
-    decision = DecisionAnswer(Outcome.APPROVED, (), frozenset(), account.balances(now_s), 0, now_ms)
+    decision = DecisionAnswer(Outcome.APPROVED, (), (), frozenset(), account.balances(now_s), 0, now_ms)
     if added_minor > 0:
-        judged = account.judge(order.currency_code, added_minor, now_ms)
+        judged = account.judge(order.currency_code, added_minor, operation.amount_minor, order.terms_days, now_ms)
         if isinstance(judged, Fault):
             return judged
-        decision = judged
+        decision = judged._replace(passed=frozenset())
     if decision.outcome is Outcome.REJECTED:
         return AmendAnswer(decision, reads(order, now_s), replayed=False)
-    amended = replace(order, amount_minor=operation.amount_minor, revision=order.revision + 1)
-    if operation.amount_minor <= order.committed_minor:
-        # All of it is invoiced already: nothing remains to be held.
-        amended = replace(amended, state=ReservationState.COMMITTED)
-    elif operation.hold_s is not None:
-        amended = replace(amended, expire_time_s=hold_end_s(now_ms, operation.hold_s))
+    if decision.outcome is Outcome.PENDING_REVIEW:
+        # It stays held at its old total.
+        amended = replace(
+            order,
+            waiting_minor=operation.amount_minor,
+            waiting_more_minor=added_minor,
+            revision=order.revision + 1,
+        )
+    else:
+        account.approve(added_minor, now_ms)
+        amended = _amended(order, operation, now_ms)
     account.orders[order.order_id] = amended
     if operation.request_id:
         account.amends[operation.order_id, operation.request_id] = Amend(
@@ -534,11 +607,39 @@ def _change(account: AccountModel, order: Order, operation: AmendReservation, no
     return AmendAnswer(decision, reads(amended, now_s), replayed=False)
 
 
+def _amended(order: Order, operation: AmendReservation, now_ms: int) -> Order:
+    amended = replace(
+        order,
+        amount_minor=operation.amount_minor,
+        waiting_minor=0,
+        waiting_more_minor=0,
+        revision=order.revision + 1,
+    )
+    if operation.amount_minor <= order.committed_minor:
+        # All of it is invoiced already: nothing remains to be held.
+        amended = replace(amended, state=ReservationState.COMMITTED)
+    elif operation.hold_s is not None:
+        amended = replace(amended, expire_time_s=hold_end_s(now_ms, operation.hold_s))
+    return amended
+
+
 def _commit(account: AccountModel, operation: CommitReservation, now_ms: int) -> Answer:
     now_s = now_ms // MS
     order = _order_of(account, operation)
     if isinstance(order, Fault):
         return order
+    known_document = account.documents.get(operation.document_id)
+    waits = order.state_at(now_s) is ReservationState.PENDING_REVIEW
+    if waits and (known_document is None or known_document.commit is None):
+        differs = known_document is not None and known_document.amount_minor != operation.amount_minor
+        return Fault(
+            ErrorReason.DOCUMENT_EXISTS_WITH_DIFFERENT_DETAILS if differs else ErrorReason.RESERVATION_NOT_HELD
+        )
+    return _commit_held(account, order, operation, now_s)
+
+
+def _commit_held(account: AccountModel, order: Order, operation: CommitReservation, now_s: int) -> Answer:
+    """Invoice an order that is held, or was."""
     document = account.documents.get(operation.document_id)
     if document is not None and document.amount_minor != operation.amount_minor:
         return Fault(ErrorReason.DOCUMENT_EXISTS_WITH_DIFFERENT_DETAILS)
@@ -556,6 +657,8 @@ def _commit(account: AccountModel, operation: CommitReservation, now_ms: int) ->
         order,
         committed_minor=committed_minor,
         state=ReservationState.COMMITTED if ends else ReservationState.HELD,
+        waiting_minor=0 if ends else order.waiting_minor,
+        waiting_more_minor=0 if ends else order.waiting_more_minor,
         revision=order.revision + 1,
     )
     # What the ERP has recorded already is owed already: only what security covers of it moves over.
@@ -563,7 +666,9 @@ def _commit(account: AccountModel, operation: CommitReservation, now_ms: int) ->
     receivable_minor = account.receivable_minor + owed_minor - recorded_minor
     secured_minor = account.secured_receivable_minor + operation.amount_minor - owed_minor
     reserved_minor = account.reserved_minor(now_s) - order.held_minor(now_s) + committed.held_minor(now_s)
-    sums = (committed_minor, -receivable_minor, secured_minor, reserved_minor + max(0, receivable_minor))
+    pending_minor = account.balances(now_s).pending_minor - order.pending_minor(now_s) + committed.pending_minor(now_s)
+    exposure_minor = reserved_minor + max(0, receivable_minor) + pending_minor
+    sums = (committed_minor, -receivable_minor, secured_minor, exposure_minor)
     if max(sums) > AMOUNT_MAX_MINOR:
         return Fault(ErrorReason.SUM_OUT_OF_RANGE)
     account.orders[order.order_id] = committed
@@ -660,6 +765,18 @@ def _close(account: AccountModel, _: CloseAccount, now_ms: int) -> Answer:
     return account.reads(now_ms // MS)
 
 
+def _set_manual_limit(account: AccountModel, operation: SetManualLimit, now_ms: int) -> Answer:
+    if operation.manual_limit is not None and operation.currency_code != account.currency_code:
+        return Fault(ErrorReason.CURRENCY_MISMATCH)
+    account.manual_limit_minor = operation.manual_limit.limit_minor if operation.manual_limit is not None else None
+    return account.reads(now_ms // MS)
+
+
+def _set_block(account: AccountModel, operation: SetBlock, now_ms: int) -> Answer:
+    account.block_reason = operation.reason if operation.block is not None else None
+    return account.reads(now_ms // MS)
+
+
 def _get_account(account: AccountModel, _: GetAccount, now_ms: int) -> Answer:
     return account.reads(now_ms // MS)
 
@@ -681,6 +798,8 @@ _ANSWERS: Final[dict[type, Callable[[AccountModel, Any, int], Answer]]] = {
     ImportOpenItem: _import,
     UpdateAging: _age,
     CloseAccount: _close,
+    SetManualLimit: _set_manual_limit,
+    SetBlock: _set_block,
     GetAccount: _get_account,
     GetReservation: _get_reservation,
 }

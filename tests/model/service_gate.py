@@ -14,7 +14,7 @@ from creditgate.api.etag import parse_etag, render_etag
 from creditgate.client import ClearableField, CreditCallError, CreditClient, reserve_credit_request
 from creditgate.client.errors import error_of_status
 from creditgate.domain.account import AccountStatus
-from creditgate.domain.decision import Outcome, ReasonCode
+from creditgate.domain.decision import Action, Outcome, ReasonCode
 from creditgate.domain.errors import ErrorReason
 from creditgate.domain.operations import (
     AmendReservation,
@@ -31,6 +31,8 @@ from creditgate.domain.operations import (
     RecordPayment,
     ReleaseReservation,
     ReserveCredit,
+    SetBlock,
+    SetManualLimit,
     UpdateAging,
 )
 from creditgate.domain.reservation import Etag, ReservationState
@@ -49,7 +51,7 @@ from creditgate.v1.credit_service_pb2 import (
     StreamReserveCreditRequest,
 )
 from creditgate.v1.credit_service_pb2_grpc import CreditServiceStub
-from creditgate.v1.decision_pb2 import ACTION_REJECT, ACTION_UNSPECIFIED, Decision, Exposure
+from creditgate.v1.decision_pb2 import ACTION_UNSPECIFIED, Decision, Exposure, Reason
 from creditgate.v1.receivables_service_pb2 import (
     ImportOpenItemsRequest,
     OpenItem,
@@ -307,6 +309,21 @@ class ServiceGate:
         """Read an order."""
         return self._client.get_reservation(operation.account_id, operation.order_id)
 
+    def set_manual_limit(self, operation: SetManualLimit) -> object:
+        """Set or clear a manual limit."""
+        limit = operation.manual_limit
+        who_and_why = {"account_id": operation.account_id, "reason": operation.reason, "actor": operation.actor}
+        if limit is None:
+            return self._client.clear_manual_limit(**who_and_why)
+        return self._client.set_manual_limit(
+            **who_and_why, limit_minor=limit.limit_minor, currency_code=operation.currency_code
+        )
+
+    def set_block(self, operation: SetBlock) -> object:
+        """Block an account, or end its block."""
+        call = self._client.unblock_account if operation.block is None else self._client.block_account
+        return call(account_id=operation.account_id, reason=operation.reason, actor=operation.actor)
+
 
 _CALLS: Final[dict[type, Callable[[ServiceGate, Any], object]]] = {
     CheckCredit: ServiceGate.check,
@@ -321,6 +338,8 @@ _CALLS: Final[dict[type, Callable[[ServiceGate, Any], object]]] = {
     UpdateAging: ServiceGate.age,
     PutAccount: ServiceGate.put,
     CloseAccount: ServiceGate.close_account,
+    SetManualLimit: ServiceGate.set_manual_limit,
+    SetBlock: ServiceGate.set_block,
     GetAccount: ServiceGate.get_account,
     GetReservation: ServiceGate.get_reservation,
 }
@@ -415,6 +434,7 @@ def _reservation(reservation: Reservation) -> ReservationAnswer:
         reservation.committed_minor,
         reservation.remaining_minor,
         reservation.exposure_minor,
+        reservation.pending_amount_minor,
         _ms(reservation.create_time),
         reservation.expire_time.seconds,
         etag,
@@ -444,18 +464,22 @@ def _aging(account: Account) -> AgingAnswer | None:
 
 
 def _decision(decision: Decision) -> DecisionAnswer:
-    assert not decision.shadow_reasons
     assert decision.policy_version
-    assert all(reason.action == ACTION_REJECT and reason.message for reason in decision.reasons)
+    assert all(reason.message for reason in decision.reasons)
     assert all(reason.action == ACTION_UNSPECIFIED for reason in decision.passed_rules)
     return DecisionAnswer(
         Outcome(decision.outcome),
-        tuple(ReasonAnswer(ReasonCode(reason.code), reason.observed, reason.threshold) for reason in decision.reasons),
+        tuple(map(_reason, decision.reasons)),
+        tuple(map(_reason, decision.shadow_reasons)),
         frozenset(ReasonCode(reason.code) for reason in decision.passed_rules),
         _balances(decision.exposure),
         decision.limit_version,
         _ms(decision.decide_time),
     )
+
+
+def _reason(reason: Reason) -> ReasonAnswer:
+    return ReasonAnswer(ReasonCode(reason.code), Action(reason.action), reason.observed, reason.threshold)
 
 
 def _balances(exposure: Exposure) -> Balances:
@@ -464,6 +488,7 @@ def _balances(exposure: Exposure) -> Balances:
         exposure.unlimited,
         exposure.reserved_minor,
         exposure.receivable_minor,
+        exposure.pending_review_minor,
         exposure.available_minor if exposure.HasField("available_minor") else None,
     )
 

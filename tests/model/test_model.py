@@ -8,10 +8,13 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from creditgate.domain.decision import Action, ReasonCode
+from creditgate.domain.policy import DEFAULT_CLASS, ClassPolicy, Policy, RuleSetting
 from creditgate.store import RedisCreditStore, StoreOptions
 from tests.faults.service_process import ServiceProcess
 from tests.model.gates import StoreGate
 from tests.model.machine import ExpiringGateMachine, GateMachine, machine_on
+from tests.model.rules import DEFAULT_RULEBOOK, FULL_RULEBOOK, Rulebook
 from tests.model.service_gate import ServiceGate, open_service_gate
 from tests.patience import PATIENCE_S, PATIENT_REDIS_S
 from tests.private_redis import PrivateRedis
@@ -38,11 +41,32 @@ def bounded(kind: type[GateMachine], examples: int) -> settings:
     )
 
 
+def policy_of(rules: Rulebook) -> Policy:
+    """Return rules as a policy of one class."""
+    settings_of = {
+        code: RuleSetting(
+            rule.action, rule.number, rule.share_bps, {"USD": rule.amount} if rule.amount is not None else {}
+        )
+        for code, rule in rules.items()
+    }
+    every = {code: settings_of.get(code, RuleSetting(Action.OFF)) for code in ReasonCode}
+    return Policy("model", {DEFAULT_CLASS: ClassPolicy(every)})
+
+
 @pytest.fixture
-def gate(redis_url: str) -> Iterator[StoreGate]:
+def rules() -> Rulebook:
+    """What decides."""
+    return DEFAULT_RULEBOOK
+
+
+@pytest.fixture
+def gate(redis_url: str, rules: Rulebook) -> Iterator[StoreGate]:
     with asyncio.Runner() as runner:
         store = RedisCreditStore(
-            redis_url, options=StoreOptions(redis_timeout_s=PATIENT_REDIS_S), observer=QuietObserver()
+            redis_url,
+            options=StoreOptions(redis_timeout_s=PATIENT_REDIS_S),
+            observer=QuietObserver(),
+            policy=policy_of(rules),
         )
         runner.run(store.start())
         assert runner.run(store.wait_ready(PATIENCE_S)), store.unready_reason
@@ -61,10 +85,13 @@ def service_gate(private_redis: PrivateRedis, tmp_path_factory: pytest.TempPathF
     service.close()
 
 
-@pytest.mark.parametrize(("kind", "examples"), [(GateMachine, 30), (ExpiringGateMachine, 3)])
+@pytest.mark.parametrize("rules", [DEFAULT_RULEBOOK, FULL_RULEBOOK], ids=["default", "every-rule"])
+@pytest.mark.parametrize(("kind", "examples"), [(GateMachine, 25), (ExpiringGateMachine, 2)])
 @pytest.mark.timeout(600)  # making a failure small takes its time
-def test_the_store_answers_as_the_model_predicts(gate: StoreGate, kind: type[GateMachine], examples: int) -> None:
-    run_state_machine_as_test(machine_on(gate, kind), settings=bounded(kind, examples))
+def test_the_store_answers_as_the_model_predicts(
+    gate: StoreGate, rules: Rulebook, kind: type[GateMachine], examples: int
+) -> None:
+    run_state_machine_as_test(machine_on(gate, kind, rules), settings=bounded(kind, examples))
 
 
 @pytest.mark.parametrize(("kind", "examples"), [(GateMachine, 12), (ExpiringGateMachine, 1)])

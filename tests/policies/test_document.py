@@ -312,6 +312,66 @@ def test_the_default_hold_is_not_longer_than_the_longest(text: str, line: int, d
     parse_policy("hold: {default: 30d, longest: 30d}")
 
 
+# --- a smaller order is never stopped where a larger one is not
+
+
+def exposure_rules(**actions: str) -> str:
+    thresholds = {"near_limit": {"percent": 90}, "within_tolerance": {"percent": 5}, "limit_exceeded": {}}
+    rules = {name: {"action": action, **thresholds[name]} for name, action in actions.items()}
+    return yaml.safe_dump({"default": {"rules": rules}}, sort_keys=False)
+
+
+@pytest.mark.parametrize(
+    ("actions", "severer", "milder"),
+    [
+        ({"near_limit": "reject", "limit_exceeded": "review"}, "near_limit (reject)", "limit_exceeded (review)"),
+        ({"near_limit": "review", "limit_exceeded": "flag"}, "near_limit (review)", "limit_exceeded (flag)"),
+        ({"near_limit": "review", "limit_exceeded": "off"}, "near_limit (review)", "limit_exceeded (off)"),
+        (
+            {"within_tolerance": "reject", "limit_exceeded": "review"},
+            "within_tolerance (reject)",
+            "limit_exceeded (review)",
+        ),
+        ({"near_limit": "reject", "within_tolerance": "flag"}, "near_limit (reject)", "within_tolerance (flag)"),
+    ],
+)
+def test_a_smaller_order_is_not_stopped_where_a_larger_one_is_not(
+    actions: dict[str, str], severer: str, milder: str
+) -> None:
+    sentence = mistake_in(exposure_rules(**actions))
+    assert re.sub("^line [0-9]+: ", "", sentence) == (
+        f"default.rules.{severer} must not be severer than {milder}, "
+        "or an order would be stopped that may be sold when it is larger"
+    )
+
+
+@pytest.mark.parametrize(
+    "actions",
+    [
+        {"near_limit": "flag", "limit_exceeded": "off"},
+        {"near_limit": "shadow", "limit_exceeded": "off"},
+        {"near_limit": "review", "within_tolerance": "review", "limit_exceeded": "review"},
+        {"near_limit": "reject", "within_tolerance": "shadow", "limit_exceeded": "reject"},
+        {"near_limit": "flag", "within_tolerance": "review", "limit_exceeded": "reject"},
+    ],
+)
+def test_what_grows_severer_is_fine(actions: dict[str, str]) -> None:
+    parse_policy(exposure_rules(**actions))
+
+
+def test_a_class_is_looked_at_with_what_it_takes_over() -> None:
+    text = exposure_rules(near_limit="review", limit_exceeded="reject")
+    assert mistake_in(f"{text}risk_classes:\n  gold:\n    rules:\n      limit_exceeded: {{action: flag}}\n") == (
+        "line 11: risk_classes.gold.rules.near_limit (review) must not be severer than limit_exceeded (flag), "
+        "or an order would be stopped that may be sold when it is larger"
+    )
+
+
+def test_what_is_wrong_in_the_default_is_not_told_again_for_a_class() -> None:
+    text = exposure_rules(near_limit="reject", limit_exceeded="flag")
+    assert mistake_in(f"{text}risk_classes:\n  gold: {{}}\n").startswith("line 4: default.rules.near_limit ")
+
+
 # --- risk classes
 
 

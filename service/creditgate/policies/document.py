@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
+from itertools import combinations
 from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal, NamedTuple, Self, TypeAlias, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -38,6 +39,9 @@ RISK_CLASSES_MAX: Final = 100
 
 _MISTAKES_MAX: Final = 20
 _SHOWN_LENGTH_MAX: Final = 40
+_BY_EXPOSURE: Final = ("near_limit", "within_tolerance", "limit_exceeded")
+"""The rules that look at the exposure, in the order in which a growing order meets them."""
+
 _KEY_ITSELF: Final = "[key]"
 """What pydantic puts behind a key when it is not the value that is wrong."""
 
@@ -389,6 +393,11 @@ class PolicyDocument(_Part):
         BeforeValidator(_empty_if_absent),
     ] = Field(default_factory=dict)
 
+    def merged(self) -> Self:
+        """Return the document in which each class says what it takes over from the default."""
+        merged = {name: each.over(self.default) for name, each in self.risk_classes.items()}
+        return self.model_copy(update={"risk_classes": merged})
+
     def compiled(self, *, shadow: bool) -> Policy:
         """Return the policy as the domain knows it. A class that judges as the default does is left to that."""
         default = self.default.compiled()
@@ -416,8 +425,7 @@ def parse_policy(text: str) -> PolicyDocument:
     mistakes = list(_inconsistencies(lined, document))
     if mistakes:
         raise _policy_error(mistakes)
-    merged = {name: each.over(document.default) for name, each in document.risk_classes.items()}
-    document = document.model_copy(update={"risk_classes": merged})
+    document = document.merged()
     size_bytes = len(pack_policy(document.compiled(shadow=False)))
     if size_bytes > POLICY_SIZE_MAX_BYTES:
         line = lined.line_of(("risk_classes",))
@@ -459,6 +467,24 @@ def _inconsistencies(lined: LinedYaml, document: PolicyDocument) -> Iterator[_Mi
     if count > RISK_CLASSES_MAX:
         line = lined.line_of(("risk_classes",))
         yield _Mistake(line, f"risk_classes must be at most {RISK_CLASSES_MAX}, had {count}")
+    yield from _inversions(lined, document.default, ("default",))
+    for name, each in document.risk_classes.items():
+        yield from _inversions(lined, each.over(document.default), ("risk_classes", name))
+
+
+def _inversions(lined: LinedYaml, each: _Class, path: Path) -> Iterator[_Mistake]:
+    """Yield what would refuse an order and approve a larger one, where one of the two rules is named."""
+    actions = {name: Action[getattr(each.rules, name).action.upper()] for name in _BY_EXPOSURE}
+    if actions["within_tolerance"] <= Action.SHADOW:
+        del actions["within_tolerance"]  # without an effect, there is no tolerance
+    for (rule, action), (beyond, beyond_action) in combinations(actions.items(), 2):
+        place = next((found for name in (rule, beyond) if lined.has(found := (*path, "rules", name))), None)
+        if place is not None and action >= Action.REVIEW and action > beyond_action:
+            yield _Mistake(
+                lined.line_of((*place, "action")),
+                f"{_name_of((*path, 'rules', rule))} ({action.name.lower()}) must not be severer than {beyond} "
+                f"({beyond_action.name.lower()}), or an order would be stopped that may be sold when it is larger",
+            )
 
 
 def _mistake(lined: LinedYaml, problem: Any) -> _Mistake:  # noqa: ANN401 - pydantic's ErrorDetails

@@ -15,14 +15,12 @@ local function sums_of_members(part, group_id, args)
       sums.reserved = sums.reserved + acc.reserved
       sums.receivable = sums.receivable + acc.receivable
       sums.owed = sums.owed + math.max(0, acc.receivable)
-      local members = redis.call('ZRANGEBYSCORE', acc.due_key, '(' .. text_of(part.now_s), '+inf', 'WITHSCORES')
-      for place = 1, #members, 2 do
-        local tag, sum = parse_due(members[place])
+      each_due(part, acc, function(second, tag, sum)
         if tag == '' then
-          local name = members[place + 1] .. ':' .. acc.currency
+          local name = text_of(second) .. ':' .. acc.currency
           due[name] = (due[name] or 0) + sum
         end
-      end
+      end)
     end
   end
   return by_currency, due, count
@@ -31,12 +29,10 @@ end
 -- Returns what the group keeps as falling due, by `second:currency`.
 local function kept_due_of(part, group)
   local due = {}
-  local members = redis.call('ZRANGEBYSCORE', group.due_key, '(' .. text_of(part.now_s), '+inf', 'WITHSCORES')
-  for place = 1, #members, 2 do
-    local currency, sum = parse_due(members[place])
-    local name = members[place + 1] .. ':' .. currency
+  each_due(part, group, function(second, currency, sum)
+    local name = text_of(second) .. ':' .. currency
     due[name] = (due[name] or 0) + sum
-  end
+  end)
   return due
 end
 

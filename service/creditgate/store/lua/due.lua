@@ -63,6 +63,24 @@ local function add_due(part, owner, second, tag, amount)
   end
 end
 
+-- Calls `visit(second, tag, sum)` for all that falls due later, as it is within this call.
+local function each_due(part, owner, visit)
+  local members = redis.call('ZRANGEBYSCORE', owner.due_key, '(' .. text_of(part.now_s), '+inf', 'WITHSCORES')
+  for index = 1, #members, 2 do
+    local second = tonumber(members[index + 1])
+    if not owner.due[second] then
+      visit(second, parse_due(members[index]))
+    end
+  end
+  for second, at in pairs(owner.due) do
+    for tag, due in pairs(at) do
+      if second > part.now_s and due.sum > 0 then
+        visit(second, tag, due.sum)
+      end
+    end
+  end
+end
+
 local function write_due(part, owner)
   if owner.lapsed then
     redis.call('ZREMRANGEBYSCORE', owner.due_key, '-inf', second_text(part, part.now_s))

@@ -31,13 +31,11 @@ local function count_in_group(acc, sign)
   sums.owed = sums.owed + sign * math.max(0, acc.receivable)
   group.account_count = group.account_count + sign
   group.changed = true
-  local due = redis.call('ZRANGEBYSCORE', acc.due_key, '(' .. text_of(acc.part.now_s), '+inf', 'WITHSCORES')
-  for index = 1, #due, 2 do
-    local tag, sum = parse_due(due[index])
+  each_due(acc.part, acc, function(second, tag, sum)
     if tag == '' then
-      add_due(acc.part, group, tonumber(due[index + 1]), acc.currency, sign * sum)
+      add_due(acc.part, group, second, acc.currency, sign * sum)
     end
-  end
+  end)
 end
 
 -- Takes an account out of its group and into another ('': none), with all that it has.
