@@ -15,7 +15,8 @@ from tests.cli.served import CREDITGATE, environment, running
 from tests.patience import PATIENCE_S, PATIENT_REDIS_S
 from tests.private_redis import PrivateRedis
 
-RUN_S_MAX = 2 * PATIENCE_S
+RUN_S_MAX = 4 * PATIENCE_S
+pytestmark = pytest.mark.timeout(3 * RUN_S_MAX)  # thousands of orders are played
 
 
 def first_account() -> PutAccount:
