@@ -14,7 +14,7 @@ import creditgate as package
 from creditgate.settings import Settings
 from creditgate.store.library import LIBRARY_VERSION
 from tests.cli.conftest import Invoke
-from tests.cli.served import CREDITGATE, ServedService, environment
+from tests.cli.served import CREDITGATE, ServedService, environment, running
 from tests.client.scripted_service import ScriptedService, Wait
 from tests.patience import PATIENCE_S
 from tests.private_redis import PrivateRedis
@@ -114,32 +114,22 @@ def test_exit_codes_of_a_process(served: ServedService, account: str) -> None:
 
 def test_ctrl_c_ends_a_command_quietly(scripted: ScriptedService) -> None:
     scripted.script("GetAccount", Wait())
-    command: list[str | Path] = [CREDITGATE, "account", "show", "acme", "--timeout", "60"]
-    process = subprocess.Popen(
-        command, env=environment(LISTEN=scripted.address), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    scripted.wait_for_requests(1)
-    process.send_signal(signal.SIGINT)
-    output, errors = process.communicate(timeout=PATIENCE_S)
+    with running("account", "show", "acme", "--timeout", "60", LISTEN=scripted.address) as process:
+        scripted.wait_for_requests(1)
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 130
     assert (output, errors) == ("", "")
 
 
 def test_a_reader_that_stops_reading_ends_a_command_quietly(served: ServedService, account: str) -> None:
     for options in (["--json"], []):
-        process = subprocess.Popen(
-            [CREDITGATE, "account", "show", account, *options],
-            env=environment(LISTEN=served.address),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        assert process.stdout is not None
-        assert process.stderr is not None
-        process.stdout.close()
-        assert process.stderr.read() == ""
-        assert process.wait(PATIENCE_S) == 141
-        process.stderr.close()
+        with running("account", "show", account, *options, LISTEN=served.address) as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            process.stdout.close()
+            assert process.stderr.read() == ""
+            assert process.wait(PATIENCE_S) == 141
 
 
 @pytest.mark.parametrize("stop_signal", [signal.SIGINT, signal.SIGTERM])

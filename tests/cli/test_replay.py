@@ -3,7 +3,6 @@
 import csv
 import json
 import signal
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 
 from creditgate.client import CreditClient
 from tests.cli.conftest import Invoke
-from tests.cli.served import CREDITGATE, ServedService, environment
+from tests.cli.served import ServedService, running
 from tests.patience import PATIENCE_S
 from tests.replay.invoices import HEADER, csv_text, invoice, random_invoices
 
@@ -121,19 +120,13 @@ def test_a_service_that_is_not_there_is_told_at_once(offline: Invoke, invoice_fi
 def test_ctrl_c_prints_the_summary_so_far(served: ServedService, tmp_path: Path, account_id: str) -> None:
     path = tmp_path / "invoices.csv"
     path.write_text(csv_text([invoice(1, 100, day=0, account_id=account_id), invoice(2, 100, 9999, None, account_id)]))
-    process = subprocess.Popen(
-        [CREDITGATE, "replay", path, "--speed", "1d/s", "--json"],
-        env=environment(LISTEN=served.address),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stderr is not None
-    for line in process.stderr:
-        if "3 of 5 steps" in line:  # the account, its first order and the invoice
-            break
-    process.send_signal(signal.SIGINT)
-    stdout, stderr = process.communicate(timeout=PATIENCE_S)
+    with running("replay", path, "--speed", "1d/s", "--json", LISTEN=served.address) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "3 of 5 steps" in line:  # the account, its first order and the invoice
+                break
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 130, stderr
     document = json.loads(stdout)
     assert (document["complete"], document["orders"], document["currencies"][0]["invoiced_minor"]) == (False, 1, 100)

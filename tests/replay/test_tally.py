@@ -107,9 +107,21 @@ def test_a_second_play_has_changed_nothing() -> None:
     summary = summary_of(tally)
     assert summary.changed_nothing
     assert summary.rejected_before == 1
-    assert "all 2 answers: everything had been played before" in summary_text(summary)
+    assert "all 2 of 2 answers: everything had been played before" in summary_text(summary)
     tally.account_put(AccountChange.CHANGED)
     assert not summary_of(tally).changed_nothing
+    assert "2 of 2 answers had been given before: an order keeps its first decision" in summary_text(summary_of(tally))
+
+
+def test_a_second_play_may_ask_again_for_what_is_rejected_again() -> None:
+    rejected = OrderDecided("REJECTED", ("LIMIT_EXCEEDED",), 0, replayed=False)
+    tally = tally_of(
+        [invoice(1, 100, 1), invoice(2, 100, 2)], approved(0, replayed=True), StepDone(0, replayed=True), rejected
+    )
+    tally.account_put(AccountChange.UNCHANGED)
+    summary = summary_of(tally)
+    assert summary.changed_nothing
+    assert "2 of 3 answers, and the other orders were rejected again: everything had been" in summary_text(summary)
 
 
 def test_lists_are_bounded_and_the_rest_is_counted(capsys: pytest.CaptureFixture[str]) -> None:

@@ -49,9 +49,7 @@ _NEXT_STEPS: Final = {
     "DOCUMENT_EXISTS_WITH_DIFFERENT_DETAILS": "use the amount of the first time, or another --document",
     "PAYMENT_EXISTS_WITH_DIFFERENT_DETAILS": "use the amount of the first time, or another payment id",
     "ACCOUNT_EXISTS_WITH_DIFFERENT_CURRENCY": "look with `creditgate account show`, or use another account id",
-    "STORE_UNAVAILABLE": "the service answers and its store does not; it is safe to ask again",
-    "OVERLOADED": "it is safe to ask again a little later",
-    "SHUTTING_DOWN": "it is safe to ask again when the service is back",
+    "STORE_UNAVAILABLE": "the service itself answers: look at its Redis",
 }
 
 

@@ -87,9 +87,16 @@ def _overview(summary: Summary) -> Table:
 
 
 def _replayed_text(summary: Summary) -> str:
-    if summary.replayed and summary.changed_nothing:
-        return f"all {summary.replayed:,} answers: everything had been played before, and nothing has changed"
-    return f"{summary.replayed:,} of {summary.answered:,} answers had been given before"
+    given = f"{summary.replayed:,} of {summary.answered:,} answers"
+    if not summary.replayed:
+        return f"{given} had been given before"
+    if not summary.changed_nothing:
+        return f"{given} had been given before: an order keeps its first decision"
+    if summary.replayed == summary.answered:
+        given = f"all {given}"
+    else:
+        given += ", and the other orders were rejected again"
+    return f"{given}: everything had been played before, and nothing has changed"
 
 
 def _decisions(summary: Summary) -> Table:
