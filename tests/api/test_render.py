@@ -1,9 +1,10 @@
 """Answers of the domain as messages."""
 
 from dataclasses import replace
+from datetime import date
 
 from creditgate.api.render import fill_account, fill_decision, fill_reservation, fill_reserved
-from creditgate.domain.account import Account, AccountStatus, Block
+from creditgate.domain.account import Account, AccountStatus, Aging, Block
 from creditgate.domain.decision import Action, Decision, Exposure, Outcome, Reason, ReasonCode
 from creditgate.domain.operations import Reserved
 from creditgate.domain.reservation import Reservation, ReservationState
@@ -92,7 +93,7 @@ def test_reservation() -> None:
     assert (message.currency_code, *amounts, message.exposure_minor) == ("JPY", 100, 10, 60, 30, 20)
     assert (message.create_time.seconds, message.create_time.nanos) == (1, 1_000_000)
     assert (message.expire_time.seconds, message.expire_time.nanos) == (2_000, 0)
-    assert message.etag
+    assert message.etag == "3e9.1f"
     assert message.decision == rendered(DECISION)
 
 
@@ -142,3 +143,18 @@ def test_account_without_limit_and_block() -> None:
     assert not message.HasField("base_limit_minor")
     assert not message.HasField("block")
     assert message.unlimited
+    assert not message.HasField("aging_as_of")
+
+
+def test_account_with_ageing() -> None:
+    for due, rendered_due in ((date(2026, 2, 1), "2026-02-01"), (None, "")):
+        message = account_pb2.Account()
+        fill_account(message, replace(ACCOUNT, aging=Aging(500, 100, due, 1_500)))
+        assert (message.overdue_minor, message.disputed_minor, message.oldest_due_date) == (500, 100, rendered_due)
+        assert (message.aging_as_of.seconds, message.aging_as_of.nanos) == (1, 500_000_000)
+
+
+def test_account_with_an_ageing_of_nothing() -> None:
+    message = account_pb2.Account()
+    fill_account(message, replace(ACCOUNT, aging=Aging(0, 0, None, 0)))
+    assert message.HasField("aging_as_of"), "it was aged"

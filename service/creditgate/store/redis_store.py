@@ -234,11 +234,17 @@ class RedisCreditStore:
             return await self._call_shielded("creditgate_audit", partition, tuple(arguments), deadline, read_only=True)
 
         finding = await audit_account(account_id, ask)
-        if finding is None or not finding.differences or not repair:
-            return finding.differences if finding is not None else None
-        arguments = (account_id, *finding.repair)
-        await self._call_shielded("creditgate_repair", partition, arguments, deadline, read_only=False)
-        return tuple(replace(difference, repaired=True) for difference in finding.differences)
+        if finding is None:
+            return None
+        told = {difference.sum_name: difference for difference in finding.differences}
+        while repair and finding is not None and finding.differences:
+            arguments = (account_id, *finding.repair)
+            done = await self._call_shielded("creditgate_repair", partition, arguments, deadline, read_only=False)
+            if done and not finding.more:
+                break
+            finding = await audit_account(account_id, ask)
+            told |= {difference.sum_name: difference for difference in (finding.differences if finding else ())}
+        return tuple(replace(difference, repaired=repair) for difference in told.values())
 
     async def sweep(self, partition: int, references_max: int) -> QueueStep:
         """Settle holds of a partition whose time is over, oldest first.
