@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from creditgate.csv_rows.rows import BadRow
 from creditgate.replay.answers import (
     AccountChange,
     Answer,
@@ -11,7 +12,7 @@ from creditgate.replay.answers import (
     StepFailed,
     StepLeftOut,
 )
-from creditgate.replay.csv_source import BadRow, Invoice, RepeatedRow
+from creditgate.replay.csv_source import Invoice, RepeatedRow
 from creditgate.replay.render import print_faults, summary_json, summary_text
 from creditgate.replay.schedule import Event, Unlimited, schedule_invoices
 from creditgate.replay.summary import (

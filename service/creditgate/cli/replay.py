@@ -9,7 +9,7 @@ import typer
 from creditgate.cli.deferred import connection
 from creditgate.cli.failures import USAGE_CODE, CommandFailure, ExitCode
 from creditgate.cli.options import ADDRESS_DEFAULT, TIMEOUT_DEFAULT_S, AddressOption, JsonOption, TimeoutOption
-from creditgate.replay.errors import ReplayError
+from creditgate.csv_rows.errors import FileError
 
 if TYPE_CHECKING:
     from creditgate.replay.summary import Summary
@@ -118,7 +118,7 @@ def replay(  # noqa: PLR0913 - one parameter per option of the command
     try:
         options = session.PlayOptions(timeout_s, in_flight, pace.parse_speed(speed))
         play, rows = file_play.read_play(request)
-    except ReplayError as error:
+    except FileError as error:
         raise CommandFailure(str(error), code=USAGE_CODE) from None
     with connection.connect(address, timeout_s, as_json=as_json) as service:
         next(service.client.list_accounts(page_size=1), None)  # a service that is not there is told as everywhere

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, NamedTuple
 
-from creditgate.replay.csv_source import BadRow, Invoice, RepeatedRow
+from creditgate.csv_rows.rows import BadRow
+from creditgate.replay.csv_source import Invoice, RepeatedRow
 from creditgate.replay.latency import LatencyFigures
 from creditgate.replay.tally import CurrencySums, Failure, Tally
 
