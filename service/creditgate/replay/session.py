@@ -9,7 +9,7 @@ from creditgate.client import AsyncCreditClient
 from creditgate.replay.calls import ServiceCalls
 from creditgate.replay.pace import Pace
 from creditgate.replay.player import Player
-from creditgate.replay.progress import show_progress
+from creditgate.replay.progress import show_play
 from creditgate.replay.schedule import Play
 from creditgate.replay.summary import RowCounts, Summary, summarize
 from creditgate.replay.tally import Tally
@@ -60,7 +60,7 @@ class Session:
         self._begin_s = time.monotonic()
         try:
             async with AsyncCreditClient(target, timeout_s=options.timeout_s) as client:
-                with show_progress(title) as progress:
+                with show_play(title) as progress:
                     calls = ServiceCalls(client, self._tally.time_call)
                     pace = Pace(options.speed)
                     player = Player(calls, self._tally, progress, in_flight=options.in_flight, pace=pace)
