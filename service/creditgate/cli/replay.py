@@ -107,8 +107,11 @@ def replay(  # noqa: PLR0913 - one parameter per option of the command
     paid. Playing a file again with the same limits changes nothing, and after
     an interrupted play it carries on.
 
+    At the end, the accounts played are verified (see `creditgate verify`).
+
     Rows that can't be read are listed and left out. Exit code: 0 played, 2 the
-    play can't start or calls failed, 130 interrupted (with the summary so far).
+    play can't start, calls failed or a sum differs, 130 interrupted (with the
+    summary so far).
     """
     from creditgate.replay import file_play, pace, session  # noqa: PLC0415 - help comes without what they import
 
@@ -138,4 +141,4 @@ def end_play(summary: "Summary", *, as_json: bool) -> ExitCode:
     sys.stdout.write(render.summary_json(summary) if as_json else render.summary_text(summary))
     sys.stdout.flush()
     render.print_faults(summary)
-    return ExitCode.FAILED if summary.errors else ExitCode.DONE
+    return ExitCode.FAILED if summary.errors or summary.differing_sums else ExitCode.DONE

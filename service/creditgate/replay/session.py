@@ -55,7 +55,7 @@ class Session:
         uvloop.run(self.run(target, title))
 
     async def run(self, target: str, title: str) -> None:
-        """Play against the service at a target, and show on standard error how far it is."""
+        """Play against the service at a target and verify what was played; show on standard error how far it is."""
         options = self._options
         self._begin_s = time.monotonic()
         try:
@@ -65,8 +65,11 @@ class Session:
                     pace = Pace(options.speed)
                     player = Player(calls, self._tally, progress, in_flight=options.in_flight, pace=pace)
                     self._complete = await player.play(self._play)
+                    self._end_s = time.monotonic()
+                    if self._complete:
+                        await player.verify(self._play)
         finally:
-            self._end_s = time.monotonic()
+            self._end_s = self._end_s or time.monotonic()
 
     def summary(self) -> Summary:
         """Return what the play has come to."""
