@@ -201,7 +201,8 @@ def import_(  # noqa: PLR0913 - one parameter per option of the command
 
     What customers owed before the service came, as the ERP lists it. The
     accounts have to be there. Importing a file again changes nothing, and
-    after an interrupt it carries on.
+    after an interrupt it carries on: for as long as the service remembers
+    what was imported (CREDITGATE_IDEMPOTENCY_RETENTION).
 
     Rows that can't be read, or that the service does not take, are listed and
     left out. Exit code: 0 all rows are there, 1 some are not, 2 the import

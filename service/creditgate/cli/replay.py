@@ -105,7 +105,8 @@ def replay(  # noqa: PLR0913 - one parameter per option of the command
     The accounts come first. Each invoice is reserved and committed on its date,
     and paid on its settlement date; what is rejected is neither committed nor
     paid. Playing a file again with the same limits changes nothing, and after
-    an interrupted play it carries on.
+    an interrupted play it carries on: for as long as the service remembers
+    what was played (CREDITGATE_IDEMPOTENCY_RETENTION).
 
     At the end, the accounts played are verified (see `creditgate verify`).
 
