@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from creditgate.cli import demo
 from creditgate.client import CreditClient
+from creditgate.domain.bounds import HOLD_MAX_S
 from creditgate.domain.operations import PutAccount
 from creditgate.samples import sample_accounts
 from tests.cli.served import CREDITGATE, environment, running
@@ -26,6 +28,15 @@ def first_account() -> PutAccount:
 def line_after(lines: list[str], word: str) -> str:
     (line,) = (each for each in lines if each.strip().startswith(word))
     return line.split()[1]
+
+
+@pytest.mark.parametrize(("setting", "kept_s"), [(None, HOLD_MAX_S), ("3600", 3600)])
+def test_what_was_played_is_remembered_as_long_as_can_be_unless_told_otherwise(
+    monkeypatch: pytest.MonkeyPatch, setting: str | None, kept_s: int
+) -> None:
+    if setting is not None:
+        monkeypatch.setenv("CREDITGATE_IDEMPOTENCY_RETENTION", setting)
+    assert demo._demo_settings().idempotency_retention_s == kept_s  # noqa: SLF001 - no run of a demo takes a week
 
 
 def test_the_demo_plays_keeps_its_data_and_serves_on(tmp_path: Path) -> None:

@@ -29,11 +29,17 @@ FIRST_SCREEN = [
     "─ Orders ─",
     "check        Say what would be decided about an order; hold nothing.",
     "reserve      Decide about an order and hold its exposure.",
+    "amend        Change the total of an order that is held.",
     "commit       Turn (part of) a reservation into receivable.",
     "release      Give back what is still held for an order.",
     "─ Receivables ─",
+    "post         Record an invoice that has no order.",
+    "credit-note  Record a credit note.",
     "pay          Record that a customer has paid.",
+    "aging        Say what a customer has overdue.",
+    "import       Take over a file of open items.",
     "─ Accounts and reservations ─",
+    "verify       Check that every sum is what its orders and entries add up to.",
     "account      Create, change, show, list and close accounts.",
     "reservation  Show and list reservations.",
     "Exit codes: 0 done, 1 refused by the gate, 2 error.",
@@ -73,7 +79,12 @@ def test_a_group_without_a_command_shows_its_help(offline: Invoke) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", ["check", "reserve", "commit", "release", "pay", "account put", "reservation show", "library load"]
+    "words",
+    [
+        *("check", "reserve", "amend", "commit", "release"),
+        *("post", "credit-note", "pay", "aging", "import"),
+        *("verify", "account put", "reservation show", "library load"),
+    ],
 )
 def test_the_help_of_a_command_has_an_example(offline: Invoke, words: str) -> None:
     result = offline(*words.split(), "--help")

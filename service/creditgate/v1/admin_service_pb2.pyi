@@ -264,7 +264,9 @@ class SumDifference(_message.Message):
     account_id: _builtins.str
     """The account."""
     sum: _builtins.str
-    """Which sum: `reserved`, `receivable`, `secured_receivable`, `pending_review`, or `due@SECOND` for what falls due at a second."""
+    """Which sum: `reserved`, `receivable`, `secured_receivable`, `pending_review`, or `due@SECOND` for what falls due at a second.
+    `next_due` is none: its two numbers are the seconds at which the account next looks at what falls due.
+    """
     kept_minor: _builtins.int
     """What is kept, in minor units of the account's currency."""
     recomputed_minor: _builtins.int
