@@ -97,6 +97,12 @@ def test_reservation() -> None:
     assert message.decision == rendered(DECISION)
 
 
+def test_a_reservation_that_holds_nothing_has_no_time_at_which_its_hold_ends() -> None:
+    message = reservation_pb2.Reservation()
+    fill_reservation(message, replace(RESERVATION, expire_time_s=0))
+    assert not message.HasField("expire_time")
+
+
 def test_the_etag_follows_the_revision() -> None:
     etags = set()
     for revision in (1, 2, 16):

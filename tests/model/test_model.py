@@ -61,7 +61,7 @@ def service_gate(private_redis: PrivateRedis, tmp_path_factory: pytest.TempPathF
     service.close()
 
 
-@pytest.mark.parametrize(("kind", "examples"), [(GateMachine, 30), (ExpiringGateMachine, 3)])
+@pytest.mark.parametrize(("kind", "examples"), [(GateMachine, 50), (ExpiringGateMachine, 3)])
 @pytest.mark.timeout(600)  # making a failure small takes its time
 def test_the_store_answers_as_the_model_predicts(gate: StoreGate, kind: type[GateMachine], examples: int) -> None:
     run_state_machine_as_test(machine_on(gate, kind), settings=bounded(kind, examples))

@@ -90,7 +90,8 @@ def _fill_reservation(target: reservation_pb2.Reservation, reservation: Reservat
     target.remaining_minor = reservation.remaining_minor
     target.exposure_minor = reservation.exposure_minor
     _fill_time(target.create_time, reservation.create_time_ms)
-    target.expire_time.seconds = reservation.expire_time_s
+    if reservation.expire_time_s:
+        target.expire_time.seconds = reservation.expire_time_s
     target.etag = render_etag(reservation.etag)
 
 
