@@ -158,7 +158,7 @@ class ExpectedAccount:
         order = self.orders.get(order_id)
         if order is None or order.state != HELD or state_at(order, now_s) != EXPIRED:
             return None
-        settled = order._replace(state=EXPIRED, held_minor=0, revision=order.revision + 1)
+        settled = order._replace(state=EXPIRED, held_minor=0)
         return Happened(EffectKind.EXPIRED, order_id, sums=self.sums(now_s), order=settled)
 
     def take(self, happened: Happened) -> None:
