@@ -159,6 +159,7 @@ WRITES: Final = _any_of(
     _draft("reserve_again", ORDERS, PLACES, weight=2),
     _draft("reserve_as_first", ACCOUNTS, PLACES),
     _draft("amend", AMENDS, weight=8),
+    _draft("amend_again", PLACES, st.booleans(), weight=2),
     _draft("commit", ACCOUNTS, PLACES, INVOICED, CURRENCIES, IDS, SOMETIMES, weight=5),
     _draft("commit_recorded", ACCOUNTS, PLACES, PLACES, SOMETIMES, weight=2),
     _draft("release", ACCOUNTS, PLACES, ETAGS, weight=2),
@@ -209,22 +210,26 @@ class GateMachine(RuleBasedStateMachine):
         self.done: list[Operation[object]] = []
         self.diverged = False
         self.begun_ms = 0
+        self.seen_ms = 0
 
     # --- asking
 
+    def look(self) -> tuple[int, int]:
+        """Read the store's clock; return when it was read before, and now."""
+        before_ms, self.seen_ms = self.seen_ms, self.gate.now_ms()
+        return before_ms, self.seen_ms
+
     def ask(self, operation: Operation[object]) -> None:
         """Carry out an operation on both sides and compare."""
-        before_ms = self.gate.now_ms()
         answer = self.gate.run(operation)
-        self.compare(operation, answer, before_ms, self.gate.now_ms())
+        self.compare(operation, answer, *self.look())
         self.done.append(operation)
         self.compare_balances(operation.account_id)
 
     def ask_each(self, operations: Sequence[Operation[object]]) -> None:
         """Carry out operations in one call and compare."""
-        before_ms = self.gate.now_ms()
         answers = self.gate.run_each(operations)
-        after_ms = self.gate.now_ms()
+        before_ms, after_ms = self.look()
         assert len(answers) == len(operations)
         for operation, answer in zip(operations, answers, strict=True):
             self.compare(operation, answer, before_ms, after_ms)
@@ -250,13 +255,13 @@ class GateMachine(RuleBasedStateMachine):
 
     def compare_balances(self, account_id: str) -> None:
         """Compare where an account stands."""
-        before_ms = self.gate.now_ms()
         answer = self.gate.run(GetAccount(account_id))
-        self.compare(GetAccount(account_id), answer, before_ms, self.gate.now_ms())
+        self.compare(GetAccount(account_id), answer, *self.look())
 
+    @property
     def now_s(self) -> int:
-        """The store's second."""
-        return self.gate.now_ms() // MS
+        """The store's second, when it was last read."""
+        return self.seen_ms // MS
 
     def account(self, name: str) -> AccountModel | None:
         """The model of an account."""
@@ -268,7 +273,7 @@ class GateMachine(RuleBasedStateMachine):
         account = self.account(name)
         if account is None:
             return bases
-        headroom_minor = account.balances(self.now_s()).available_minor or 0
+        headroom_minor = account.balances(self.now_s).available_minor or 0
         bases |= {"limit": account.base_limit_minor or 0, "headroom": headroom_minor}
         if account.aging is not None:
             bases["overdue"] = account.aging.overdue_minor
@@ -282,7 +287,7 @@ class GateMachine(RuleBasedStateMachine):
                 # The total that just fits: what is secured or invoiced already takes no further credit.
                 "room": order.secured_minor
                 + net(invoiced_minor, order.secured_minor)
-                + order.held_minor(self.now_s())
+                + order.held_minor(self.now_s)
                 + headroom_minor,
             }
         if entry_id in account.payments:
@@ -301,7 +306,7 @@ class GateMachine(RuleBasedStateMachine):
         if account is None or not account.orders or place == PLACE_NONE:
             return None
         orders = sorted(account.orders.values(), key=lambda order: order.order_id)
-        held = [order for order in orders if order.state_at(self.now_s()) is ReservationState.HELD]
+        held = [order for order in orders if order.state_at(self.now_s) is ReservationState.HELD]
         among = held if held and place % 2 else orders
         return among[place // 2 % len(among)]
 
@@ -401,6 +406,20 @@ class GateMachine(RuleBasedStateMachine):
             draft.request_id,
             self.etag(draft.account, draft.place, draft.etag),
         )
+
+    def amend_again(self, place: int, held_otherwise: bool) -> AmendReservation:  # noqa: FBT001 - drawn
+        """Change an order of any account under an id that it was changed under, to the same total."""
+        amends = [
+            (account_id, order_id, request_id, known)
+            for account_id, account in self.model.accounts.items()
+            for (order_id, request_id), known in sorted(account.amends.items())
+        ]
+        if not amends:
+            return AmendReservation(self.prefix + "a", "never-amended", _SOME_MINOR, "USD", None, "x0")
+        account_id, order_id, request_id, known = amends[place % len(amends)]
+        other_hold_s = LONG_HOLD_S if known.hold_s is None else None
+        hold_s = other_hold_s if held_otherwise else known.hold_s
+        return AmendReservation(account_id, order_id, known.amount_minor, "USD", hold_s, request_id)
 
     def commit(
         self,
@@ -510,7 +529,7 @@ class GateMachine(RuleBasedStateMachine):
         operations = []
         for draft in drafts:
             operations.append(self.operation(draft))
-            self.model.answer(operations[-1], self.gate.now_ms())
+            self.model.answer(operations[-1], self.seen_ms)
         self.model = known
         self.ask_each(operations)
 
@@ -527,7 +546,7 @@ class GateMachine(RuleBasedStateMachine):
     @initialize(limit=LIMITS)
     def put_accounts(self, limit: int | None) -> None:
         """Set up an account with an ordinary limit, and one with any."""
-        self.begun_ms = self.gate.now_ms()
+        _, self.begun_ms = self.look()
         self.ask(PutAccount(self.prefix + "a", "USD", base_limit=LimitSetting(100)))
         self.ask(PutAccount(self.prefix + "b", "USD", base_limit=LimitSetting(limit)))
 
@@ -556,9 +575,11 @@ class GateMachine(RuleBasedStateMachine):
         """Compare every reservation, in pages of several sizes."""
         account = self.model.accounts[account_id]
         for page_size in _PAGE_SIZES:
-            second = self.now_s()
+            self.look()
             answers = self.gate.list_reservations(account_id, page_size)
-            if self.now_s() != second:
+            before_ms, after_ms = self.look()
+            second = after_ms // MS
+            if before_ms // MS != second:
                 continue  # a hold may have ended in between; the next size compares
             listed = [reservation_in(in_the_models_words(answer)) for answer in answers]
             expected = {order_id: reads(order, second) for order_id, order in account.orders.items()}
@@ -590,7 +611,7 @@ class ExpiringGateMachine(GateMachine):
 
     def wait(self) -> None:
         """Let the next hold end."""
-        now_s = self.now_s()
+        now_s = self.now_s
         ends = [
             order.expire_time_s
             for account in self.model.accounts.values()
@@ -600,6 +621,7 @@ class ExpiringGateMachine(GateMachine):
         if ends:
             self.waits += 1
             self.gate.let_time_pass(min(ends) * MS)
+            self.look()  # what is compared from here on is of after the end
             for account_id in self.model.accounts:
                 self.compare_balances(account_id)
 

@@ -425,6 +425,7 @@ def _(response: GetReservationResponse) -> Answer:
 def _reservation(reservation: Reservation) -> ReservationAnswer:
     etag = parse_etag(reservation.etag)
     assert etag is not None
+    assert reservation.HasField("expire_time") == (reservation.expire_time.seconds > 0)
     return ReservationAnswer(
         reservation.order_id,
         ReservationState(reservation.state),

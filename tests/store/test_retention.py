@@ -30,7 +30,7 @@ LONGEST_S = RETENTION_S + 2 * RETENTION_STEP_S
 
 @pytest.fixture
 async def clocked(own_redis: Callable[..., PrivateRedis]) -> AsyncIterator[ClockedStore]:
-    async with clocked_store(own_redis) as clocked:
+    async with clocked_store(own_redis()) as clocked:
         yield clocked
 
 
@@ -400,7 +400,8 @@ async def test_every_partition_is_cleaned_up(own_redis: Callable[..., PrivateRed
 
 
 async def test_a_full_store_is_cleaned_up_too(own_redis: Callable[..., PrivateRedis], account_id: str) -> None:
-    async with clocked_store(own_redis, maxmemory=str(16 * 1024 * 1024), maxmemory_policy="noeviction") as clocked:
+    server = own_redis(maxmemory=str(16 * 1024 * 1024), maxmemory_policy="noeviction")
+    async with clocked_store(server) as clocked:
         desk = clocked.desk(account_id)
         await desk.put(limit=None, unlimited=True)
         await end_orders(desk, 300)
