@@ -114,6 +114,29 @@ def test_the_version_is_json_too(offline: Invoke) -> None:
     assert json.loads(offline("version", "--json").stdout) == {"version": package.__version__}
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_serve_says_what_is_wrong_with_the_policy_file(tmp_path: Path, workers: str) -> None:
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("default:\n  rules:\n    near_limit: {action: flg}\n    overdue_days: {days: -1}\n")
+    ended = subprocess.run(
+        [CREDITGATE, "serve", "--workers", workers],
+        env=environment(POLICY_FILE=str(policy), DATA_DIR=str(tmp_path / "data"), LISTEN="127.0.0.1:0"),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert ended.returncode == 2
+    assert ended.stderr == (
+        f"creditgate: CREDITGATE_POLICY_FILE is {policy}, which can't be used: "
+        "line 3: default.rules.near_limit.action must be off, shadow, flag, review or reject, was 'flg'; "
+        "line 4: default.rules.overdue_days must have an action: off, shadow, flag, review or reject; "
+        "line 4: default.rules.overdue_days.days must be a whole number of days from 0 to 3650, was -1; "
+        "`creditgate config --help` tells how to set it up\n"
+    )
+    assert not (tmp_path / "data").exists()
+
+
 def test_exit_codes_of_a_process(served: ServedService, account: str) -> None:
     assert run("check", account, "1000.00 USD", address=served.address).returncode == 0
     assert run("check", account, "1000.01 USD", address=served.address).returncode == 1

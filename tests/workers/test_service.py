@@ -12,6 +12,7 @@ import pytest
 
 from creditgate.client import CreditClient
 from creditgate.v1.credit_service_pb2 import GetAccountRequest
+from creditgate.v1.decision_pb2 import OUTCOME_FLAGGED
 from tests.cli.served import CREDITGATE, environment
 from tests.patience import PATIENCE_S
 from tests.private_redis import PrivateRedis
@@ -243,3 +244,30 @@ def test_one_worker_is_one_process(redis_url: str, tmp_path: Path) -> None:
     finally:
         process.terminate()
         assert process.wait(PATIENCE_S) == 0
+
+
+def test_a_worker_starts_again_though_the_policy_file_has_become_wrong(
+    private_redis: PrivateRedis, tmp_path: Path, account_id: str
+) -> None:
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("default: {rules: {limit_not_set: {action: flag}}}\n")
+    service = ServedWorkers(tmp_path, redis_url=private_redis.url, policy_file=str(policy))
+    service.start()
+    try:
+        policy.write_text("default: {rules: {limit_not_set: {action: flg}}}\n")
+        unusable = "the policy file can't be used; the last good policy goes on deciding"
+        service.wait_for(unusable, 1 + WORKERS)
+        pids = service.worker_pids
+        os.kill(pids[0], signal.SIGKILL)
+        wait_until(lambda: service.worker_pids[0] != pids[0])
+        service.wait_ready()
+        os.kill(pids[1], signal.SIGKILL)
+        wait_until(lambda: service.worker_pids[1] != pids[1])
+        service.wait_ready()
+        with CreditClient(service.address, timeout_s=PATIENCE_S) as client:
+            client.put_account(account_id, currency_code="USD")
+            check = client.check_credit(account_id, amount_minor=1, currency_code="USD")
+        assert check.decision.outcome == OUTCOME_FLAGGED
+        assert service.metric("creditgate_policy_file_usable") == 0
+    finally:
+        service.close()

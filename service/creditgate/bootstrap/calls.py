@@ -10,12 +10,12 @@ from typing import Final
 import structlog
 
 from creditgate.api.endpoints import build_endpoints
-from creditgate.bootstrap.start_errors import ServiceStartError, naming_setting
+from creditgate.bootstrap.policy import policy_source
+from creditgate.bootstrap.start_errors import naming_setting
 from creditgate.ops.counted_store import CountedStore
 from creditgate.ops.listen_address import ListenAddress
 from creditgate.ops.metrics import Metrics
 from creditgate.ops.readiness import Readiness
-from creditgate.policies import FixedPolicy, PolicyError, PolicyFile
 from creditgate.server.health import ServiceHealth
 from creditgate.server.host import GrpcHost, HostOptions
 from creditgate.settings import Settings, mask_url
@@ -48,6 +48,7 @@ class CallsOptions:
         skip_wait: when set, the stop does not wait for load balancers to see NOT_SERVING.
         shares_port: whether other processes of this service listen on the same address.
         sweeps: whether this process settles holds whose time is over.
+        last_good_policy: what decides while the policy file can't be used; without one, that keeps it from starting.
 
     """
 
@@ -56,6 +57,7 @@ class CallsOptions:
     skip_wait: asyncio.Event | None = None
     shares_port: bool = False
     sweeps: bool = True
+    last_good_policy: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +76,11 @@ async def answering_calls(
     """Listen at once, NOT_SERVING until the store is ready; stop in order at the end.
 
     Raises:
-        ServiceStartError: the address can't be used, or what `prepare_redis` raises.
+        ServiceStartError: the address or the policy file can't be used, or what `prepare_redis` raises.
 
     """
     async with AsyncExitStack() as stack:
-        policy = _policy_source(settings, metrics)
+        policy = policy_source(settings, metrics, options.last_good_policy)
         store = RedisCreditStore(
             redis_url, options=_store_options(settings), observer=metrics.store, policy=policy.policy
         )
@@ -105,16 +107,6 @@ async def answering_calls(
         stack.push_async_callback(_announce_stop, readiness, host.health, settings.stop_wait_s, options.skip_wait)
         stack.callback(following.cancel)
         yield RunningCalls(address, store, sweeper)
-
-
-def _policy_source(settings: Settings, metrics: Metrics) -> FixedPolicy | PolicyFile:
-    shadow = settings.mode == "shadow"
-    if settings.policy_file is None:
-        return FixedPolicy(shadow=shadow)
-    try:
-        return PolicyFile(settings.policy_file, shadow=shadow, on_read=metrics.policy_read)
-    except PolicyError as error:
-        raise ServiceStartError(f"CREDITGATE_POLICY_FILE: {settings.policy_file}: {error}") from None
 
 
 def _store_options(settings: Settings) -> StoreOptions:

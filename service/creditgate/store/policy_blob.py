@@ -10,9 +10,15 @@ from creditgate.domain.decision import Action, ReasonCode
 from creditgate.domain.policy import DEFAULT_CLASS, ClassPolicy, Policy, RuleSetting
 from creditgate.store import layouts
 
+POLICY_SIZE_MAX_BYTES: Final = 64 * 1024
+"""Most bytes that a policy may take: they travel with each call."""
+
 _YEAR_FIRST: Final = 2020
 _YEAR_LAST: Final = 2060
 """Years for which the time zone's offsets are told; the last one goes on."""
+
+_STEP: Final = timedelta(days=7)
+"""No zone changes its offset twice within a week."""
 
 _NO_AMOUNT: Final = -1
 
@@ -68,8 +74,8 @@ def _offsets(time_zone: str) -> tuple[tuple[int, int], ...]:
     while instant < end:
         offset_s = _offset_s(instant, zone)
         if not offsets or offsets[-1][1] != offset_s:
-            offsets.append((int(_change(instant - timedelta(days=1), instant, zone).timestamp()), offset_s))
-        instant += timedelta(days=1)
+            offsets.append((int(_change(instant - _STEP, instant, zone).timestamp()), offset_s))
+        instant += _STEP
     return tuple(offsets)
 
 
