@@ -5,7 +5,8 @@ from typing import Final
 
 from creditgate.domain.reservation import Etag
 
-_match_etag: Final = re.compile("([0-9a-f]{1,12})\\.([0-9a-f]{1,7})").fullmatch
+_match_etag: Final = re.compile("([0-9a-f]{1,12})\\.([1-9a-f][0-9a-f]{0,6})").fullmatch
+"""A revision is never 0, which the store would not compare."""
 
 
 def render_etag(etag: Etag) -> str:
