@@ -16,7 +16,7 @@ from creditgate.store.audit import audit_account
 from creditgate.store.lane import Argument, Reply
 from creditgate.store.layouts import Layout
 from tests.private_redis import PrivateRedis
-from tests.store.clocked import PARTITION, ClockedStore, clocked_store
+from tests.store.clocked import DAY_S, PARTITION, RETENTION_S, ClockedStore, clocked_store
 from tests.store.desk import HOLD_S, Desk, deadline
 from tests.store.tamperer import Tamperer
 from tests.store.verification import asking, repairs, told
@@ -154,7 +154,18 @@ async def test_due_sums_of_many_seconds_are_compared_page_by_page(
     await desk.put(limit=None, unlimited=True)
     await hold_many(desk, seconds, lambda n: HOLD_S + n)
     first_s = (await desk.reservation("o0")).expire_time_s
-    assert await desk.verify() == ()
+    pages: list[int] = []
+
+    async def ask(arguments: Sequence[Argument]) -> Reply:
+        reply = cast("list[object]", await asking(clocked.client)(arguments))
+        *_, due, _ = cast("list[list[bytes]]", reply)
+        pages.append(len(due) // 2)
+        return reply
+
+    finding = await audit_account(account_id, ask)
+    assert finding is not None
+    assert finding.differences == ()
+    assert [page for page in pages if page] == [audit.SCAN_DUE_SUMS, audit.SCAN_DUE_SUMS, 300]
     wrong = (1, audit.SCAN_DUE_SUMS - 1, audit.SCAN_DUE_SUMS, audit.SCAN_DUE_SUMS + 1, seconds - 1)
     for place in wrong:
         tamperer.set_due(first_s + place, 77)
@@ -203,11 +214,24 @@ async def change_and_repair(clocked: ClockedStore, desk: Desk) -> None:
     await desk.verify(repair=True)
 
 
-@pytest.mark.parametrize("meddle", [change_and_trim, change_and_empty, change_and_repair])
-@pytest.mark.parametrize("at_step", [1, 4])
-async def test_a_scan_that_loses_track_begins_again(
-    clocked: ClockedStore, large: Desk, meddle: Meddle, at_step: int
-) -> None:
+async def change_much(_: ClockedStore, desk: Desk) -> None:
+    """Make more entries of the journal than one step follows."""
+    for number in range(100):
+        await desk.release(f"o{number}")
+
+
+async def clean_up(clocked: ClockedStore, desk: Desk) -> None:
+    """Forget ended orders, and fold the entries of ended and of no orders."""
+    releases = [ReleaseReservation(desk.account_id, f"o{n}") for n in range(0, MANY, 2)]
+    await desk.store.run_each(releases, deadline())
+    clocked.pass_time(RETENTION_S + DAY_S)
+    await clocked.sweep()
+    assert len(clocked.fields(keys.ledger(PARTITION, desk.account_id))) < MANY / 10
+    assert len(clocked.fields(keys.orders(PARTITION, desk.account_id))) < MANY
+
+
+async def meddled(clocked: ClockedStore, desk: Desk, meddle: Meddle, at_step: int) -> int:
+    """Verify, with something happening behind a step; fail when a sum differs. Returns how many steps it took."""
     steps = 0
 
     async def ask(arguments: Sequence[Argument]) -> Reply:
@@ -215,31 +239,34 @@ async def test_a_scan_that_loses_track_begins_again(
         reply = await asking(clocked.client)(arguments)
         steps += 1
         if steps == at_step:
-            await meddle(clocked, large)
+            await meddle(clocked, desk)
         return reply
 
-    finding = await audit_account(large.account_id, ask)
+    finding = await audit_account(desk.account_id, ask)
     assert finding is not None
     assert finding.differences == ()
-    assert steps >= at_step + MANY / audit.SCAN_RECORDS
+    return steps
+
+
+@pytest.mark.parametrize("meddle", [change_much, clean_up])
+@pytest.mark.parametrize("at_step", [1, 5, MANY // audit.SCAN_RECORDS - 1])
+async def test_a_scan_follows_what_happens_meanwhile(
+    clocked: ClockedStore, large: Desk, meddle: Meddle, at_step: int
+) -> None:
+    await meddled(clocked, large, meddle, at_step)
+
+
+@pytest.mark.parametrize("meddle", [change_and_trim, change_and_empty, change_and_repair])
+@pytest.mark.parametrize("at_step", [1, 4])
+async def test_a_scan_that_loses_track_begins_again(
+    clocked: ClockedStore, large: Desk, meddle: Meddle, at_step: int
+) -> None:
+    assert await meddled(clocked, large, meddle, at_step) >= at_step + MANY / audit.SCAN_RECORDS
 
 
 async def test_a_scan_that_begins_with_an_empty_journal_follows_it(clocked: ClockedStore, large: Desk) -> None:
     clocked.client.delete(keys.journal(PARTITION))
-    steps = 0
-
-    async def ask(arguments: Sequence[Argument]) -> Reply:
-        nonlocal steps
-        reply = await asking(clocked.client)(arguments)
-        steps += 1
-        if steps == 2:
-            releases = [ReleaseReservation(large.account_id, f"o{n}") for n in range(MANY)]
-            await large.store.run_each(releases, deadline())
-        return reply
-
-    finding = await audit_account(large.account_id, ask)
-    assert finding is not None
-    assert finding.differences == ()
+    await meddled(clocked, large, change_much, 2)
 
 
 async def test_a_verification_ends_at_its_deadline(large: Desk) -> None:

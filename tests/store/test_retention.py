@@ -183,6 +183,21 @@ async def test_an_order_that_was_asked_again_after_its_hold_is_open_again(clocke
     assert not await known(desk, "o1")
 
 
+async def test_a_hold_that_no_sweeper_has_settled_is_not_forgotten(clocked: ClockedStore, desk: Desk) -> None:
+    await hold(desk, "o1", 100, HOLD_S)
+    clocked.pass_time(HOLD_S)
+    await clocked.sweep()
+    await hold(desk, "o1", 100, HOLD_S)
+    clocked.pass_time(HOLD_S + 2 * LONGEST_S)
+    while (await clocked.store.retire(PARTITION, SWEEP_REFERENCES_MAX, RETENTION_S)).looked_at:
+        pass
+    assert (await desk.state("o1"))[0] is ReservationState.EXPIRED
+    assert (await clocked.sweep()).settled == 1, "its end is journaled all the same"
+    clocked.pass_time(LONGEST_S)
+    assert (await clocked.sweep()).retired == 1
+    assert not await known(desk, "o1")
+
+
 async def test_an_order_that_is_forgotten_is_a_new_one(clocked: ClockedStore, desk: Desk) -> None:
     await desk.reserve("o1", 100)
     old = (await desk.reservation("o1")).etag
