@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,8 +22,7 @@ TABLE = Path(__file__).parents[2] / "docs" / "metrics.md"
 
 EXPOSURE = Exposure("USD", 10, unlimited=False, reserved_minor=0, receivable_minor=0, pending_review_minor=0)
 APPROVED = Decision(Outcome.APPROVED, (), (), (), EXPOSURE, "v", 0, 0)
-REJECTED = replace(
-    APPROVED,
+REJECTED = APPROVED._replace(
     outcome=Outcome.REJECTED,
     reasons=(Reason(ReasonCode.LIMIT_EXCEEDED, Action.REJECT, 11, 10),),
     shadow_reasons=(Reason(ReasonCode.ACCOUNT_BLOCKED, Action.SHADOW, 1, 0),),

@@ -5,7 +5,7 @@ Operations reach the store already validated (`creditgate.api.parse`): ids are w
 
 from dataclasses import dataclass
 from datetime import date
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from creditgate.domain.account import Account, AccountStatus, Block
 from creditgate.domain.decision import Decision
@@ -21,8 +21,7 @@ class Operation(Generic[R_co]):
     account_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Reserved:
+class Reserved(NamedTuple):
     """Answer to `ReserveCredit`. `reservation` is None when the order was rejected."""
 
     decision: Decision
