@@ -15,6 +15,7 @@ from creditgate.domain.operations import CheckCredit, Committed, Operation, Rele
 from creditgate.domain.ports import CreditStore
 from creditgate.domain.reservation import Reservation, ReservationState
 from creditgate.ops.counted_store import CountedStore, DecisionMetrics
+from creditgate.ops.loop_metrics import LoopCounter, LoopHistogram
 from creditgate.ops.metrics import Metrics
 from creditgate.ops.store_metrics import StoreMetrics
 
@@ -45,6 +46,11 @@ def registered(registry: CollectorRegistry) -> set[tuple[str, str, tuple[str, ..
         collector._name: collector._labelnames  # noqa: SLF001 - the library shows a metric's labels only with values
         for collector in registry._collector_to_names  # noqa: SLF001 - as above
         if isinstance(collector, MetricWrapperBase)
+    }
+    labels |= {
+        collector.name: collector.label_names
+        for collector in registry._collector_to_names  # noqa: SLF001 - as above
+        if isinstance(collector, LoopCounter | LoopHistogram)
     }
     return {
         (
