@@ -264,7 +264,7 @@ class RedisCreditStore:
 
     # --- inside
 
-    async def _submit(self, operations: Sequence[AnyOperation], deadline: float) -> list[object]:
+    async def _submit(self, operations: Sequence[AnyOperation], deadline: float) -> Sequence[object]:
         if self._stopping:
             raise CreditError(ErrorReason.SHUTTING_DOWN, "the service is stopping; ask another one, or again later")
         group = self._only or self._group_of[keys.partition_of(operations[0].account_id, self.partitions)]
