@@ -382,7 +382,7 @@ class RedisCreditStore:
 
     async def _submit(
         self, operations: Sequence[AnyOperation], partitions: Sequence[int], deadline: float
-    ) -> list[object]:
+    ) -> Sequence[object]:
         if self._stopping:
             raise CreditError(ErrorReason.SHUTTING_DOWN, "the service is stopping; ask another one, or again later")
         group = self._only or self._group_of[partitions[0]]
