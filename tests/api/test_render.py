@@ -98,7 +98,7 @@ def test_reasons_stand_where_they_belong_with_their_sentences() -> None:
 def test_sentences_are_in_the_language_of_the_caller() -> None:
     reasons = (Reason(ReasonCode.ACCOUNT_BLOCKED, Action.REJECT, 1, 0),)
     message = decision_pb2.Decision()
-    fill_decision(message, replace(DECISION, outcome=Outcome.REJECTED, reasons=reasons), lambda: CHINESE)
+    fill_decision(message, DECISION._replace(outcome=Outcome.REJECTED, reasons=reasons), lambda: CHINESE)
     assert message.reasons[0].message == CHINESE.fired[ReasonCode.ACCOUNT_BLOCKED]
 
 
@@ -117,15 +117,21 @@ def test_reservation() -> None:
     assert (message.currency_code, *amounts, message.exposure_minor) == ("JPY", 100, 10, 60, 30, 20)
     assert (message.create_time.seconds, message.create_time.nanos) == (1, 1_000_000)
     assert (message.expire_time.seconds, message.expire_time.nanos) == (2_000, 0)
-    assert message.etag
+    assert message.etag == "3e9.1f"
     assert message.decision == rendered(DECISION)
     assert (message.rate, message.pending_amount_minor) == ("1.5", 0)
 
 
 def test_an_amend_that_waits() -> None:
     message = reservation_pb2.Reservation()
-    fill_reservation(message, replace(RESERVATION, pending_amount_minor=150))
+    fill_reservation(message, RESERVATION._replace(pending_amount_minor=150))
     assert message.pending_amount_minor == 150
+
+
+def test_a_reservation_that_holds_nothing_has_no_time_at_which_its_hold_ends() -> None:
+    message = reservation_pb2.Reservation()
+    fill_reservation(message, RESERVATION._replace(expire_time_s=0))
+    assert not message.HasField("expire_time")
 
 
 def test_the_etag_follows_the_revision() -> None:
@@ -263,3 +269,17 @@ def test_a_group_with_a_limit_of_zero_and_no_exposure() -> None:
         True,
         True,
     )
+
+
+def test_account_with_ageing() -> None:
+    for due, rendered_due in ((date(2026, 2, 1), "2026-02-01"), (None, "")):
+        message = account_pb2.Account()
+        fill_account(message, replace(ACCOUNT, aging=Aging(500, 100, due, 1_500)))
+        assert (message.overdue_minor, message.disputed_minor, message.oldest_due_date) == (500, 100, rendered_due)
+        assert (message.aging_as_of.seconds, message.aging_as_of.nanos) == (1, 500_000_000)
+
+
+def test_account_with_an_ageing_of_nothing() -> None:
+    message = account_pb2.Account()
+    fill_account(message, replace(ACCOUNT, aging=Aging(0, 0, None, 0)))
+    assert message.HasField("aging_as_of"), "it was aged"

@@ -6,7 +6,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -20,6 +21,20 @@ def environment(**settings: str) -> Mapping[str, str]:
     """Return the environment without the settings of whoever runs the tests, and with those given."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("CREDITGATE_")}
     return {**inherited, **{f"CREDITGATE_{name}": value for name, value in settings.items()}}
+
+
+@contextmanager
+def running(*words: str | Path, **settings: str) -> Iterator[subprocess.Popen[str]]:
+    """Run `creditgate`, with pipes for what it writes; whatever happens in the block, it has ended afterwards."""
+    command, variables = [CREDITGATE, *words], environment(**settings)
+    with subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()  # first, since it may have a Redis of its own
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(PATIENCE_S)
+            process.kill()
 
 
 class ServedService:

@@ -558,7 +558,7 @@ async def test_accounts_are_verified_a_hundred_in_a_call(scripted: ScriptedServi
     assert [each.account_id for page in found for each in page.differences] == ["a-0", "a-100", "a-200"]
     assert all(each.repaired for page in found for each in page.differences)
     async with AsyncCreditClient(scripted.address) as async_client:
-        assert [page.verified async for page in async_client.verify_accounts(ids(range(101)))] == [100, 1]
+        assert [page.verified async for page in async_client.verify_accounts(ids(range(101)), page_size=60)] == [60, 41]
 
 
 async def test_without_ids_all_accounts_are_verified_page_by_page(scripted: ScriptedService) -> None:
@@ -567,10 +567,13 @@ async def test_without_ids_all_accounts_are_verified_page_by_page(scripted: Scri
     scripted.script("VerifyAccounts", *pages)
     with CreditClient(scripted.address) as client:
         assert list(client.verify_accounts()) == [VerifiedAccounts(100, ()), VerifiedAccounts(7, ())]
-    assert scripted.requests == [VerifyAccountsRequest(), VerifyAccountsRequest(page_token=more)]
+    assert scripted.requests == [
+        VerifyAccountsRequest(page_size=100, page_token=page_token) for page_token in ("", more)
+    ]
     async with AsyncCreditClient(scripted.address) as async_client:
         scripted.script("VerifyAccounts", *pages)
-        assert [page.verified async for page in async_client.verify_accounts()] == [100, 7]
+        assert [page.verified async for page in async_client.verify_accounts(page_size=10)] == [100, 7]
+    assert scripted.requests[-1] == VerifyAccountsRequest(page_size=10, page_token=more)
 
 
 def test_credentials_are_those_of_the_channel(start_scripted: Callable[..., ScriptedService]) -> None:

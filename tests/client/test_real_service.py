@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from redis.asyncio import Redis
 
 from creditgate.api.reason_texts import CHINESE
-from creditgate.bootstrap import RunningService
+from creditgate.bootstrap import RunningService, running_service
 from creditgate.client import (
     AsyncCreditClient,
     CreditCallError,
@@ -21,6 +22,8 @@ from creditgate.client import (
     reserve_credit_request,
 )
 from creditgate.domain.decision import ReasonCode
+from creditgate.ops.listen_address import ListenAddress
+from creditgate.settings import Settings
 from creditgate.store import keys
 from creditgate.v1.account_pb2 import ACCOUNT_STATUS_CLOSED
 from creditgate.v1.admin_service_pb2 import SumDifference
@@ -113,6 +116,32 @@ def assert_stream_answers(answers: list[ReserveCreditResponse | CreditCallError]
         assert answer.decision.outcome == (OUTCOME_APPROVED if number <= 100 else OUTCOME_REJECTED)
         assert answer.reservation.order_id == (f"o-{number}" if number <= 100 else "")
         assert answer.replayed == (replayed and number <= 100)
+
+
+async def test_a_stream_goes_on_when_its_service_is_replaced(redis_url: str, account_id: str) -> None:
+    count, free_port = 2000, ListenAddress("127.0.0.1", 0)
+    settings = Settings(redis_url=redis_url, listen=free_port, metrics_listen=free_port, stop_wait_s=0)
+    orders = [
+        reserve_credit_request(account_id, f"o-{number}", amount_minor=3, currency_code="USD")
+        for number in range(count)
+    ]
+    answers = []
+    async with AsyncExitStack() as first, AsyncExitStack() as second:
+        service = await first.enter_async_context(running_service(settings))
+        assert await service.store.wait_ready(10)
+        client = await second.enter_async_context(AsyncCreditClient(str(service.address), timeout_s=20))
+        await client.put_account(account_id, currency_code="USD", unlimited=True)
+        async for answer in client.stream_reserve_credit(orders):
+            answers.append(answer)
+            if len(answers) == 100:
+                await first.aclose()
+                again = settings.model_copy(update={"listen": service.address})
+                assert await (await second.enter_async_context(running_service(again))).store.wait_ready(10)
+        assert len(answers) == count
+        for number, answer in enumerate(answers):
+            assert isinstance(answer, ReserveCreditResponse)
+            assert (answer.decision.outcome, answer.reservation.order_id) == (OUTCOME_APPROVED, f"o-{number}")
+        assert (await client.get_account(account_id)).account.exposure.reserved_minor == 3 * count
 
 
 async def test_an_order_is_amended_and_its_receivable_kept(service: RunningService, account_id: str) -> None:

@@ -15,6 +15,7 @@ from redis.exceptions import AuthenticationError, NoPermissionError
 
 from creditgate.domain.decision import Outcome
 from creditgate.domain.operations import (
+    AmendReservation,
     CheckCredit,
     CloseAccount,
     CommitReservation,
@@ -23,8 +24,9 @@ from creditgate.domain.operations import (
     RecordPayment,
     ReleaseReservation,
     ReserveCredit,
+    UpdateAging,
 )
-from creditgate.store import RedisCreditStore, StoreOptions, Sweeper
+from creditgate.store import RedisCreditStore, StoreOptions, Sweeper, keys
 from creditgate.store.embedded.binary import all_redis_servers, find_redis_server
 from creditgate.store.library import render_library
 from tests.deploy.deployed_redis import PASSWORDS, DeployedRedis, start_command
@@ -68,6 +70,8 @@ ASKED_OUTSIDE_OF_FUNCTIONS = {
     "wait",
 }
 """What the service asks itself: the calls of the library and what `creditgate.store.readiness` looks at."""
+
+YEAR_S = 365 * 86_400
 
 REFUSED = {
     "creditgate": (
@@ -195,14 +199,23 @@ async def test_the_service_does_its_work_without_a_denied_command(
     for order, hold_s in (("order-1", 3600), ("order-2", 3600), ("order-3", 1)):
         reserved = await store.run(ReserveCredit(account, order, 300, "USD", hold_s), deadline())
         assert reserved.decision.outcome is Outcome.APPROVED
-    await store.run(CommitReservation(account, "order-1", 300, "USD", "doc-1", final=True), deadline())
+    await store.run(AmendReservation(account, "order-1", 200, "USD", request_id="change-1"), deadline())
+    await store.run(CommitReservation(account, "order-1", 200, "USD", "doc-1", final=True), deadline())
     await store.run(ReleaseReservation(account, "order-2"), deadline())
     await store.run(RecordPayment(account, "pay-1", 300, "USD"), deadline())
+    await store.run(UpdateAging(account, 100, 0, None, 1), deadline())
     await sweep_until_something_is_settled(store)
     await store.run(CloseAccount(other), deadline())
+    assert await store.verify_account(account, repair=True, deadline=deadline()) == ()
     assert len((await store.list_reservations(account, frozenset(), 10, "", deadline())).items) == 3
     assert {account, other} <= await names_of_accounts(store)
+    partition = keys.partition_of(account, store.partitions)
     with loaded_redis.client("operator") as operator:
+        # What differs is put right, and what was kept long enough is cleaned up.
+        operator.delete(keys.ledger(partition, account))
+        assert await store.verify_account(account, repair=True, deadline=deadline()) != ()
+        assert await store.verify_account(account, repair=True, deadline=deadline()) == ()
+        assert (await store.retire(partition, 100, -YEAR_S)).settled > 0, "all of it is old enough for such a retention"
         assert operator.acl_log() == []
 
 

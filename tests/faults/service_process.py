@@ -93,6 +93,16 @@ class ServiceProcess:
             self._process.wait(PATIENCE_S)
             self._process = None
 
+    def freeze(self) -> None:
+        """Stop the process: it keeps its connections and answers nothing."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let a frozen process go on."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
     def terminate(self) -> None:
         """Ask the process to stop."""
         assert self._process is not None

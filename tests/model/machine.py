@@ -5,9 +5,8 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date
-from typing import Any, Final, NamedTuple, TypeAlias, cast
+from typing import Final, cast
 
-from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from creditgate.domain.account import AccountStatus, Block, ManualLimit
@@ -34,164 +33,26 @@ from creditgate.domain.operations import (
 )
 from creditgate.domain.reservation import Etag, ReservationState
 from tests.model.answers import in_the_models_words, reservation_in, times_in
+from tests.model.drafts import (
+    LIMITS,
+    PLACE_NONE,
+    SOME_MINOR,
+    STEPS,
+    UNKNOWN,
+    AmendDraft,
+    AmountDraft,
+    Draft,
+    OrderDraft,
+)
 from tests.model.gates import Gate
-from tests.model.reference import AMOUNT_MAX_MINOR, DAY_MS, MS, AccountModel, Document, Order, ReferenceGate, net, reads
+from tests.model.reference import AMOUNT_MAX_MINOR, MS, AccountModel, Document, Order, ReferenceGate, net, reads
 from tests.model.rules import DEFAULT_RULEBOOK, Rulebook
 
 LONG_HOLD_S: Final = 3600
 _ASKED_BETWEEN_WAITS: Final = 12
 _WAITS_MAX: Final = 2
 _PAGE_SIZES: Final = (1, 3, 1000)
-_SOME_MINOR: Final = 20
 _numbers = itertools.count(1)
-
-
-class AmountDraft(NamedTuple):
-    """An amount that is fixed once it is known where the account, the order and the document stand."""
-
-    base: str
-    delta: int
-
-    def resolve(self, bases: Mapping[str, int], least: int = 1) -> int:
-        """Return an amount within the bounds of the contract, near a boundary of what it is for."""
-        return min(max(bases.get(self.base, _SOME_MINOR) + self.delta, least), AMOUNT_MAX_MINOR)
-
-
-UNKNOWN: Final = "unknown"
-ACCOUNTS: Final = st.sampled_from(("a",) * 8 + ("b",) * 8 + (UNKNOWN,))
-IDS: Final = st.sampled_from(tuple(f"x{number}" for number in range(12)))
-"""Orders, documents, payments and requests draw from the same few ids: they repeat, and they cross."""
-
-REQUESTS: Final = st.sampled_from(("", "", "x0", "x1"))
-"""An order sees few changes: their ids repeat only when they are fewer still."""
-
-PLACE_NONE: Final = 20
-PLACES: Final = st.sampled_from(range(PLACE_NONE + 1))
-"""Which of an account's orders: an odd number means one that is held, the last one that was never asked for."""
-
-CURRENCIES: Final = st.sampled_from(("USD",) * 19 + ("EUR",))
-DELTAS: Final = st.integers(-1, 1)
-AMOUNTS: Final = st.one_of(
-    st.builds(AmountDraft, st.just("some"), st.integers(1 - _SOME_MINOR, 2 * _SOME_MINOR)),
-    st.builds(AmountDraft, st.sampled_from(("limit", "headroom", "headroom", "rest")), DELTAS),
-    st.builds(AmountDraft, st.sampled_from(("least", "some", "some", "some", "some", "some", "most")), DELTAS),
-)
-SAME: Final = st.just(AmountDraft("known", 0))
-"""What stands under the id already: from another system, or in a call whose answer was never seen."""
-
-RECORDED: Final = st.one_of(AMOUNTS, SAME)
-INVOICED: Final = st.one_of(AMOUNTS, st.builds(AmountDraft, st.just("rest"), DELTAS), SAME)
-PAID: Final = st.one_of(AMOUNTS, st.builds(AmountDraft, st.just("overdue"), DELTAS), SAME)
-TOTALS: Final = st.one_of(
-    AMOUNTS, st.builds(AmountDraft, st.sampled_from(("total", "room", "room", "invoiced")), DELTAS)
-)
-LIMITS: Final = st.one_of(
-    st.integers(0, 300), st.sampled_from((None, 0, 1, 100, 100, 100, AMOUNT_MAX_MINOR - 1, AMOUNT_MAX_MINOR))
-)
-SECURED: Final = st.sampled_from((0, 0, 0, 0, 1, 2, -1, -2))
-"""What is secured of an order: nothing, a little, or (below zero) exactly or nearly all."""
-
-ETAGS: Final = st.sampled_from(("", "", "", "", "current", "current", "earlier", "former"))
-"""Which state of an order its caller has read: none, this, one before the last change, one of an order before it."""
-
-HOLDS: Final = st.sampled_from((None, None, None, True, False))
-"""Whether a hold is short; None: it ends when it would have ended."""
-
-OVERDUE: Final = st.sampled_from((0, 1, 10, 10, 30, AMOUNT_MAX_MINOR))
-DISPUTED: Final = st.sampled_from((0, 0, 1, AMOUNT_MAX_MINOR))
-DUE_DATES: Final = st.sampled_from((None, date(2024, 2, 29), date(2024, 3, 1)))
-AS_OF: Final = st.sampled_from((0, 0, 0, 1, 1, -1, -1, DAY_MS // 2, 2 * DAY_MS))
-"""What instant an ageing describes, in milliseconds from the first step; the last is too far ahead."""
-
-OFTEN: Final = st.sampled_from((True, True, True, False))
-SOMETIMES: Final = st.sampled_from((False, False, False, True))
-SELDOM: Final = st.sampled_from((False,) * 9 + (True,))
-
-
-class OrderDraft(NamedTuple):
-    """An order whose amounts are still open."""
-
-    account: str
-    order_id: str
-    amount: AmountDraft
-    currency_code: str
-    secured: int
-    terms_days: int
-    short: bool
-
-
-ORDERS: Final = st.builds(
-    OrderDraft, ACCOUNTS, IDS, AMOUNTS, CURRENCIES, SECURED, st.sampled_from((0,) * 7 + (30,)), OFTEN
-)
-
-
-class AmendDraft(NamedTuple):
-    """A change of an order whose amounts are still open."""
-
-    account: str
-    place: int
-    total: AmountDraft
-    currency_code: str
-    short: bool | None
-    request_id: str
-    etag: str
-
-
-AMENDS: Final = st.builds(AmendDraft, ACCOUNTS, PLACES, TOTALS, CURRENCIES, HOLDS, REQUESTS, ETAGS)
-
-Draft: TypeAlias = tuple[str, tuple[object, ...]]
-"""The name of a method, and what it is called with."""
-
-
-def _draft(name: str, *arguments: st.SearchStrategy[Any], weight: int = 1) -> list[st.SearchStrategy[Draft]]:
-    """A draft, as often as its weight."""
-    return [st.tuples(st.just(name), st.tuples(*arguments))] * weight
-
-
-def _any_of(*drafts: list[st.SearchStrategy[Draft]]) -> st.SearchStrategy[Draft]:
-    return st.sampled_from([draft for some in drafts for draft in some]).flatmap(lambda draft: draft)
-
-
-_RESERVE: Final = _draft("reserve", ORDERS, weight=6)
-_IMPORT: Final = _draft("import_item", ACCOUNTS, IDS, RECORDED, SELDOM, CURRENCIES, weight=2)
-WRITES: Final = _any_of(
-    _RESERVE,
-    _draft("reserve_again", ORDERS, PLACES, weight=2),
-    _draft("reserve_as_first", ACCOUNTS, PLACES),
-    _draft("amend", AMENDS, weight=8),
-    _draft("commit", ACCOUNTS, PLACES, INVOICED, CURRENCIES, IDS, SOMETIMES, weight=5),
-    _draft("commit_recorded", ACCOUNTS, PLACES, PLACES, SOMETIMES, weight=2),
-    _draft("release", ACCOUNTS, PLACES, ETAGS, weight=2),
-    _draft("pay", ACCOUNTS, IDS, PAID, CURRENCIES, weight=3),
-    _draft("post", ACCOUNTS, IDS, RECORDED, CURRENCIES, weight=2),
-    _draft("credit", ACCOUNTS, IDS, RECORDED, CURRENCIES),
-    _IMPORT,
-    _draft("age", ACCOUNTS, OVERDUE, DISPUTED, DUE_DATES, AS_OF, weight=3),
-    _draft("age_again", ACCOUNTS),
-    _draft("put_limit", ACCOUNTS, LIMITS, SELDOM, st.sampled_from(("USD",) * 9 + ("EUR",))),
-    _draft("put_standing", ACCOUNTS, SELDOM, SELDOM),
-    _draft("set_manual_limit", ACCOUNTS, LIMITS, CURRENCIES),
-    _draft("set_block", ACCOUNTS, SELDOM),
-)
-READS: Final = _any_of(
-    _draft("check", ORDERS, st.booleans(), weight=2),
-    _draft("get_reservation", ACCOUNTS, PLACES),
-)
-
-
-def _several(drafts: st.SearchStrategy[Draft]) -> st.SearchStrategy[list[Draft]]:
-    return st.lists(drafts, min_size=2, max_size=6)
-
-
-STEPS: Final = _any_of(
-    _draft("ask_one", WRITES, weight=20),
-    _draft("ask_one", READS, weight=2),
-    _draft("ask_together", _several(WRITES), weight=2),
-    _draft("ask_together", _several(_any_of(_RESERVE)), weight=2),
-    _draft("ask_together", _several(_any_of(_IMPORT))),
-    _draft("repeat", st.one_of(st.integers(0, 9), st.integers(0, 1000)), weight=4),
-    _draft("sweep", st.booleans()),
-)
 
 
 class GateMachine(RuleBasedStateMachine):
@@ -209,22 +70,26 @@ class GateMachine(RuleBasedStateMachine):
         self.done: list[Operation[object]] = []
         self.diverged = False
         self.begun_ms = 0
+        self.seen_ms = 0
 
     # --- asking
 
+    def look(self) -> tuple[int, int]:
+        """Read the store's clock; return when it was read before, and now."""
+        before_ms, self.seen_ms = self.seen_ms, self.gate.now_ms()
+        return before_ms, self.seen_ms
+
     def ask(self, operation: Operation[object]) -> None:
         """Carry out an operation on both sides and compare."""
-        before_ms = self.gate.now_ms()
         answer = self.gate.run(operation)
-        self.compare(operation, answer, before_ms, self.gate.now_ms())
+        self.compare(operation, answer, *self.look())
         self.done.append(operation)
         self.compare_balances(operation.account_id)
 
     def ask_each(self, operations: Sequence[Operation[object]]) -> None:
         """Carry out operations in one call and compare."""
-        before_ms = self.gate.now_ms()
         answers = self.gate.run_each(operations)
-        after_ms = self.gate.now_ms()
+        before_ms, after_ms = self.look()
         assert len(answers) == len(operations)
         for operation, answer in zip(operations, answers, strict=True):
             self.compare(operation, answer, before_ms, after_ms)
@@ -250,13 +115,13 @@ class GateMachine(RuleBasedStateMachine):
 
     def compare_balances(self, account_id: str) -> None:
         """Compare where an account stands."""
-        before_ms = self.gate.now_ms()
         answer = self.gate.run(GetAccount(account_id))
-        self.compare(GetAccount(account_id), answer, before_ms, self.gate.now_ms())
+        self.compare(GetAccount(account_id), answer, *self.look())
 
+    @property
     def now_s(self) -> int:
-        """The store's second."""
-        return self.gate.now_ms() // MS
+        """The store's second, when it was last read."""
+        return self.seen_ms // MS
 
     def account(self, name: str) -> AccountModel | None:
         """The model of an account."""
@@ -264,11 +129,11 @@ class GateMachine(RuleBasedStateMachine):
 
     def bases(self, name: str, order_id: str = "", entry_id: str = "") -> Mapping[str, int]:
         """What amounts of an account, an order of it, and a document or payment may lie near."""
-        bases = {"least": 0, "some": _SOME_MINOR, "most": AMOUNT_MAX_MINOR}
+        bases = {"least": 0, "some": SOME_MINOR, "most": AMOUNT_MAX_MINOR}
         account = self.account(name)
         if account is None:
             return bases
-        headroom_minor = account.balances(self.now_s()).available_minor or 0
+        headroom_minor = account.balances(self.now_s).available_minor or 0
         bases |= {"limit": account.base_limit_minor or 0, "headroom": headroom_minor}
         if account.aging is not None:
             bases["overdue"] = account.aging.overdue_minor
@@ -282,7 +147,7 @@ class GateMachine(RuleBasedStateMachine):
                 # The total that just fits: what is secured or invoiced already takes no further credit.
                 "room": order.secured_minor
                 + net(invoiced_minor, order.secured_minor)
-                + order.held_minor(self.now_s())
+                + order.held_minor(self.now_s)
                 + headroom_minor,
             }
         if entry_id in account.payments:
@@ -301,7 +166,7 @@ class GateMachine(RuleBasedStateMachine):
         if account is None or not account.orders or place == PLACE_NONE:
             return None
         orders = sorted(account.orders.values(), key=lambda order: order.order_id)
-        held = [order for order in orders if order.state_at(self.now_s()) is ReservationState.HELD]
+        held = [order for order in orders if order.state_at(self.now_s) is ReservationState.HELD]
         among = held if held and place % 2 else orders
         return among[place // 2 % len(among)]
 
@@ -378,7 +243,7 @@ class GateMachine(RuleBasedStateMachine):
         """Ask for an order with the details that it was approved with, whatever became of it since."""
         order = self.order(name, place)
         if order is None:
-            return ReserveCredit(self.prefix + name, "first-asked", _SOME_MINOR, "USD", LONG_HOLD_S)
+            return ReserveCredit(self.prefix + name, "first-asked", SOME_MINOR, "USD", LONG_HOLD_S)
         return ReserveCredit(
             self.prefix + name,
             order.order_id,
@@ -401,6 +266,20 @@ class GateMachine(RuleBasedStateMachine):
             draft.request_id,
             self.etag(draft.account, draft.place, draft.etag),
         )
+
+    def amend_again(self, place: int, held_otherwise: bool) -> AmendReservation:  # noqa: FBT001 - drawn
+        """Change an order of any account under an id that it was changed under, to the same total."""
+        amends = [
+            (account_id, order_id, request_id, known)
+            for account_id, account in self.model.accounts.items()
+            for (order_id, request_id), known in sorted(account.amends.items())
+        ]
+        if not amends:
+            return AmendReservation(self.prefix + "a", "never-amended", SOME_MINOR, "USD", None, "x0")
+        account_id, order_id, request_id, known = amends[place % len(amends)]
+        other_hold_s = LONG_HOLD_S if known.hold_s is None else None
+        hold_s = other_hold_s if held_otherwise else known.hold_s
+        return AmendReservation(account_id, order_id, known.amount_minor, "USD", hold_s, request_id)
 
     def commit(
         self,
@@ -425,7 +304,7 @@ class GateMachine(RuleBasedStateMachine):
         partial = [each for each in invoices if each[1].commit is None and each[1].amount_minor < rest_minor]
         among = partial if partial and document_place % 2 else invoices
         if not among:
-            among = [("never-recorded", Document(_SOME_MINOR, None))]
+            among = [("never-recorded", Document(SOME_MINOR, None))]
         document_id, document = among[document_place // 2 % len(among)]
         order_id = self.order_id(name, place)
         return CommitReservation(self.prefix + name, order_id, document.amount_minor, "USD", document_id, final)
@@ -510,7 +389,7 @@ class GateMachine(RuleBasedStateMachine):
         operations = []
         for draft in drafts:
             operations.append(self.operation(draft))
-            self.model.answer(operations[-1], self.gate.now_ms())
+            self.model.answer(operations[-1], self.seen_ms)
         self.model = known
         self.ask_each(operations)
 
@@ -527,7 +406,7 @@ class GateMachine(RuleBasedStateMachine):
     @initialize(limit=LIMITS)
     def put_accounts(self, limit: int | None) -> None:
         """Set up an account with an ordinary limit, and one with any."""
-        self.begun_ms = self.gate.now_ms()
+        _, self.begun_ms = self.look()
         self.ask(PutAccount(self.prefix + "a", "USD", base_limit=LimitSetting(100)))
         self.ask(PutAccount(self.prefix + "b", "USD", base_limit=LimitSetting(limit)))
 
@@ -556,9 +435,11 @@ class GateMachine(RuleBasedStateMachine):
         """Compare every reservation, in pages of several sizes."""
         account = self.model.accounts[account_id]
         for page_size in _PAGE_SIZES:
-            second = self.now_s()
+            self.look()
             answers = self.gate.list_reservations(account_id, page_size)
-            if self.now_s() != second:
+            before_ms, after_ms = self.look()
+            second = after_ms // MS
+            if before_ms // MS != second:
                 continue  # a hold may have ended in between; the next size compares
             listed = [reservation_in(in_the_models_words(answer)) for answer in answers]
             expected = {order_id: reads(order, second) for order_id, order in account.orders.items()}
@@ -590,7 +471,7 @@ class ExpiringGateMachine(GateMachine):
 
     def wait(self) -> None:
         """Let the next hold end."""
-        now_s = self.now_s()
+        now_s = self.now_s
         ends = [
             order.expire_time_s
             for account in self.model.accounts.values()
@@ -600,6 +481,7 @@ class ExpiringGateMachine(GateMachine):
         if ends:
             self.waits += 1
             self.gate.let_time_pass(min(ends) * MS)
+            self.look()  # what is compared from here on is of after the end
             for account_id in self.model.accounts:
                 self.compare_balances(account_id)
 

@@ -5,8 +5,8 @@ here is shared with the store, so that a mistake has to be made twice to go unse
 the checks stand in the order in which the gate reports them.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field, fields, replace
 from datetime import date
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -315,6 +315,11 @@ class AccountModel:
             documents=dict(self.documents),
             payments=dict(self.payments),
         )
+
+    def state(self) -> Hashable:
+        """Return what makes this account answer as it does: equal for accounts that answer alike."""
+        values = (getattr(self, each.name) for each in fields(self))
+        return tuple(frozenset(value.items()) if isinstance(value, dict) else value for value in values)
 
     def reserved_minor(self, now_s: int) -> int:
         """Exposure held at a second."""

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -12,7 +12,7 @@ from redis import Redis
 
 from creditgate.api.etag import parse_etag, render_etag
 from creditgate.client import ClearableField, CreditCallError, CreditClient, reserve_credit_request
-from creditgate.client.errors import error_of_status
+from creditgate.client.errors import EndedCall, error_of_call, error_of_status
 from creditgate.domain.account import AccountStatus
 from creditgate.domain.decision import Action, Outcome, ReasonCode
 from creditgate.domain.errors import ErrorReason
@@ -39,6 +39,17 @@ from creditgate.domain.reservation import Etag, ReservationState
 from creditgate.v1.account_pb2 import Account, Block
 from creditgate.v1.admin_service_pb2 import CloseAccountResponse, PutAccountResponse, VerifyAccountsRequest
 from creditgate.v1.admin_service_pb2_grpc import AdminServiceStub
+from creditgate.v1.credit_desk_service_pb2 import (
+    BlockAccountRequest,
+    BlockAccountResponse,
+    ClearManualLimitRequest,
+    ClearManualLimitResponse,
+    SetManualLimitRequest,
+    SetManualLimitResponse,
+    UnblockAccountRequest,
+    UnblockAccountResponse,
+)
+from creditgate.v1.credit_desk_service_pb2_grpc import CreditDeskServiceStub
 from creditgate.v1.credit_service_pb2 import (
     AmendReservationResponse,
     CheckCreditResponse,
@@ -104,6 +115,7 @@ class ServiceGate:
         self._credit = CreditServiceStub(channel)
         self._receivables = ReceivablesServiceStub(channel)
         self._admin = AdminServiceStub(channel)
+        self._desk = CreditDeskServiceStub(channel)
         self._clock = clock
 
     def run(self, operation: Operation[object]) -> object:
@@ -311,18 +323,34 @@ class ServiceGate:
 
     def set_manual_limit(self, operation: SetManualLimit) -> object:
         """Set or clear a manual limit."""
-        limit = operation.manual_limit
-        who_and_why = {"account_id": operation.account_id, "reason": operation.reason, "actor": operation.actor}
+        limit, account_id = operation.manual_limit, operation.account_id
         if limit is None:
-            return self._client.clear_manual_limit(**who_and_why)
-        return self._client.set_manual_limit(
-            **who_and_why, limit_minor=limit.limit_minor, currency_code=operation.currency_code
+            clear = ClearManualLimitRequest(account_id=account_id, reason=operation.reason, actor=operation.actor)
+            return self._answer(lambda: self._desk.ClearManualLimit(clear, timeout=PATIENCE_S))
+        request = SetManualLimitRequest(
+            account_id=account_id,
+            limit_minor=limit.limit_minor or 0,
+            currency_code=operation.currency_code,
+            reason=operation.reason,
+            actor=operation.actor,
         )
+        return self._answer(lambda: self._desk.SetManualLimit(request, timeout=PATIENCE_S))
 
     def set_block(self, operation: SetBlock) -> object:
         """Block an account, or end its block."""
-        call = self._client.unblock_account if operation.block is None else self._client.block_account
-        return call(account_id=operation.account_id, reason=operation.reason, actor=operation.actor)
+        account_id, reason, actor = operation.account_id, operation.reason, operation.actor
+        if operation.block is None:
+            unblock = UnblockAccountRequest(account_id=account_id, reason=reason, actor=actor)
+            return self._answer(lambda: self._desk.UnblockAccount(unblock, timeout=PATIENCE_S))
+        block = BlockAccountRequest(account_id=account_id, reason=reason, actor=actor)
+        return self._answer(lambda: self._desk.BlockAccount(block, timeout=PATIENCE_S))
+
+    def _answer(self, call: Callable[[], object]) -> object:
+        """Make a call over a stub; a fault is what the client makes of it."""
+        try:
+            return call()
+        except grpc.RpcError as error:
+            return error_of_call(cast("EndedCall", error))
 
 
 _CALLS: Final[dict[type, Callable[[ServiceGate, Any], object]]] = {
@@ -410,6 +438,10 @@ def _(response: PutAccountResponse) -> Answer:
     return PutAnswer(_account(response.account), response.created)
 
 
+@in_the_models_words.register(SetManualLimitResponse)
+@in_the_models_words.register(ClearManualLimitResponse)
+@in_the_models_words.register(BlockAccountResponse)
+@in_the_models_words.register(UnblockAccountResponse)
 @in_the_models_words.register(CloseAccountResponse)
 @in_the_models_words.register(GetAccountResponse)
 def _(response: CloseAccountResponse | GetAccountResponse) -> Answer:
@@ -425,6 +457,7 @@ def _(response: GetReservationResponse) -> Answer:
 def _reservation(reservation: Reservation) -> ReservationAnswer:
     etag = parse_etag(reservation.etag)
     assert etag is not None
+    assert reservation.HasField("expire_time") == (reservation.expire_time.seconds > 0)
     return ReservationAnswer(
         reservation.order_id,
         ReservationState(reservation.state),

@@ -86,7 +86,7 @@ def service_gate(private_redis: PrivateRedis, tmp_path_factory: pytest.TempPathF
 
 
 @pytest.mark.parametrize("rules", [DEFAULT_RULEBOOK, FULL_RULEBOOK], ids=["default", "every-rule"])
-@pytest.mark.parametrize(("kind", "examples"), [(GateMachine, 25), (ExpiringGateMachine, 2)])
+@pytest.mark.parametrize(("kind", "examples"), [(GateMachine, 30), (ExpiringGateMachine, 2)])
 @pytest.mark.timeout(600)  # making a failure small takes its time
 def test_the_store_answers_as_the_model_predicts(
     gate: StoreGate, rules: Rulebook, kind: type[GateMachine], examples: int

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -24,6 +23,7 @@ from creditgate.domain.operations import (
 from creditgate.domain.ports import CreditStore
 from creditgate.domain.reservation import Reservation, ReservationState
 from creditgate.ops.counted_store import CountedStore, DecisionMetrics
+from creditgate.ops.loop_metrics import LoopCounter, LoopHistogram
 from creditgate.ops.metrics import Metrics
 from creditgate.ops.store_metrics import StoreMetrics
 
@@ -31,8 +31,7 @@ TABLE = Path(__file__).parents[2] / "docs" / "metrics.md"
 
 EXPOSURE = Exposure("USD", 10, unlimited=False, reserved_minor=0, receivable_minor=0, pending_review_minor=0)
 APPROVED = Decision(Outcome.APPROVED, (), (), (), EXPOSURE, "v", 0, 0)
-REJECTED = replace(
-    APPROVED,
+REJECTED = APPROVED._replace(
     outcome=Outcome.REJECTED,
     reasons=(Reason(ReasonCode.LIMIT_EXCEEDED, Action.REJECT, 11, 10),),
     shadow_reasons=(Reason(ReasonCode.ACCOUNT_BLOCKED, Action.SHADOW, 1, 0),),
@@ -55,6 +54,11 @@ def registered(registry: CollectorRegistry) -> set[tuple[str, str, tuple[str, ..
         collector._name: collector._labelnames  # noqa: SLF001 - the library shows a metric's labels only with values
         for collector in registry._collector_to_names  # noqa: SLF001 - as above
         if isinstance(collector, MetricWrapperBase)
+    }
+    labels |= {
+        collector.name: collector.label_names
+        for collector in registry._collector_to_names  # noqa: SLF001 - as above
+        if isinstance(collector, LoopCounter | LoopHistogram)
     }
     return {
         (

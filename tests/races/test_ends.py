@@ -15,7 +15,7 @@ from creditgate.domain.operations import (
 from creditgate.domain.reservation import Etag
 from tests.model.reference import MS, ReferenceGate
 from tests.model.service_gate import ServiceGate
-from tests.races.racing import ORDER, begin, check_explained, race, reserve, shuffled
+from tests.races.racing import ORDER, Asking, begin, check_explained, race, reserve, shuffled
 
 AMOUNT_MINOR = 100
 LIMIT_MINOR = 150
@@ -98,6 +98,24 @@ def test_of_those_who_read_the_same_etag_one_changes_the_order(
         operations += [ReleaseReservation(account_id, ORDER, etag=read), amend(account_id, 120, "same", etag=read)] * 2
     calls = race(gates, operations)
     check_explained(gates[1], models, calls)
+
+
+def test_the_same_order_alone_in_batches_and_in_streams_meets_another_that_no_longer_fits(
+    gates: Sequence[ServiceGate], new_id: Callable[[str], str]
+) -> None:
+    random = Random(19)
+    models: dict[str, ReferenceGate] = {}
+    askings: list[Asking] = []
+    for account_id in (new_id("ways") for _ in range(16)):
+        models[account_id] = begin(gates[0], PutAccount(account_id, "USD", base_limit=LimitSetting(LIMIT_MINOR)))
+        same = reserve(account_id, AMOUNT_MINOR)
+        other = reserve(account_id, LIMIT_MINOR - AMOUNT_MINOR + 1, order_id="other")
+        changed = reserve(account_id, AMOUNT_MINOR + 1)
+        askings += shuffled(
+            [same, same, other, [same, other], [other, same, same], [changed, same], amend(account_id, 10, "down")],
+            random,
+        )
+    check_explained(gates[1], models, race(gates, askings))
 
 
 def test_whatever_meets_the_second_in_which_the_hold_ends(

@@ -24,7 +24,7 @@ from creditgate.v1.decision_pb2 import OUTCOME_APPROVED
 from tests.patience import PATIENCE_S
 
 CLIENTS = 64
-ROUNDS = 20
+ROUNDS = 12
 LIMIT_MINOR = 1009
 SMALLEST_MINOR = 7
 SIZES_MINOR = (SMALLEST_MINOR, 11, 13, 29, 64)

@@ -48,6 +48,7 @@ def play_it(client: AsyncCreditClient) -> PlayIt:
         progress = NoProgress()
         player = Player(ServiceCalls(client, tally.time_call), tally, progress, in_flight=8, pace=Pace(None))
         complete = await player.play(play)
+        await player.verify(play)
         assert progress.done <= progress.steps == len(play.accounts) + len(play.events)
         return summarize(tally, None, 1.0, complete=complete)
 

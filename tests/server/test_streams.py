@@ -13,6 +13,7 @@ from google.rpc.status_pb2 import Status
 from creditgate.bootstrap import RunningService, running_service
 from creditgate.ops.listen_address import ListenAddress
 from creditgate.server import host
+from creditgate.server.interceptors.metrics import CODES
 from creditgate.settings import Settings
 from creditgate.v1.admin_service_pb2 import PutAccountRequest
 from creditgate.v1.admin_service_pb2_grpc import AdminServiceStub
@@ -221,11 +222,15 @@ async def test_a_client_that_goes_away_midway(
             assert isinstance(await call.read(), StreamReserveCreditResponse)
         call.cancel()
 
+    def value_of(metric: str, **labels: str) -> float | None:
+        return service.metrics.registry.get_sample_value(metric, {"method": STREAM.removeprefix("/"), **labels})
+
     async def none_under_way() -> bool:
-        method = {"method": STREAM.removeprefix("/")}
-        return service.metrics.registry.get_sample_value("creditgate_rpcs_in_flight", method) == 0
+        return value_of("creditgate_rpcs_in_flight") == 0
 
     await eventually(none_under_way)
+    # The first may have been gone before it came.
+    assert {code for code in CODES if value_of("creditgate_rpcs_total", code=code)} == {"CANCELLED"}
     again = [order(account_id, f"300-{number}", 1) for number in range(300)]
     answers = [answer async for answer in CreditServiceStub(channel).StreamReserveCredit(iter(again), timeout=60)]
     assert [order_of(answer) for answer in answers] == [f"300-{number}" for number in range(300)]
@@ -327,6 +332,22 @@ async def test_a_stopping_service_ends_streams_and_does_not_wait_for_its_grace(r
     assert (failure.code(), reason_of(failure)) == (grpc.StatusCode.UNAVAILABLE, "SHUTTING_DOWN")
     summaries, failure = await read_to_failure(idle)
     assert (summaries, reason_of(failure)) == ([], "SHUTTING_DOWN"), "an import that was cut short has no summary"
+    await channel.close()
+
+
+async def test_a_client_that_does_not_read_is_cut_off_after_the_grace(redis_url: str, account_id: str) -> None:
+    async with running_service(settings_for(redis_url, drain_grace_s=0.3)) as service:
+        channel = grpc.aio.insecure_channel(str(service.address), options=SMALL_WINDOW)
+        assert await service.store.wait_ready(10)
+        await put_account(channel, account_id)
+        call = CreditServiceStub(channel).StreamReserveCredit(timeout=60)
+        for number in range(2_000):
+            await call.write(order(account_id, f"o{number}", 1))
+        stopped = time.monotonic()
+    assert time.monotonic() - stopped < 30
+    answers, failure = await read_to_failure(call)
+    assert [order_of(answer) for answer in answers] == [f"o{number}" for number in range(len(answers))]
+    assert failure.code() in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
     await channel.close()
 
 

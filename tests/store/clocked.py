@@ -1,6 +1,6 @@
 """A store whose time the test moves: a partition's clock never goes back, so that a later second stays."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final, cast
 
@@ -25,8 +25,8 @@ class ClockedStore:
         self.client = client
         self.observer = QuietObserver()
         self._sweeper = Sweeper(store, self.observer, 1.0, RETENTION_S)
-        self.now_s = int(client.time()[0]) + DAY_S
-        self.pass_time(0)
+        self.now_s = max(int(client.time()[0]), int(client.get(keys.clock(PARTITION)) or 0))
+        self.pass_time(DAY_S)
 
     def desk(self, account_id: str) -> Desk:
         return Desk(self.store, account_id)
@@ -47,8 +47,8 @@ class ClockedStore:
 
 
 @asynccontextmanager
-async def clocked_store(own_redis: Callable[..., PrivateRedis], **options: str) -> AsyncIterator[ClockedStore]:
-    server = own_redis(**options)
+async def clocked_store(server: PrivateRedis) -> AsyncIterator[ClockedStore]:
+    """Provide a store on a Redis that the tests may move forward in time."""
     store = RedisCreditStore(server.url, options=StoreOptions(partitions=1), observer=QuietObserver())
     await store.start()
     assert await store.wait_ready(10), store.unready_reason

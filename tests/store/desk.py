@@ -28,6 +28,7 @@ from creditgate.domain.operations import (
     UpdateAging,
 )
 from creditgate.domain.reservation import Etag, Reservation, ReservationState
+from creditgate.domain.verification import SumDifference
 from creditgate.store import RedisCreditStore
 
 HOLD_S: Final = 3600
@@ -128,10 +129,14 @@ class Desk:
         exposure = account.exposure
         return exposure.reserved_minor, exposure.receivable_minor, account.secured_receivable_minor
 
+    async def verify(self, *, repair: bool = False) -> tuple[SumDifference, ...]:
+        """Return which sums of the account differ from what they sum up."""
+        return await self.store.verify_account(self.account_id, repair=repair, deadline=deadline())
+
     async def adds_up(self) -> None:
         """Fail when a sum of the account differs from what it sums up."""
         try:
-            differences = await self.store.verify_account(self.account_id, repair=False, deadline=deadline())
+            differences = await self.verify()
         except CreditError as error:
             assert error.reason is ErrorReason.ACCOUNT_NOT_FOUND  # noqa: PT017 - the account was never made
         else:

@@ -30,7 +30,7 @@ LONGEST_S = RETENTION_S + 2 * RETENTION_STEP_S
 
 @pytest.fixture
 async def clocked(own_redis: Callable[..., PrivateRedis]) -> AsyncIterator[ClockedStore]:
-    async with clocked_store(own_redis) as clocked:
+    async with clocked_store(own_redis()) as clocked:
         yield clocked
 
 
@@ -178,6 +178,21 @@ async def test_an_order_that_was_asked_again_after_its_hold_is_open_again(clocke
     await clocked.sweep()
     assert await desk.state("o1") == (ReservationState.HELD, 0, 100, 100)
     await desk.release("o1")
+    clocked.pass_time(LONGEST_S)
+    assert (await clocked.sweep()).retired == 1
+    assert not await known(desk, "o1")
+
+
+async def test_a_hold_that_no_sweeper_has_settled_is_not_forgotten(clocked: ClockedStore, desk: Desk) -> None:
+    await hold(desk, "o1", 100, HOLD_S)
+    clocked.pass_time(HOLD_S)
+    await clocked.sweep()
+    await hold(desk, "o1", 100, HOLD_S)
+    clocked.pass_time(HOLD_S + 2 * LONGEST_S)
+    while (await clocked.store.retire(PARTITION, SWEEP_REFERENCES_MAX, RETENTION_S)).looked_at:
+        pass
+    assert (await desk.state("o1"))[0] is ReservationState.EXPIRED
+    assert (await clocked.sweep()).settled == 1, "its end is journaled all the same"
     clocked.pass_time(LONGEST_S)
     assert (await clocked.sweep()).retired == 1
     assert not await known(desk, "o1")
@@ -400,7 +415,8 @@ async def test_every_partition_is_cleaned_up(own_redis: Callable[..., PrivateRed
 
 
 async def test_a_full_store_is_cleaned_up_too(own_redis: Callable[..., PrivateRedis], account_id: str) -> None:
-    async with clocked_store(own_redis, maxmemory=str(16 * 1024 * 1024), maxmemory_policy="noeviction") as clocked:
+    server = own_redis(maxmemory=str(16 * 1024 * 1024), maxmemory_policy="noeviction")
+    async with clocked_store(server) as clocked:
         desk = clocked.desk(account_id)
         await desk.put(limit=None, unlimited=True)
         await end_orders(desk, 300)

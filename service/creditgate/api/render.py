@@ -113,7 +113,8 @@ def _fill_reservation(target: reservation_pb2.Reservation, reservation: Reservat
     if reservation.pending_amount_minor:
         target.pending_amount_minor = reservation.pending_amount_minor
     _fill_time(target.create_time, reservation.create_time_ms)
-    target.expire_time.seconds = reservation.expire_time_s
+    if reservation.expire_time_s:
+        target.expire_time.seconds = reservation.expire_time_s
     target.etag = render_etag(reservation.etag)
 
 

@@ -29,6 +29,7 @@ from creditgate.client.channel import CHANNEL_OPTIONS, DEFAULT_TARGET, DEFAULT_T
 from creditgate.client.errors import CreditCallError, error_of_call
 from creditgate.client.open_items import ImportRun, ImportSummary, OpenItemFailure
 from creditgate.client.window import answer_of
+from creditgate.domain.bounds import VERIFIED_ACCOUNTS_MAX
 from creditgate.v1.admin_service_pb2_grpc import AdminServiceStub
 from creditgate.v1.credit_desk_service_pb2_grpc import CreditDeskServiceStub
 from creditgate.v1.credit_service_pb2 import ReserveCreditRequest, ReserveCreditResponse
@@ -235,16 +236,17 @@ class AsyncCreditClient:
         return run.summary
 
     async def verify_accounts(
-        self, account_ids: Iterable[str] = (), *, repair: bool = False
+        self, account_ids: Iterable[str] = (), *, repair: bool = False, page_size: int = VERIFIED_ACCOUNTS_MAX
     ) -> AsyncIterator[VerifiedAccounts]:
         """Recompute the sums of accounts while orders run, and yield what was found, call by call.
 
         Args:
-            account_ids: the accounts, 100 in a call; empty: all accounts.
+            account_ids: the accounts; empty: all accounts.
             repair: put sums right that differ.
+            page_size: most accounts in one call, up to 100; fewer where accounts are so large that a call takes long.
 
         """
-        for request in verification_requests(account_ids, repair=repair):
+        for request in verification_requests(account_ids, repair=repair, page_size=page_size):
             while True:
                 page = await _answer(self._stubs.admin.VerifyAccounts, request, self.timeout_s, self._metadata)
                 yield verified_accounts(page)

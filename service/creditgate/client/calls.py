@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import NamedTuple, ParamSpec, Protocol, TypeVar
 
-from creditgate.domain.bounds import BATCH_SIZE_MAX, VERIFIED_ACCOUNTS_MAX
+from creditgate.domain.bounds import BATCH_SIZE_MAX
 from creditgate.v1.admin_service_pb2 import SumDifference, VerifyAccountsRequest, VerifyAccountsResponse
 from creditgate.v1.credit_service_pb2 import BatchReserveCreditRequest, ReserveCreditRequest
 
@@ -70,13 +70,17 @@ class VerifiedAccounts(NamedTuple):
     differences: tuple[SumDifference, ...]
 
 
-def verification_requests(account_ids: Iterable[str], *, repair: bool) -> Iterator[VerifyAccountsRequest]:
-    """Return the calls that verify these accounts, as many in each as one takes; without any, all accounts."""
+def verification_requests(
+    account_ids: Iterable[str], *, repair: bool, page_size: int
+) -> Iterator[VerifyAccountsRequest]:
+    """Yield the calls that verify these accounts; without any, the first call for all accounts."""
     remaining = iter(account_ids)
-    ids = list(islice(remaining, VERIFIED_ACCOUNTS_MAX))
-    yield VerifyAccountsRequest(account_ids=ids, repair=repair)
-    while ids := list(islice(remaining, VERIFIED_ACCOUNTS_MAX)):
+    ids = list(islice(remaining, page_size))
+    if not ids:
+        yield VerifyAccountsRequest(page_size=page_size, repair=repair)
+    while ids:
         yield VerifyAccountsRequest(account_ids=ids, repair=repair)
+        ids = list(islice(remaining, page_size))
 
 
 def verified_accounts(page: VerifyAccountsResponse) -> VerifiedAccounts:

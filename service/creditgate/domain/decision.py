@@ -1,6 +1,5 @@
 """What the gate decides, and on what."""
 
-from dataclasses import dataclass
 from enum import IntEnum, unique
 from typing import NamedTuple
 
@@ -80,8 +79,7 @@ class Exposure(NamedTuple):
         return self.limit_minor - self.exposure_minor
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """What was decided about an order, and everything it was decided on."""
 
     outcome: Outcome

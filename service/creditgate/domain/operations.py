@@ -5,7 +5,7 @@ Operations reach the store already validated (`creditgate.api.parse`): ids are w
 
 from dataclasses import dataclass
 from datetime import date
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from creditgate.domain.account import Account, AccountStatus, Block, ManualLimit, TemporaryLimit
 from creditgate.domain.decision import Decision
@@ -32,8 +32,7 @@ class GroupOperation(Operation[R_co]):
         return self.account_id
 
 
-@dataclass(frozen=True, slots=True)
-class Reserved:
+class Reserved(NamedTuple):
     """Answer to `ReserveCredit`. `reservation` is None when the order was rejected."""
 
     decision: Decision

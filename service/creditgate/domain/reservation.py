@@ -1,6 +1,5 @@
 """Exposure held for one order."""
 
-from dataclasses import dataclass
 from enum import IntEnum, unique
 from typing import NamedTuple
 
@@ -26,8 +25,7 @@ class Etag(NamedTuple):
     revision: int
 
 
-@dataclass(frozen=True, slots=True)
-class Reservation:
+class Reservation(NamedTuple):
     """A reservation as it is now; a hold whose time is over reads as EXPIRED.
 
     `amount_minor`, `secured_minor`, `committed_minor` and `remaining_minor` are in minor units of the order's currency,

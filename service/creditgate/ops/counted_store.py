@@ -29,6 +29,7 @@ from creditgate.domain.ports import CreditStore, Page
 from creditgate.domain.rates import ExchangeRate
 from creditgate.domain.reservation import Reservation, ReservationState
 from creditgate.domain.verification import SumDifference, Verified
+from creditgate.ops.loop_metrics import Count, LoopCounter
 
 R = TypeVar("R")
 
@@ -51,21 +52,21 @@ class DecisionMetrics:
     """Counts by what was answered, with all label values looked up once."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        decisions = Counter(
+        decisions = LoopCounter(
             "creditgate_decisions_total",
             "Decisions by outcome; a replayed one is not counted again.",
             ("operation", "outcome"),
-            registry=registry,
+            registry,
         )
-        reasons = Counter(
+        reasons = LoopCounter(
             "creditgate_decision_reasons_total",
             "Rules that fired in the counted decisions of ReserveCredit and AmendReservation, by what they do; SHADOW "
             "has no effect.",
             ("code", "action"),
-            registry=registry,
+            registry,
         )
-        replays = Counter(
-            "creditgate_replays_total", "Answers that repeat an earlier one.", ("operation",), registry=registry
+        replays = LoopCounter(
+            "creditgate_replays_total", "Answers that repeat an earlier one.", ("operation",), registry
         )
         self._late = Counter(
             "creditgate_late_commits_total", "Commits recorded after their hold had ended.", registry=registry
@@ -73,7 +74,7 @@ class DecisionMetrics:
         self._over = Counter(
             "creditgate_over_commits_total", "Commits recorded beyond their order's total.", registry=registry
         )
-        self._decisions: dict[tuple[type, Outcome], Counter] = {
+        self._decisions: dict[tuple[type, Outcome], Count] = {
             (operation, outcome): decisions.labels(operation.__name__, outcome.name)
             for operation in _DECIDING
             for outcome in Outcome
@@ -81,7 +82,7 @@ class DecisionMetrics:
         self._reasons = {
             (code, action): reasons.labels(code.name, action.name) for code in ReasonCode for action in _FIRING
         }
-        self._replays: dict[type, Counter] = {operation: replays.labels(operation.__name__) for operation in _REPLAYING}
+        self._replays: dict[type, Count] = {operation: replays.labels(operation.__name__) for operation in _REPLAYING}
 
     def count(self, operation: type, answer: object) -> None:
         """Count the answer of one operation; answers that decide and change nothing are not counted."""

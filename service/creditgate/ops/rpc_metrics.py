@@ -3,7 +3,9 @@
 from collections.abc import Iterable
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Gauge
+
+from creditgate.ops.loop_metrics import LoopCounter, LoopHistogram
 
 _DURATION_BUCKETS_S: Final = (
     0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0,
@@ -18,7 +20,7 @@ class MethodMetrics:
 
     """
 
-    def __init__(self, finished: Counter, duration: Histogram, method: str, codes: Iterable[str]) -> None:
+    def __init__(self, finished: LoopCounter, duration: LoopHistogram, method: str, codes: Iterable[str]) -> None:
         self.in_flight = 0
         self._finished = {code: finished.labels(method, code) for code in codes}
         self._duration = duration.labels(method)
@@ -34,15 +36,15 @@ class RpcMetrics:
 
     def __init__(self, registry: CollectorRegistry, codes: Iterable[str]) -> None:
         self._codes = tuple(codes)
-        self._finished = Counter(
-            "creditgate_rpcs_total", "Calls that have ended, by status code.", ("method", "code"), registry=registry
+        self._finished = LoopCounter(
+            "creditgate_rpcs_total", "Calls that have ended, by status code.", ("method", "code"), registry
         )
-        self._duration = Histogram(
+        self._duration = LoopHistogram(
             "creditgate_rpc_duration_seconds",
             "Time from the request's arrival to its answer.",
             ("method",),
-            buckets=_DURATION_BUCKETS_S,
-            registry=registry,
+            _DURATION_BUCKETS_S,
+            registry,
         )
         self._in_flight = Gauge(
             "creditgate_rpcs_in_flight", "Calls that are being served.", ("method",), registry=registry

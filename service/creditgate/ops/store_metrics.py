@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from creditgate.ops.loop_metrics import Count, Distribution, LoopCounter, LoopHistogram
 
 _DURATION_BUCKETS_S: Final = (
     0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0,
@@ -14,7 +16,7 @@ _OPERATIONS_BUCKETS: Final = (1, 2, 4, 8, 16, 32, 64, 128)
 class _FunctionMetrics:
     """Metrics of one library function, with its label value looked up once."""
 
-    def __init__(self, duration: Histogram, operations: Histogram, failures: Counter) -> None:
+    def __init__(self, duration: Distribution, operations: Distribution, failures: Count) -> None:
         self.duration = duration
         self.operations = operations
         self.failures = failures
@@ -25,31 +27,31 @@ class StoreMetrics:
 
     def __init__(self, registry: CollectorRegistry, on_readiness: Callable[[], object]) -> None:
         self._on_readiness = on_readiness
-        self._duration = Histogram(
+        self._duration = LoopHistogram(
             "creditgate_store_call_duration_seconds",
             "Time of one call of a library function, from sending it to its answer.",
             ("function",),
-            buckets=_DURATION_BUCKETS_S,
-            registry=registry,
+            _DURATION_BUCKETS_S,
+            registry,
         )
-        self._operations = Histogram(
+        self._operations = LoopHistogram(
             "creditgate_store_call_operations",
             "Operations carried by one call of a library function.",
             ("function",),
-            buckets=_OPERATIONS_BUCKETS,
-            registry=registry,
+            _OPERATIONS_BUCKETS,
+            registry,
         )
-        self._failures = Counter(
+        self._failures = LoopCounter(
             "creditgate_store_call_failures_total",
             "Calls of a library function that Redis did not answer, or answered with an error.",
             ("function",),
-            registry=registry,
+            registry,
         )
-        self._ended = Counter(
+        self._ended = LoopCounter(
             "creditgate_store_operations_total",
             "Operations that have ended, by result: OK or the reason of the error.",
             ("operation", "result"),
-            registry=registry,
+            registry,
         )
         self._settled = Counter(
             "creditgate_sweeper_settled_holds_total",
@@ -80,7 +82,7 @@ class StoreMetrics:
         self._queue_depth = 0
         self._queue.set_function(lambda: self._queue_depth)
         self._functions: dict[str, _FunctionMetrics] = {}
-        self._results: dict[tuple[str, str], Counter] = {}
+        self._results: dict[tuple[str, str], Count] = {}
 
     def call_finished(self, function: str, operations: int, duration_s: float, *, failed: bool) -> None:
         """One call of a library function has been answered (or has failed) after `duration_s` seconds."""

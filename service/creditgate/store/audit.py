@@ -3,8 +3,11 @@
 A small account is read in one step. The records of a large one are read step by step, and what changes meanwhile is
 followed in the journal, whose effects carry the changed records: when both the scan and the journal have come to their
 ends in one atomic step, what was gathered is the account as it is in that step, together with the sums that it keeps.
+Its due sums come in that step too; those of many seconds in further steps, each compared when the journal's end is
+reached again.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +22,12 @@ from creditgate.store.lane import Argument, Reply
 
 SCAN_RECORDS: Final = 500
 """About how many records of each kind one step reads."""
+
+SCAN_DUE_SUMS: Final = 1000
+"""How many due sums one step reads."""
+
+REPAIR_SECONDS_MAX: Final = 1000
+"""Of how many seconds one repair puts the due sums right; the rest is found, and put right, again."""
 
 _BEGINNING: Final = "0"
 _EMPTY_JOURNAL: Final = b"0-0"
@@ -62,8 +71,8 @@ class _Sums(NamedTuple):
     pending_review: int
 
 
-class _JournalCutError(Exception):
-    """The journal no longer has what happened since the scan began."""
+class _BeginAgainError(Exception):
+    """The journal no longer has what happened since the scan began, or the account was repaired meanwhile."""
 
 
 @dataclass
@@ -105,22 +114,31 @@ class _Gathered:
                 self._take_entry("b", effect.record)
             case EffectKind.FORGOTTEN:
                 self.orders.pop(effect.name.removeprefix(_ORDER_FIELD), None)
+            case EffectKind.REPAIRED:
+                raise _BeginAgainError
 
-    def sums(self, now_s: int) -> tuple[_Sums, Mapping["_Due", int]]:
-        """Return what the account's sums should be, and what should fall due at which second."""
+    def sums(self, now_s: int) -> _Sums:
+        """Return what the account's sums should be at a second."""
+        due, entries = self.due(now_s, math.inf), self.entries.values()
+        return _Sums(
+            sum(amount for place, amount in due.items() if place.tag == _RESERVED),
+            sum(entry.receivable_minor for entry in entries),
+            sum(entry.secured_minor for entry in entries),
+            sum(amount for place, amount in due.items() if place.tag == DUE_PENDING),
+        )
+
+    def due(self, behind_s: int, to_s: float) -> Mapping["_Due", int]:
+        """Return what should fall due at which second, behind a second and up to another."""
         due: defaultdict[_Due, int] = defaultdict(int)
         for order in self.orders.values():
-            if order.expire_s <= now_s:
+            if not behind_s < order.expire_s <= to_s:
                 continue
             if order.state == ReservationState.HELD:
                 due[_Due(order.expire_s, _RESERVED)] += order.held_minor
                 due[_Due(order.expire_s, DUE_PENDING)] += order.waiting_minor
             elif order.state == ReservationState.PENDING_REVIEW:
                 due[_Due(order.expire_s, DUE_PENDING)] += order.held_minor
-        reserved = sum(amount for place, amount in due.items() if place.tag == _RESERVED)
-        receivable = sum(entry.receivable_minor for entry in self.entries.values())
-        secured = sum(entry.secured_minor for entry in self.entries.values())
-        return _Sums(reserved, receivable, secured, sum(due.values()) - reserved), due
+        return due
 
     def _take_entry(self, name: str, record: bytes) -> None:
         if not name.startswith(_MARKER):
@@ -130,10 +148,11 @@ class _Gathered:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What differs, and the arguments of `creditgate_repair` that put it right."""
+    """What differs, and the arguments of `creditgate_repair` that put it right; `more` says that they leave some."""
 
     differences: tuple[SumDifference, ...]
     repair: tuple[Argument, ...]
+    more: bool
 
 
 async def audit_account(account_id: str, ask: Ask) -> Finding:
@@ -144,26 +163,22 @@ async def audit_account(account_id: str, ask: Ask) -> Finding:
     while True:
         try:
             return await _audit_once(account_id, ask)
-        except _JournalCutError:
-            continue  # the scan was overtaken by ten thousand calls; `ask` bounds how often by its deadline
+        except _BeginAgainError:
+            continue  # overtaken by ten thousand calls, or by a repair; `ask` bounds how often by its deadline
 
 
 async def _audit_once(account_id: str, ask: Ask) -> Finding:
     gathered = _Gathered()
     order_cursor = entry_cursor = _BEGINNING
     followed = b""
+    compared: _Compared | None = None
     while True:
-        last = not (order_cursor or entry_cursor)
-        want_due = "1" if last or not followed else "0"
-        reply = cast(
-            "list[object]",
-            await ask((account_id, order_cursor, entry_cursor, followed, want_due, SCAN_RECORDS)),
-        )
+        seen_s = str(compared.seen_s) if compared is not None else ""
+        arguments = (account_id, order_cursor, entry_cursor, followed, seen_s, SCAN_RECORDS, SCAN_DUE_SUMS)
+        reply = cast("list[object]", await ask(arguments))
         step = _Step(*reply)  # type: ignore[arg-type]  # in the order in which the library answers
-        if not followed:
-            followed = step.latest
-        elif followed != _EMPTY_JOURNAL and _id_of(step.oldest) > _id_of(followed):
-            raise _JournalCutError
+        if followed and _is_cut(step, followed):
+            raise _BeginAgainError
         gathered.take_orders(step.orders)
         gathered.take_entries(step.entries)
         for journal_id, entry in _pairs(step.journal):
@@ -171,9 +186,15 @@ async def _audit_once(account_id: str, ask: Ask) -> Finding:
             for effect in read_effects(entry):
                 if effect.account_id == account_id:
                     gathered.follow(effect)
+        followed = followed or step.latest
         order_cursor, entry_cursor = step.order_cursor.decode(), step.entry_cursor.decode()
-        if want_due == "1" and not order_cursor and not entry_cursor and _id_of(followed) >= _id_of(step.latest):
-            return _compare(account_id, gathered, step)
+        if order_cursor or entry_cursor or followed != step.latest:
+            continue
+        # What was gathered is the account as it is in this step, with the sums that it keeps.
+        if compared is None:
+            compared = _Compared(account_id, gathered, step)
+        if compared.take_due(gathered, step):
+            return compared.finding(followed)
 
 
 class _Step(NamedTuple):
@@ -191,30 +212,63 @@ class _Step(NamedTuple):
     journal: list[bytes]
 
 
-def _compare(account_id: str, gathered: _Gathered, step: _Step) -> Finding:
-    *kept_numbers, next_due_s = layouts.AUDIT_SUMS.packer.unpack(step.sums)
-    kept = _Sums(*kept_numbers)
-    should, should_due = gathered.sums(step.now_s)
-    kept_due: defaultdict[_Due, int] = defaultdict(int)
-    for member in step.due:
-        second, *tag, amount = member.decode().split(":")
-        kept_due[_Due(int(second), "".join(tag))] += int(amount)
-    differences = [
-        SumDifference(account_id, name, kept_minor, should_minor)
-        for name, kept_minor, should_minor in zip(_Sums._fields, kept, should, strict=True)
-        if kept_minor != should_minor
-    ]
-    repair: list[Argument] = [kept_minor - should_minor for kept_minor, should_minor in zip(kept, should, strict=True)]
-    for place in sorted(kept_due.keys() | should_due.keys()):
-        kept_minor, should_minor = kept_due.get(place, 0), should_due.get(place, 0)
+class _Compared:
+    """The differences found so far: those of the sums at first, then those of the due sums, second after second.
+
+    Attributes:
+        seen_s: the last second whose due sum was looked at.
+
+    """
+
+    def __init__(self, account_id: str, gathered: _Gathered, step: _Step) -> None:
+        *kept_numbers, next_due_s = layouts.AUDIT_SUMS.packer.unpack(step.sums)
+        kept, should = _Sums(*kept_numbers), gathered.sums(step.now_s)
+        self.seen_s = step.now_s
+        self._account_id = account_id
+        self._differences: list[SumDifference] = []
+        self._surplus: tuple[Argument, ...] = tuple(had - due for had, due in zip(kept, should, strict=True))
+        self._due_surplus: list[tuple[Argument, ...]] = []
+        for name, kept_minor, should_minor in zip(_Sums._fields, kept, should, strict=True):
+            self._add(name, kept_minor, should_minor)
+        first_s = int(step.due[1]) if step.due else 0
+        if first_s and (next_due_s == 0 or next_due_s > first_s):
+            self._add("next_due", next_due_s, first_s)
+
+    def take_due(self, gathered: _Gathered, step: _Step) -> bool:
+        """Compare the due sums of a step, which lie behind those seen; return whether they were the last."""
+        kept: defaultdict[_Due, int] = defaultdict(int)
+        for member, score in _pairs(step.due):
+            _, *tag, amount = member.decode().split(":")
+            kept[_Due(int(score), "".join(tag))] += int(amount)
+        last = len(step.due) < 2 * SCAN_DUE_SUMS
+        to_s = math.inf if last else int(step.due[-1])
+        should = gathered.due(max(self.seen_s, step.now_s), to_s)
+        for place in sorted(kept.keys() | should.keys()):
+            had_minor, due_minor = kept.get(place, 0), should.get(place, 0)
+            if had_minor != due_minor:
+                name = f"due@{place.second}" if place.tag == _RESERVED else f"pending_due@{place.second}"
+                self._add(name, had_minor, due_minor)
+                self._due_surplus.append((*place, had_minor - due_minor))
+        if not last:
+            self.seen_s = int(step.due[-1])
+        return last
+
+    def finding(self, followed: bytes) -> Finding:
+        """Return what was found; the differences hold up to an id of the journal."""
+        due = tuple(argument for pair in self._due_surplus[:REPAIR_SECONDS_MAX] for argument in pair)
+        more = len(self._due_surplus) > REPAIR_SECONDS_MAX
+        return Finding(tuple(self._differences), (followed, *self._surplus, *due), more)
+
+    def _add(self, name: str, kept_minor: int, should_minor: int) -> None:
         if kept_minor != should_minor:
-            name = f"due@{place.second}" if place.tag == _RESERVED else f"pending_due@{place.second}"
-            differences.append(SumDifference(account_id, name, kept_minor, should_minor))
-            repair += (place.second, place.tag, kept_minor - should_minor)
-    first_s = min((place.second for place, amount in kept_due.items() if amount), default=0)
-    if first_s and (next_due_s == 0 or next_due_s > first_s):
-        differences.append(SumDifference(account_id, "next_due", next_due_s, first_s))
-    return Finding(tuple(differences), tuple(repair))
+            self._differences.append(SumDifference(self._account_id, name, kept_minor, should_minor))
+
+
+def _is_cut(step: _Step, followed: bytes) -> bool:
+    """Return whether the journal no longer has all that came behind an id."""
+    if _id_of(step.latest) < _id_of(followed):
+        return True
+    return followed != _EMPTY_JOURNAL and _id_of(step.oldest) > _id_of(followed)
 
 
 def _pairs(flat: Iterable[bytes]) -> Iterator[tuple[bytes, bytes]]:

@@ -8,18 +8,20 @@ import asyncio
 import itertools
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import compress
 from typing import Final, cast
 
 from redis.exceptions import OutOfMemoryError, ResponseError
 
 from creditgate.domain.bounds import CALL_OPERATIONS_MAX
+from creditgate.domain.deadlines import Deadlines
 from creditgate.domain.errors import CreditError, ErrorReason
 from creditgate.domain.operations import Operation
 from creditgate.store import codec, keys
-from creditgate.store.lane import Argument, Lane, LaneBrokenError
+from creditgate.store.lane import Argument, Lane, LaneBrokenError, Reply, pack_command
 from creditgate.store.observer import StoreObserver
 from creditgate.store.replication import ReplicaAcks, ReplicasBehindError, call_replicated
 
@@ -34,6 +36,8 @@ CALLS_IN_FLIGHT_MAX: Final = 2
 REFUSALS_MAX: Final = 5
 """How often a call that is sent to the wrong server is sent again: two servers may name each other for a moment."""
 
+_SETTLE: Final = "creditgate_settle"
+
 SENT_ROUND: Final = "the servers send the call from one to another"
 
 
@@ -43,9 +47,22 @@ class _Entry:
 
     operations: Sequence[AnyOperation]
     partitions: Sequence[int]
-    future: asyncio.Future[list[Outcome]]
+    future: asyncio.Future[Sequence[Outcome]]
     number: int
     refusals: int = 0
+
+
+@dataclass(eq=False, slots=True)
+class _Call:
+    """A call in flight: what it was made for, and what was sent of that, to which function and in which partitions."""
+
+    lane: Lane
+    entries: list[_Entry]
+    operations: Sequence[AnyOperation]
+    function: str
+    sent: Sequence[AnyOperation]
+    partitions: Sequence[int]
+    started: float = 0.0
 
 
 class WaitingRoom:
@@ -85,6 +102,27 @@ def _deadline_exceeded() -> CreditError:
         ErrorReason.DEADLINE_EXCEEDED,
         "the deadline passed before the store answered; whether the change was made is unknown, asking again is safe",
     )
+
+
+def _store_full() -> CreditError:
+    return CreditError(
+        ErrorReason.STORE_FULL,
+        "the store is full (maxmemory is reached): nothing new is held; releases, commits and payments still work",
+    )
+
+
+def _outcomes(call: _Call, answers: list[codec.Answer]) -> list[Outcome]:
+    """Return what each operation of a call ended with; what a full store does not carry out was not sent."""
+    unpack = codec.unpack
+    sent = [unpack(operation, answer) for operation, answer in zip(call.sent, answers, strict=True)]
+    if call.function != _SETTLE:
+        return sent
+    settled, full = iter(sent), _store_full()
+    return [next(settled) if type(operation) in codec.SETTLE_OPERATIONS else full for operation in call.operations]
+
+
+def _expire(entry: _Entry) -> None:
+    _fail([entry], _deadline_exceeded())
 
 
 def _fail(entries: list[_Entry], error: Exception) -> None:
@@ -127,10 +165,12 @@ class Coalescer:
         self._refused = refused
         self._queue: deque[_Entry] = deque()
         self._queued = 0
-        self._calls: set[asyncio.Task[None]] = set()
+        self._calls = 0
+        self._waits: set[asyncio.Task[None]] = set()
         self._lane: Lane | None = None
         self._called: Lane | None = None
         self._why = "connecting to Redis"
+        self._deadlines = Deadlines(_expire)
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -150,7 +190,7 @@ class Coalescer:
 
     async def submit(
         self, operations: Sequence[AnyOperation], partitions: Sequence[int], deadline: float
-    ) -> list[Outcome]:
+    ) -> Sequence[Outcome]:
         """Carry out at most `CALL_OPERATIONS_MAX` operations, each in its partition; return what each ended with.
 
         Raises:
@@ -161,12 +201,10 @@ class Coalescer:
             raise store_unavailable(self._why)
         room = self._room
         room.admit(self._queued, len(operations))
-        remaining_s = deadline - time.monotonic()
-        if remaining_s <= 0:
+        if deadline <= time.monotonic():
             raise _deadline_exceeded()
-        loop = asyncio.get_running_loop()
-        entry = _Entry(operations, partitions, loop.create_future(), next(room.numbers))
-        timer = loop.call_later(remaining_s, self._expire, entry)
+        entry = _Entry(operations, partitions, asyncio.get_running_loop().create_future(), next(room.numbers))
+        step = self._deadlines.watch(deadline, entry)
         self._queue.append(entry)
         self._count_queued(len(operations))
         self._idle.clear()
@@ -174,27 +212,21 @@ class Coalescer:
         try:
             return await entry.future
         finally:
-            timer.cancel()
+            self._deadlines.forget(step, entry)
 
     async def wait_idle(self) -> None:
         """Return when nothing waits and nothing is in flight."""
         await self._idle.wait()
 
-    def _expire(self, entry: _Entry) -> None:
-        if not entry.future.done():
-            entry.future.set_exception(_deadline_exceeded())
-
     def _pump(self) -> None:
         lane = self._lane
         # Order is kept when lanes change: nothing overtakes what the old one may refuse.
         if lane is not None and (lane is self._called or not self._calls):
-            while self._queue and len(self._calls) < CALLS_IN_FLIGHT_MAX:
+            while self._queue and self._calls < CALLS_IN_FLIGHT_MAX:
                 entries = self._take()
                 if entries:
                     self._called = lane
-                    call = asyncio.create_task(self._call(lane, entries))
-                    self._calls.add(call)
-                    call.add_done_callback(self._call_done)
+                    self._begin(lane, entries)
         self._observer.queue_changed(self._room.waiting)
         if not self._queue and not self._calls:
             self._idle.set()
@@ -211,30 +243,95 @@ class Coalescer:
                 count += len(entry.operations)
         return entries
 
-    def _call_done(self, call: asyncio.Task[None]) -> None:
-        self._calls.discard(call)
-        self._pump()
+    # A call is a chain of callbacks, since a task for each would cost more than all that it does. Nothing in the chain
+    # may raise: the callers would wait for their deadline, and the connection would be lost.
 
-    async def _call(self, lane: Lane, entries: list[_Entry]) -> None:
-        operations = [operation for entry in entries for operation in entry.operations]
-        partitions = [partition for entry in entries for partition in entry.partitions]
+    def _begin(self, lane: Lane, entries: list[_Entry]) -> None:
+        operations, partitions = entries[0].operations, entries[0].partitions
+        if len(entries) > 1:
+            operations = [operation for entry in entries for operation in entry.operations]
+            partitions = [partition for entry in entries for partition in entry.partitions]
+        self._calls += 1
+        self._send(_Call(lane, entries, operations, self._function, operations, partitions))
+
+    def _send(self, call: _Call) -> None:
         try:
-            outcomes = await self._outcomes(lane, operations, partitions)
-        except (LaneBrokenError, ReplicasBehindError) as error:
-            _fail(entries, store_unavailable(str(error)))
+            partitions, arguments = self._pack(call)
+        except Exception as error:  # noqa: BLE001 - a defect belongs to the callers
+            self._end(call, error)
             return
-        except ResponseError as error:
-            self._call_refused(lane, entries, error)
+        call.started = time.perf_counter()
+        if self._acks is None:
+            call.lane.send(pack_command(arguments), partial(self._answered, call))
+        else:
+            wait = asyncio.create_task(self._wait_replicas(call, self._acks, partitions, arguments))
+            self._waits.add(wait)
+            wait.add_done_callback(self._waits.discard)
+
+    def _pack(self, call: _Call) -> tuple[Collection[int], tuple[Argument, ...]]:
+        """Return the partitions that a call touches, and its arguments."""
+        parts: dict[int, int] = {}
+        blobs = []
+        for operation, partition in zip(call.sent, call.partitions, strict=True):
+            blobs.append(codec.pack(operation, parts.setdefault(partition, len(parts) + 1)))
+        prefixes = map(keys.prefix, parts)
+        return parts, (self._command, call.function, len(parts), *prefixes, self._policy(), *blobs)
+
+    async def _wait_replicas(
+        self, call: _Call, acks: ReplicaAcks, partitions: Collection[int], arguments: tuple[Argument, ...]
+    ) -> None:
+        try:
+            reply = await call_replicated(call.lane, acks, partitions, arguments)
+        except Exception as error:  # noqa: BLE001 - a defect belongs to the callers
+            reply = error
+        self._answered(call, reply)
+
+    def _answered(self, call: _Call, reply: Reply) -> None:
+        failed = isinstance(reply, Exception)
+        elapsed_s = time.perf_counter() - call.started
+        self._observer.call_finished(call.function, len(call.sent), elapsed_s, failed=failed)
+        if failed:
+            self._failed(call, cast("Exception", reply))
             return
-        except Exception as error:  # noqa: BLE001 - a defect belongs to the callers, who would wait for their deadline
-            _fail(entries, error)
+        try:
+            outcomes = _outcomes(call, cast("list[bytes]", reply))
+        except Exception as error:  # noqa: BLE001 - a defect belongs to the callers
+            self._end(call, error)
             return
         start = 0
-        for entry in entries:
+        for entry in call.entries:
             end = start + len(entry.operations)
             if not entry.future.done():
                 entry.future.set_result(outcomes[start:end])
             start = end
+        self._end(call)
+
+    def _failed(self, call: _Call, error: Exception) -> None:
+        if isinstance(error, OutOfMemoryError) and call.function != _SETTLE:
+            self._settle(call)
+        elif isinstance(error, ResponseError):
+            self._call_refused(call.lane, call.entries, error)
+            self._end(call)
+        elif isinstance(error, LaneBrokenError | ReplicasBehindError):
+            self._end(call, store_unavailable(str(error)))
+        else:
+            self._end(call, error)
+
+    def _settle(self, call: _Call) -> None:
+        """Carry out what is carried out even when the store is full; Redis refused the whole call before it began."""
+        settles = [type(operation) in codec.SETTLE_OPERATIONS for operation in call.operations]
+        call.function = _SETTLE
+        call.sent, call.partitions = list(compress(call.sent, settles)), list(compress(call.partitions, settles))
+        if call.sent:
+            self._send(call)
+        else:
+            self._end(call, _store_full())
+
+    def _end(self, call: _Call, error: Exception | None = None) -> None:
+        if error is not None:
+            _fail(call.entries, error)
+        self._calls -= 1
+        self._pump()
 
     def _call_refused(self, lane: Lane, entries: list[_Entry], error: ResponseError) -> None:
         """Fail a call that did not run, or put it back in its place to be sent again."""
@@ -250,56 +347,6 @@ class Coalescer:
         _fail([entry for entry in entries if entry not in again], store_unavailable(SENT_ROUND))
         if self._why:
             self._fail_queue()
-
-    async def _outcomes(self, lane: Lane, operations: list[AnyOperation], partitions: list[int]) -> list[Outcome]:
-        try:
-            return await self._invoke(lane, self._function, operations, partitions)
-        except OutOfMemoryError:
-            return await self._outcomes_when_full(lane, operations, partitions)
-
-    async def _outcomes_when_full(
-        self, lane: Lane, operations: list[AnyOperation], partitions: list[int]
-    ) -> list[Outcome]:
-        """Carry out what is carried out even when the store is full; Redis refused the whole call before it began."""
-        full: Outcome = CreditError(
-            ErrorReason.STORE_FULL,
-            "the store is full (maxmemory is reached): nothing new is held; releases, commits and payments still work",
-        )
-        settles = [type(operation) in codec.SETTLE_OPERATIONS for operation in operations]
-        settling, places = list(compress(operations, settles)), list(compress(partitions, settles))
-        settled = iter(await self._invoke(lane, "creditgate_settle", settling, places) if settling else ())
-        return [next(settled) if each else full for each in settles]
-
-    async def _invoke(
-        self, lane: Lane, function: str, operations: list[AnyOperation], partitions: list[int]
-    ) -> list[Outcome]:
-        parts: dict[int, int] = {}
-        blobs = []
-        for operation, partition in zip(operations, partitions, strict=True):
-            blobs.append(codec.pack(operation, parts.setdefault(partition, len(parts) + 1)))
-        started = time.perf_counter()
-        failed = True
-        try:
-            arguments: tuple[Argument, ...] = (
-                self._command,
-                function,
-                len(parts),
-                *map(keys.prefix, parts),
-                self._policy(),
-                *blobs,
-            )
-            if self._acks is None:
-                answers = await lane.call(*arguments)
-            else:
-                answers = await call_replicated(lane, self._acks, parts, arguments)
-            failed = False
-        finally:
-            self._observer.call_finished(function, len(operations), time.perf_counter() - started, failed=failed)
-        unpack = codec.unpack
-        return [
-            unpack(operation, answer)
-            for operation, answer in zip(operations, cast("list[bytes]", answers), strict=True)
-        ]
 
     def _count_queued(self, count: int) -> None:
         self._queued += count

@@ -331,12 +331,16 @@ class RedisCreditStore:
             if error.reason is ErrorReason.ACCOUNT_NOT_FOUND:
                 return None
             raise
-        if not finding.differences or not repair:
-            return finding.differences
-        arguments = (account_id, *finding.repair)
-        partition = self._directory.partition_of(account_id)
-        await self._call("creditgate_repair", partition, arguments, deadline, read_only=False)
-        return tuple(replace(difference, repaired=True) for difference in finding.differences)
+        told = {difference.sum_name: difference for difference in finding.differences}
+        while repair and finding.differences:
+            partition = self._directory.partition_of(account_id)
+            arguments = (account_id, *finding.repair)
+            done = await self._call("creditgate_repair", partition, arguments, deadline, read_only=False)
+            if done and not finding.more:
+                break
+            finding = await audit_account(account_id, ask)
+            told |= {difference.sum_name: difference for difference in finding.differences}
+        return tuple(replace(difference, repaired=repair) for difference in told.values())
 
     async def sweep(self, partition: int, references_max: int) -> QueueStep:
         """Settle holds of a partition whose time is over, oldest first.
@@ -378,7 +382,7 @@ class RedisCreditStore:
 
     async def _submit(
         self, operations: Sequence[AnyOperation], partitions: Sequence[int], deadline: float
-    ) -> list[object]:
+    ) -> Sequence[object]:
         if self._stopping:
             raise CreditError(ErrorReason.SHUTTING_DOWN, "the service is stopping; ask another one, or again later")
         group = self._only or self._group_of[partitions[0]]
