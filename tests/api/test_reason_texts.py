@@ -123,3 +123,20 @@ def test_there_may_be_no_limit_to_compare_with(code: ReasonCode, exposure: Expos
 def test_why_the_limit_is_kept(observed: int, receivable: int, text: str) -> None:
     exposure = LIMITED._replace(receivable_minor=receivable)
     assert reason_text(Reason(ReasonCode.LIMIT_EXCEEDED, Action.OFF, observed, 100_000, "KWD"), exposure) == text
+
+
+@pytest.mark.parametrize(
+    ("observed", "currency_code", "text"),
+    [
+        (0, "", "The account is in no credit group."),
+        (
+            100,
+            "JPY",
+            "The order would bring the exposure of the credit group to 100 JPY, within its limit of 100 JPY.",
+        ),
+        (101, "JPY", "The credit group has no ceiling, or the order takes no credit."),
+    ],
+)
+def test_why_the_limit_of_the_group_is_kept(observed: int, currency_code: str, text: str) -> None:
+    reason = Reason(ReasonCode.GROUP_LIMIT_EXCEEDED, Action.OFF, observed, 100 if currency_code else 0, currency_code)
+    assert reason_text(reason, LIMITED) == text

@@ -1,6 +1,7 @@
 """What the tests of the command line share."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -33,6 +34,46 @@ def creditgate(served: ServedService, monkeypatch: pytest.MonkeyPatch) -> Invoke
     """Run a command against the service."""
     monkeypatch.setenv("TZ", "UTC")
     runner = CliRunner(env={"CREDITGATE_LISTEN": served.address, "USER": "ann", "FORCE_COLOR": None})
+    return lambda *words: runner.invoke(app, [str(word) for word in words], prog_name="creditgate")
+
+
+POLICY = """
+default:
+  rules:
+    near_limit: {action: flag, percent: 80}
+    order_too_large: {action: review, amount: {EUR: 500.00}}
+    terms_too_long: {action: shadow, days: 30}
+risk_classes:
+  gold:
+    rules:
+      near_limit: {action: off}
+      terms_too_long: {action: off}
+      order_too_large: {action: review, amount: {USD: 900.00}}
+"""
+
+
+@pytest.fixture(scope="session")
+def policy_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("policy") / "policy.yaml"
+    path.write_text(POLICY)
+    return path
+
+
+@pytest.fixture(scope="session")
+def served_with_policy(
+    redis_url: str, policy_file: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ServedService]:
+    service = ServedService(redis_url, tmp_path_factory.mktemp("served") / "log", POLICY_FILE=str(policy_file))
+    service.start()
+    yield service
+    service.stop()
+
+
+@pytest.fixture
+def by_policy(served_with_policy: ServedService, monkeypatch: pytest.MonkeyPatch) -> Invoke:
+    """Run a command against the service that decides by a policy file."""
+    monkeypatch.setenv("TZ", "UTC")
+    runner = CliRunner(env={"CREDITGATE_LISTEN": served_with_policy.address, "USER": "ann", "FORCE_COLOR": None})
     return lambda *words: runner.invoke(app, [str(word) for word in words], prog_name="creditgate")
 
 

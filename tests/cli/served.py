@@ -38,24 +38,25 @@ def running(*words: str | Path, **settings: str) -> Iterator[subprocess.Popen[st
 
 
 class ServedService:
-    """Serves on a free port from `start` to `stop`.
+    """Serves on a free port from `start` to `stop`. Settings are keywords without their prefix.
 
     Attributes:
         address: where it serves.
 
     """
 
-    def __init__(self, redis_url: str, log: Path) -> None:
+    def __init__(self, redis_url: str, log: Path, **settings: str) -> None:
         self.address = ""
         self._log = log
-        self._environment = environment(
-            REDIS_URL=redis_url,
-            REDIS_TIMEOUT=str(PATIENT_REDIS_S),
-            LISTEN="127.0.0.1:0",
-            METRICS_LISTEN="127.0.0.1:0",
-            LOG_FORMAT="json",
-            STOP_WAIT="0",
-        )
+        fixed = {
+            "REDIS_URL": redis_url,
+            "REDIS_TIMEOUT": str(PATIENT_REDIS_S),
+            "LISTEN": "127.0.0.1:0",
+            "METRICS_LISTEN": "127.0.0.1:0",
+            "LOG_FORMAT": "json",
+            "STOP_WAIT": "0",
+        }
+        self._environment = environment(**(fixed | settings))
 
     def start(self) -> None:
         with self._log.open("w") as output:

@@ -20,6 +20,8 @@ class Language:
     passed: Mapping[ReasonCode, str]
     without_grace: str
     without_limit: str
+    without_group: str
+    group_kept: str
     secured: str
     marked_group: str
     day: str
@@ -57,7 +59,8 @@ ENGLISH: Final = Language(
         ReasonCode.LIMIT_EXCEEDED: "The order would bring the exposure to {observed}, within the limit of {threshold}.",
         ReasonCode.WITHIN_TOLERANCE: "The order does not need the tolerance above the limit.",
         ReasonCode.NEAR_LIMIT: "The order would bring the exposure to {observed}; near the limit is above {threshold}.",
-        ReasonCode.GROUP_LIMIT_EXCEEDED: "The credit group's limit is kept, or the account is in no credit group.",
+        ReasonCode.GROUP_LIMIT_EXCEEDED: "The order would bring the exposure of the credit group to {observed}, "
+        "within its limit of {threshold}.",
         ReasonCode.ORDER_TOO_LARGE: "The order is {observed}, which is not too large.",
         ReasonCode.OVERDUE_AMOUNT: "{observed} is overdue, which is allowed.",
         ReasonCode.OVERDUE_DAYS: "No unpaid item is overdue for longer than the policy allows ({threshold}).",
@@ -66,6 +69,8 @@ ENGLISH: Final = Language(
     },
     without_grace="The credit limit expired {observed} ago.",
     without_limit="The exposure with the order would be {observed}; there is no limit to compare it with.",
+    without_group="The account is in no credit group.",
+    group_kept="The credit group has no ceiling, or the order takes no credit.",
     secured="The order is fully secured and takes no credit; the exposure stays {observed}, limit {threshold}.",
     marked_group="The order would bring the exposure of the credit group to {observed}, above its limit of "
     "{threshold}; the order is marked.",
@@ -99,7 +104,7 @@ CHINESE: Final = Language(
         ReasonCode.LIMIT_EXCEEDED: "该订单将使信用占用达到 {observed}，未超过额度 {threshold}。",
         ReasonCode.WITHIN_TOLERANCE: "该订单无需使用额度之上的容差。",
         ReasonCode.NEAR_LIMIT: "该订单将使信用占用达到 {observed}；高于 {threshold} 视为接近额度。",
-        ReasonCode.GROUP_LIMIT_EXCEEDED: "未超过信用组额度，或该账户不属于任何信用组。",
+        ReasonCode.GROUP_LIMIT_EXCEEDED: "该订单将使信用组的占用达到 {observed}，未超过其额度 {threshold}。",
         ReasonCode.ORDER_TOO_LARGE: "订单金额为 {observed}，未超过单笔上限。",
         ReasonCode.OVERDUE_AMOUNT: "逾期金额为 {observed}，在允许范围内。",
         ReasonCode.OVERDUE_DAYS: "没有未付款项的逾期时间超过政策允许的 {threshold}。",
@@ -108,6 +113,8 @@ CHINESE: Final = Language(
     },
     without_grace="信用额度已过期 {observed}。",
     without_limit="加上该订单，信用占用将为 {observed}；没有可比较的额度。",
+    without_group="该账户不属于任何信用组。",
+    group_kept="信用组不受额度限制，或该订单不占用信用。",
     secured="该订单有全额担保，不占用信用；占用仍为 {observed}，额度为 {threshold}。",
     marked_group="该订单将使信用组的占用达到 {observed}，超过其额度 {threshold}；订单已标记。",
     day="{} 天",
@@ -136,18 +143,27 @@ def reason_text(reason: Reason, exposure: Exposure, language: Language = ENGLISH
 
 
 def _sentence(reason: Reason, exposure: Exposure, language: Language) -> str:
-    code, passed = reason.code, reason.action is Action.OFF
-    if passed and code in _COMPARED_WITH_THE_LIMIT:
-        if exposure.unlimited or exposure.limit_minor is None:
-            return language.without_limit
-        if code is ReasonCode.LIMIT_EXCEEDED and reason.observed > reason.threshold:
-            adds_nothing = reason.observed == exposure.exposure_minor
-            return language.secured if adds_nothing else language.fired[ReasonCode.WITHIN_TOLERANCE]
-    if code is ReasonCode.LIMIT_EXPIRED and not passed and not reason.threshold:
+    if reason.action is Action.OFF:
+        return _passed_sentence(reason, exposure, language)
+    if reason.code is ReasonCode.LIMIT_EXPIRED and not reason.threshold:
         return language.without_grace
-    if code is ReasonCode.GROUP_LIMIT_EXCEEDED and reason.action is Action.FLAG:
+    if reason.code is ReasonCode.GROUP_LIMIT_EXCEEDED and reason.action is Action.FLAG:
         return language.marked_group
-    return (language.passed if passed else language.fired)[code]
+    return language.fired[reason.code]
+
+
+def _passed_sentence(reason: Reason, exposure: Exposure, language: Language) -> str:
+    code, above = reason.code, reason.observed > reason.threshold
+    if code in _COMPARED_WITH_THE_LIMIT and (exposure.unlimited or exposure.limit_minor is None):
+        return language.without_limit
+    if code is ReasonCode.LIMIT_EXCEEDED and above:
+        adds_nothing = reason.observed == exposure.exposure_minor
+        return language.secured if adds_nothing else language.fired[ReasonCode.WITHIN_TOLERANCE]
+    if code is ReasonCode.GROUP_LIMIT_EXCEEDED and not reason.currency_code:
+        return language.without_group
+    if code is ReasonCode.GROUP_LIMIT_EXCEEDED and above:
+        return language.group_kept
+    return language.passed[code]
 
 
 def _number(value: int, currency_code: str, language: Language) -> str:

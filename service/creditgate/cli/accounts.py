@@ -15,11 +15,15 @@ from creditgate.cli.options import (
     JsonOption,
     MaxOption,
     TimeoutOption,
+    only_one,
+    parse_optional_instant,
 )
 
 _PUT_EXAMPLES: Final = """Examples:
 
 creditgate account put acme --limit "50000.00 USD" --name "Acme Inc."
+
+creditgate account put acme --group acme-family
 
 creditgate account put acme --block "cheque bounced"
 """
@@ -39,6 +43,14 @@ def put(  # noqa: PLR0913 - one parameter per option of the command
     ] = "",
     name: Annotated[str | None, typer.Option("--name", help="The customer's name.")] = None,
     risk_class: Annotated[str | None, typer.Option("--risk-class", help="The policy's class that judges it.")] = None,
+    group: Annotated[
+        str | None, typer.Option("--group", help="The credit group that it joins, with all that it has.")
+    ] = None,
+    no_group: Annotated[bool, typer.Option("--no-group", help="Leave its credit group.")] = False,
+    limit_until: Annotated[
+        str | None,
+        typer.Option("--limit-until", metavar="INSTANT", help="When the limit ends, such as 2026-12-31T18:00."),
+    ] = None,
     block: Annotated[str | None, typer.Option("--block", help="Stop the account, for this reason.")] = None,
     actor: Annotated[str, typer.Option("--actor", envvar="USER", help="Who blocks it.")] = "",
     unblock: Annotated[bool, typer.Option("--unblock", help="End the block.")] = False,
@@ -51,8 +63,9 @@ def put(  # noqa: PLR0913 - one parameter per option of the command
 
     What is not named stays as it is.
     """
-    _only_one({"--limit": limit is not None, "--unlimited": unlimited, "--no-limit": no_limit})
-    _only_one({"--block": block is not None, "--unblock": unblock})
+    only_one({"--limit": limit is not None, "--unlimited": unlimited, "--no-limit": no_limit})
+    only_one({"--block": block is not None, "--unblock": unblock})
+    only_one({"--group": group is not None, "--no-group": no_group})
     money = connection.parse_amount("--limit", limit) if limit is not None else None
     if money and currency and money.currency_code != currency.upper():
         raise usage_failure(f"--limit is in {money.currency_code} and --currency says {currency.upper()}")
@@ -66,8 +79,10 @@ def put(  # noqa: PLR0913 - one parameter per option of the command
                 status=connection.ACCOUNT_STATUS_OPEN if reopen else None,
                 base_limit_minor=money.amount_minor if money else None,
                 unlimited=unlimited if money or unlimited or no_limit else None,
+                limit_expire_time=parse_optional_instant("--limit-until", limit_until),
+                group_id=group,
                 block=connection.Block(reason=block, actor=actor) if block is not None else None,
-                clear=connection.cleared_fields(limit=no_limit, block=unblock),
+                clear=connection.cleared_fields(limit=no_limit, block=unblock, group=no_group),
             )
         )
 
@@ -95,7 +110,7 @@ def list_(
 ) -> ExitCode:
     """List accounts, in no particular order."""
     with connection.connect(address, timeout_s, as_json=as_json) as service:
-        return service.show_each(service.client.list_accounts(), rows_max)
+        return service.show_each(service.client.list_accounts(), rows_max, connection.account_table)
 
 
 @app.command(epilog="Example: creditgate account close acme")
@@ -112,9 +127,3 @@ def close(
     """
     with connection.connect(address, timeout_s, as_json=as_json) as service:
         return service.show(service.client.close_account(account))
-
-
-def _only_one(options: dict[str, bool]) -> None:
-    given = [option for option, present in options.items() if present]
-    if len(given) > 1:
-        raise usage_failure(f"{' and '.join(given)} exclude each other")

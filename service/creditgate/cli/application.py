@@ -4,10 +4,25 @@ from typing import Annotated, Final
 
 import typer
 
-from creditgate.cli import accounts, demo, library, orders, receivables, replay, reservations, service, verification
+from creditgate.cli import (
+    accounts,
+    demo,
+    groups,
+    library,
+    limits,
+    orders,
+    policy,
+    rates,
+    receivables,
+    replay,
+    reservations,
+    service,
+    verification,
+)
 from creditgate.cli.command_group import CommandGroup
 
 _SERVICE_PANEL: Final = "Service"
+_DESK_PANEL: Final = "Credit management"
 _ACCOUNTS_PANEL: Final = "Accounts and reservations"
 
 _EPILOG: Final = """Start with `creditgate demo`, or in two terminals:
@@ -50,6 +65,10 @@ orders.register(app)
 receivables.register(app)
 app.add_typer(accounts.app, name="account", rich_help_panel=_ACCOUNTS_PANEL)
 app.add_typer(reservations.app, name="reservation", rich_help_panel=_ACCOUNTS_PANEL)
+limits.register(app, _DESK_PANEL)
+app.add_typer(groups.app, name="group", rich_help_panel=_DESK_PANEL)
+app.add_typer(rates.app, name="rates", rich_help_panel=_DESK_PANEL)
+app.add_typer(policy.app, name="policy", rich_help_panel=_DESK_PANEL)
 app.command(rich_help_panel=_ACCOUNTS_PANEL, epilog="Example: creditgate verify acme --repair")(verification.verify)
 
 

@@ -4,26 +4,28 @@ This module and what it imports take long to import (gRPC, protobuf, the currenc
 `creditgate.cli.deferred`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
-from typing import Final
+from typing import Final, TypeVar
 
 import grpc
 from google.protobuf.message import Message
+from rich.table import Table
 
+from creditgate.cli.desk_tables import group_table
 from creditgate.cli.failures import CommandFailure, ExitCode, Violation, usage_failure
 from creditgate.cli.json_output import print_message, print_message_line
-from creditgate.cli.tables import print_answer, print_listing
+from creditgate.cli.tables import account_table, print_answer, print_listing, reservation_table
 from creditgate.client import ClearableField, CreditCallError, CreditClient
 from creditgate.domain.money import Money, MoneyFormatError, parse_money
-from creditgate.v1.account_pb2 import ACCOUNT_STATUS_OPEN, Account, Block
+from creditgate.v1.account_pb2 import ACCOUNT_STATUS_OPEN, Block
+from creditgate.v1.admin_service_pb2 import GetPolicyResponse, PutExchangeRatesResponse
 from creditgate.v1.credit_service_pb2 import AmendReservationResponse, CheckCreditResponse, ReserveCreditResponse
 from creditgate.v1.decision_pb2 import OUTCOME_APPROVED, OUTCOME_FLAGGED
 from creditgate.v1.reservation_pb2 import (
     RESERVATION_STATE_COMMITTED,
     RESERVATION_STATE_HELD,
-    Reservation,
     ReservationState,
 )
 
@@ -31,12 +33,18 @@ __all__ = [
     "ACCOUNT_STATUS_OPEN",
     "Block",
     "Connection",
+    "account_table",
     "cleared_fields",
     "connect",
+    "exit_code",
+    "group_table",
     "parse_amount",
     "parse_part_minor",
     "parse_states",
+    "reservation_table",
 ]
+
+RowT = TypeVar("RowT", bound=Message)
 
 _TABLE_ROWS_MAX: Final = 1000
 
@@ -50,6 +58,10 @@ _NEXT_STEPS: Final = {
     "PAYMENT_EXISTS_WITH_DIFFERENT_DETAILS": "use the amount of the first time, or another payment id",
     "ACCOUNT_EXISTS_WITH_DIFFERENT_CURRENCY": "look with `creditgate account show`, or use another account id",
     "REQUEST_EXISTS_WITH_DIFFERENT_DETAILS": "use the amount of the first time, or another --request-id",
+    "GROUP_NOT_FOUND": "create it with `creditgate group put`, or look with `creditgate group list`",
+    "GROUP_EXISTS_WITH_DIFFERENT_CURRENCY": "look with `creditgate group show`, or use another group id",
+    "EXCHANGE_RATE_NOT_FOUND": "put one with `creditgate rates put`",
+    "ACCOUNT_MOVING": "this takes a moment, and it is safe to ask again",
     "ETAG_MISMATCH": "look with `creditgate reservation show`, which tells the etag",
     "STORE_UNAVAILABLE": "the service itself answers: look at its Redis",
 }
@@ -73,7 +85,20 @@ class Connection:
             print_message(answer)
         else:
             print_answer(answer)
-        return _exit_code(answer)
+        return exit_code(answer)
+
+    def currency_of(self, account_id: str) -> str:
+        """Return the currency that an account is kept in."""
+        return self.client.get_account(account_id).account.currency_code
+
+    def group_name(self, group_id: str) -> str:
+        """Return a credit group's name; empty when there is no such group yet."""
+        try:
+            return self.client.get_group(group_id).group.display_name
+        except CreditCallError as error:
+            if error.reason != "GROUP_NOT_FOUND":
+                raise
+            return ""
 
     def check_currency(self, account_id: str, argument: str, money: Money) -> None:
         """Make sure that an amount is in its account's currency, for a call that takes none.
@@ -82,30 +107,32 @@ class Connection:
             CommandFailure: it is not.
 
         """
-        currency_code = self.client.get_account(account_id).account.currency_code
+        currency_code = self.currency_of(account_id)
         if money.currency_code != currency_code:
             raise usage_failure(f"{argument}: {account_id} is kept in {currency_code}, not in {money.currency_code}")
 
-    def show_each(self, listing: Iterator[Account | Reservation], rows_max: int | None) -> ExitCode:
+    def show_each(
+        self, listing: Iterator[RowT], rows_max: int | None, table_of: Callable[[Sequence[RowT]], Table]
+    ) -> ExitCode:
         """Print a listing: a line of JSON each as they come, or a table."""
         if self._as_json:
             for item in islice(listing, rows_max):
                 print_message_line(item)
         else:
             rows = list(islice(listing, rows_max or _TABLE_ROWS_MAX))
-            print_listing(rows, more=next(listing, None) is not None)
+            print_listing(table_of(rows), len(rows), more=next(listing, None) is not None)
         return ExitCode.DONE
 
 
 @contextmanager
-def connect(address: str, timeout_s: float, *, as_json: bool) -> Iterator[Connection]:
-    """Give a connection to the service at an address.
+def connect(address: str, timeout_s: float, *, as_json: bool, language: str = "") -> Iterator[Connection]:
+    """Give a connection to the service at an address, which says its sentences in a language.
 
     Raises:
         CommandFailure: a call in the block failed.
 
     """
-    with CreditClient(address, timeout_s=timeout_s) as client:
+    with CreditClient(address, timeout_s=timeout_s, language=language) as client:
         try:
             yield Connection(client, as_json=as_json)
         except CreditCallError as error:
@@ -154,19 +181,24 @@ def parse_states(option: str, names: Sequence[str]) -> list[ReservationState.Val
     return [states[name.upper()] for name in names]
 
 
-def cleared_fields(*, limit: bool, block: bool) -> tuple[ClearableField, ...]:
+def cleared_fields(*, limit: bool, block: bool, group: bool) -> tuple[ClearableField, ...]:
     """Return the settings of an account that are to be taken away."""
-    fields: dict[ClearableField, bool] = {"base_limit_minor": limit, "block": block}
+    fields: dict[ClearableField, bool] = {"base_limit_minor": limit, "block": block, "group_id": group}
     return tuple(field for field, cleared in fields.items() if cleared)
 
 
-def _exit_code(answer: Message) -> ExitCode:
+def exit_code(answer: Message) -> ExitCode:
+    """Return what an answer means for the program that called the command."""
     match answer:
         case CheckCreditResponse() | AmendReservationResponse():
             accepted = answer.decision.outcome in {OUTCOME_APPROVED, OUTCOME_FLAGGED}
         case ReserveCreditResponse():
             # A replay repeats the first decision; what counts is whether the order still has its reservation.
             accepted = answer.reservation.state in {RESERVATION_STATE_HELD, RESERVATION_STATE_COMMITTED}
+        case PutExchangeRatesResponse():
+            accepted = not answer.ignored
+        case GetPolicyResponse():
+            accepted = not answer.problem
         case _:
             accepted = True
     return ExitCode.DONE if accepted else ExitCode.REFUSED

@@ -24,6 +24,13 @@ def reachable_address(address: str) -> str:
     return f"{loopback}{colon}{port}"
 
 
+def someone(actor: str) -> str:
+    """Return who decides; raise `CommandFailure` when neither the option nor the environment says."""
+    if not actor.strip():
+        raise usage_failure("--actor must say who decides, since USER does not")
+    return actor
+
+
 AccountArgument = Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account's id.", show_default=False)]
 OrderArgument = Annotated[str, typer.Argument(metavar="ORDER", help="The order's id.", show_default=False)]
 DocumentArgument = Annotated[str, typer.Argument(metavar="DOCUMENT", help="The document's id.", show_default=False)]
@@ -40,6 +47,24 @@ SecuredOption = Annotated[
 EtagOption = Annotated[
     str,
     typer.Option("--etag", help="Only if the reservation has not changed since `reservation show` told this etag."),
+]
+GroupArgument = Annotated[str, typer.Argument(metavar="GROUP", help="The credit group's id.", show_default=False)]
+ReasonOption = Annotated[str, typer.Option("--reason", help="Why, for the journal.", show_default=False)]
+ActorOption = Annotated[
+    str, typer.Option("--actor", envvar="USER", callback=someone, help="Who decides, for the journal.")
+]
+UntilOption = Annotated[
+    str | None,
+    typer.Option(
+        "--until",
+        metavar="INSTANT",
+        help="When it ends by itself, such as 2026-12-31T18:00, in local time without a zone.",
+        show_default="it does not",
+    ),
+]
+TermsOption = Annotated[int, typer.Option("--terms-days", help="Payment terms of the order, in days.")]
+LanguageOption = Annotated[
+    str, typer.Option("--language", metavar="zh", help="What the sentences of the rules are to be in: en or zh.")
 ]
 AddressOption = Annotated[
     str,
@@ -71,6 +96,13 @@ MaxOption = Annotated[
 ]
 
 
+def only_one(options: dict[str, bool]) -> None:
+    """Make sure that no two of some options are given, or raise `CommandFailure`."""
+    given = [option for option, present in options.items() if present]
+    if len(given) > 1:
+        raise usage_failure(f"{' and '.join(given)} exclude each other")
+
+
 def parse_duration_s(option: str, text: str) -> int:
     """Return the seconds of a duration that a person wrote as `90s`, `45m`, `12h` or `30d`.
 
@@ -100,6 +132,11 @@ def parse_instant(option: str, text: str | None) -> datetime:
         return datetime.fromisoformat(text.strip()).astimezone()
     except (ValueError, OverflowError):  # OverflowError: a year that no time zone is known of
         raise usage_failure(f"{option}: {text!r} is not an instant such as 2026-05-31T18:00+02:00") from None
+
+
+def parse_optional_instant(option: str, text: str | None) -> datetime | None:
+    """Return the instant that a person wrote, None for none; or raise `CommandFailure`."""
+    return None if text is None else parse_instant(option, text)
 
 
 def parse_date(option: str, text: str) -> date:

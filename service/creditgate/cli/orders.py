@@ -16,8 +16,10 @@ from creditgate.cli.options import (
     CurrencyArgument,
     EtagOption,
     JsonOption,
+    LanguageOption,
     OrderArgument,
     SecuredOption,
+    TermsOption,
     TimeoutOption,
     parse_duration_s,
 )
@@ -32,14 +34,16 @@ def check(  # noqa: PLR0913 - one parameter per option of the command
     currency: CurrencyArgument = "",
     *,
     secured: SecuredOption = None,
+    terms_days: TermsOption = 0,
     explain: Annotated[bool, typer.Option("--explain", help="Also show the rules that did not fire.")] = False,
+    language: LanguageOption = "",
     address: AddressOption = ADDRESS_DEFAULT,
     timeout_s: TimeoutOption = TIMEOUT_DEFAULT_S,
     as_json: JsonOption = False,
 ) -> ExitCode:
     """Say what would be decided about an order; hold nothing."""
     money = connection.parse_amount("AMOUNT", amount, currency)
-    with connection.connect(address, timeout_s, as_json=as_json) as service:
+    with connection.connect(address, timeout_s, as_json=as_json, language=language) as service:
         return service.show(
             service.client.check_credit(
                 account,
@@ -47,6 +51,7 @@ def check(  # noqa: PLR0913 - one parameter per option of the command
                 currency_code=money.currency_code,
                 secured_minor=connection.parse_part_minor("--secured", secured, money) if secured else 0,
                 explain=explain,
+                payment_terms_days=terms_days,
             )
         )
 
@@ -59,9 +64,10 @@ def reserve(  # noqa: PLR0913 - one parameter per option of the command
     *,
     secured: SecuredOption = None,
     hold: Annotated[
-        str | None, typer.Option("--hold", help="How long to hold: 90s, 45m, 12h or 30d.", show_default="30d")
+        str | None,
+        typer.Option("--hold", help="How long to hold: 90s, 45m, 12h or 30d.", show_default="as the policy says"),
     ] = None,
-    terms_days: Annotated[int, typer.Option("--terms-days", help="Payment terms of the order, in days.")] = 0,
+    terms_days: TermsOption = 0,
     source: Annotated[str, typer.Option("--source", help="Which system asks, for the journal.")] = "",
     address: AddressOption = ADDRESS_DEFAULT,
     timeout_s: TimeoutOption = TIMEOUT_DEFAULT_S,

@@ -52,4 +52,6 @@ def list_(
     """List an account's reservations, in no particular order."""
     numbers = connection.parse_states("--state", states or ())
     with connection.connect(address, timeout_s, as_json=as_json) as service:
-        return service.show_each(service.client.list_reservations(account, states=numbers), rows_max)
+        return service.show_each(
+            service.client.list_reservations(account, states=numbers), rows_max, connection.reservation_table
+        )

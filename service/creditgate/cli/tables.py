@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from creditgate.domain.money import format_amount, format_money
-from creditgate.v1.account_pb2 import ACCOUNT_STATUS_CLOSED, Account, AccountStatus
+from creditgate.v1.account_pb2 import ACCOUNT_STATUS_CLOSED, Account, AccountStatus, ManualLimit, TemporaryLimit
 from creditgate.v1.admin_service_pb2 import CloseAccountResponse, PutAccountResponse
 from creditgate.v1.credit_service_pb2 import (
     AmendReservationResponse,
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from creditgate.settings import SettingDescription
 
 _PIPED_WIDTH: Final = 200
-_INDENT: Final = (0, 0, 0, 2)
+INDENT: Final = (0, 0, 0, 2)
 _REPLAYED: Final = "asked before: nothing was changed now"
 _STYLES: Final = {
     "APPROVED": "bold green",
@@ -68,12 +68,12 @@ class OutputConsole(Console):
         raise BrokenPipeError
 
 
-def print_listing(rows: Sequence[Account | Reservation], *, more: bool) -> None:
+def print_listing(table: Table, count: int, *, more: bool) -> None:
     """Print a row for each, and how many there are; say so when there are more."""
     console = OutputConsole()
-    if rows:
-        console.print(_listing_table(rows))
-    console.print(f"{len(rows):,} shown; there are more: raise --max" if more else f"{len(rows):,} in all")
+    if count:
+        console.print(table)
+    console.print(f"{count:,} shown; there are more: raise --max" if more else f"{count:,} in all")
 
 
 def print_settings(described: "Sequence[SettingDescription]") -> None:
@@ -82,7 +82,7 @@ def print_settings(described: "Sequence[SettingDescription]") -> None:
     for setting in described:
         console.print(Text(setting.name, style="bold").append(f" = {setting.value or '(absent)'}", style="not bold"))
         default = "" if setting.value == setting.default else f" [default: {setting.default or '(absent)'}]"
-        console.print(Padding(Text(f"{setting.description}{default}", style="dim"), _INDENT, expand=False))
+        console.print(Padding(Text(f"{setting.description}{default}", style="dim"), INDENT, expand=False))
 
 
 @singledispatch
@@ -94,20 +94,20 @@ def print_answer(answer: Message) -> None:
 @print_answer.register
 def _(answer: CheckCreditResponse) -> None:
     console = OutputConsole()
-    console.print(_headline(_outcome(answer.decision)))
+    console.print(headline(_outcome(answer.decision)))
     _print_grounds(console, answer.decision)
-    print_facts(console, _exposure_facts(answer.decision.exposure))
+    print_facts(console, exposure_facts(answer.decision.exposure))
 
 
 @print_answer.register
 def _(answer: ReserveCreditResponse) -> None:
     console = OutputConsole()
-    console.print(_headline(_outcome(answer.decision), _REPLAYED if answer.replayed else ""))
+    console.print(headline(_outcome(answer.decision), _REPLAYED if answer.replayed else ""))
     _print_grounds(console, answer.decision)
     if answer.HasField("reservation"):
         print_facts(console, _reservation_facts(answer.reservation))
         console.print("The account before this order:")
-    print_facts(console, _exposure_facts(answer.decision.exposure))
+    print_facts(console, exposure_facts(answer.decision.exposure))
 
 
 @print_answer.register
@@ -115,11 +115,11 @@ def _(answer: AmendReservationResponse) -> None:
     console = OutputConsole()
     outcome = _outcome(answer.decision)
     refused = answer.decision.outcome == OUTCOME_REJECTED
-    console.print(_headline(outcome, "the order stays as it is" if refused else _REPLAYED if answer.replayed else ""))
+    console.print(headline(outcome, "the order stays as it is" if refused else _REPLAYED if answer.replayed else ""))
     _print_grounds(console, answer.decision)
     print_facts(console, _reservation_facts(answer.reservation))
     console.print("The account before this change:")
-    print_facts(console, _exposure_facts(answer.decision.exposure))
+    print_facts(console, exposure_facts(answer.decision.exposure))
 
 
 @print_answer.register
@@ -131,38 +131,38 @@ def _(answer: CommitReservationResponse) -> None:
         "the hold had already ended: recorded all the same" if answer.late else "",
         f"{over} more than the order: recorded all the same" if answer.over_committed_minor else "",
     )
-    console.print(_headline("recorded as receivable", "; ".join(filter(None, notes))))
+    console.print(headline("recorded as receivable", "; ".join(filter(None, notes))))
     print_facts(console, _reservation_facts(answer.reservation))
 
 
 @print_answer.register
 def _(answer: ReleaseReservationResponse) -> None:
     console = OutputConsole()
-    console.print(_headline("released", _REPLAYED if answer.replayed else ""))
+    console.print(headline("released", _REPLAYED if answer.replayed else ""))
     print_facts(console, _reservation_facts(answer.reservation))
 
 
 @print_answer.register
 def _(answer: PostReceivableResponse) -> None:
-    _print_account("invoice recorded", answer.account, _REPLAYED if answer.replayed else "")
+    print_account("invoice recorded", answer.account, _REPLAYED if answer.replayed else "")
 
 
 @print_answer.register
 def _(answer: RecordCreditNoteResponse) -> None:
-    _print_account("credit note recorded", answer.account, _REPLAYED if answer.replayed else "")
+    print_account("credit note recorded", answer.account, _REPLAYED if answer.replayed else "")
 
 
 @print_answer.register
 def _(answer: RecordPaymentResponse) -> None:
-    _print_account("payment recorded", answer.account, _REPLAYED if answer.replayed else "")
+    print_account("payment recorded", answer.account, _REPLAYED if answer.replayed else "")
 
 
 @print_answer.register
 def _(answer: UpdateAgingResponse) -> None:
     if answer.ignored:
-        _print_account("ageing left as it is", answer.account, "figures of a later instant are there")
+        print_account("ageing left as it is", answer.account, "figures of a later instant are there")
     else:
-        _print_account("ageing recorded", answer.account, _REPLAYED if answer.replayed else "")
+        print_account("ageing recorded", answer.account, _REPLAYED if answer.replayed else "")
 
 
 @print_answer.register
@@ -170,7 +170,7 @@ def _(answer: GetReservationResponse) -> None:
     console = OutputConsole()
     print_facts(console, _reservation_facts(answer.reservation))
     decision = answer.reservation.decision
-    console.print(_headline(f"decided {_outcome(decision)}", f"on {_time(decision.decide_time)}"))
+    console.print(headline(f"decided {_outcome(decision)}", f"on {local_time(decision.decide_time)}"))
     _print_grounds(console, decision)
 
 
@@ -181,21 +181,23 @@ def _(answer: GetAccountResponse) -> None:
 
 @print_answer.register
 def _(answer: PutAccountResponse) -> None:
-    _print_account("account created" if answer.created else "account changed", answer.account)
+    print_account("account created" if answer.created else "account changed", answer.account)
 
 
 @print_answer.register
 def _(answer: CloseAccountResponse) -> None:
-    _print_account("account closed", answer.account)
+    print_account("account closed", answer.account)
 
 
-def _print_account(words: str, account: Account, note: str = "") -> None:
+def print_account(words: str, account: Account, note: str = "") -> None:
+    """Print what was done to an account, and the account as it is now."""
     console = OutputConsole()
-    console.print(_headline(words, note))
+    console.print(headline(words, note))
     print_facts(console, _account_facts(account))
 
 
-def _headline(words: str, note: str = "") -> Text:
+def headline(words: str, note: str = "") -> Text:
+    """Return the first line of an answer; the note tells what is unusual about it."""
     line = Text(words, style=_STYLES.get(words, "bold"))
     return line.append(f"  ({note})", style="not bold dim") if note else line
 
@@ -208,9 +210,7 @@ def _print_grounds(console: Console, decision: Decision) -> None:
         *((reason, " [did not fire]") for reason in decision.passed_rules),
     )
     for reason, note in grounds:
-        console.print(
-            Padding(Text(f"{_reason_code(reason)}: {_printable(reason.message)}{note}"), _INDENT, expand=False)
-        )
+        console.print(Padding(Text(f"{_reason_code(reason)}: {printable(reason.message)}{note}"), INDENT, expand=False))
 
 
 def print_facts(console: Console, facts: Facts) -> None:
@@ -220,7 +220,8 @@ def print_facts(console: Console, facts: Facts) -> None:
         console.print(Text.assemble("  ", (name.ljust(width), "dim"), "  ", value), soft_wrap=True)
 
 
-def _exposure_facts(exposure: Exposure) -> Facts:
+def exposure_facts(exposure: Exposure) -> Facts:
+    """Return where an account stands."""
     currency_code = exposure.currency_code
     exposure_minor = exposure.reserved_minor + max(0, exposure.receivable_minor)
     facts: list[tuple[str, str | Text]] = [
@@ -265,8 +266,8 @@ def _reservation_facts(reservation: Reservation) -> Facts:
         ("exposure held", format_money(reservation.exposure_minor, account_currency_code)),
         ("committed", format_money(reservation.committed_minor, currency_code)),
         ("remaining", format_money(reservation.remaining_minor, currency_code)),
-        ("created", _time(reservation.create_time)),
-        ("expires", _time(reservation.expire_time)),
+        ("created", local_time(reservation.create_time)),
+        ("expires", local_time(reservation.expire_time)),
         ("etag", reservation.etag),
     ]
 
@@ -274,21 +275,49 @@ def _reservation_facts(reservation: Reservation) -> Facts:
 def _account_facts(account: Account) -> Facts:
     facts: list[tuple[str, str | Text]] = [("account", account.account_id)]
     if account.display_name:
-        facts.append(("name", _printable(account.display_name)))
+        facts.append(("name", printable(account.display_name)))
     if account.risk_class:
         facts.append(("risk class", account.risk_class))
+    if account.group_id:
+        facts.append(("group", account.group_id))
     facts.append(("status", _styled(_status(account))))
     if account.HasField("block"):
         block = account.block
-        facts.append(("blocked", _printable(f"{block.reason or 'no reason given'} ({block.actor or 'unknown'})")))
-        facts.append(("blocked since", _time(block.create_time)))
-    facts += _exposure_facts(account.exposure)
+        facts.append(("blocked", printable(f"{block.reason or 'no reason given'} ({block.actor or 'unknown'})")))
+        facts.append(("blocked since", local_time(block.create_time)))
+        if block.HasField("expire_time"):
+            facts.append(("blocked until", local_time(block.expire_time)))
+    facts += exposure_facts(account.exposure)
+    facts += _limit_facts(account)
     if account.secured_receivable_minor:
         secured = format_money(account.secured_receivable_minor, account.currency_code)
         facts.append(("secured", f"{secured} of invoices is covered by security and takes no credit"))
     if account.HasField("aging_as_of"):
         facts += _aging_facts(account)
-    return [*facts, ("created", _time(account.create_time))]
+    return [*facts, ("created", local_time(account.create_time))]
+
+
+def _limit_facts(account: Account) -> Facts:
+    """Return the limits that an account has, where there is more to tell than the one that counts now."""
+    facts: list[tuple[str, str | Text]] = []
+    base, manual, temporary = account.HasField("base_limit_minor"), account.manual_limit, account.temporary_limit
+    if account.HasField("temporary_limit"):
+        between = f"from {local_time(temporary.start_time)} until {local_time(temporary.end_time)}"
+        facts.append(("temporary limit", _set_limit(account, temporary, between)))
+    if account.HasField("manual_limit"):
+        until = f"until {local_time(manual.expire_time)}" if manual.HasField("expire_time") else "without an end"
+        facts.append(("manual limit", _set_limit(account, manual, until)))
+    if facts or account.HasField("limit_expire_time"):
+        amount = format_money(account.base_limit_minor, account.currency_code) if base else "not set"
+        ends = f", until {local_time(account.limit_expire_time)}" if account.HasField("limit_expire_time") else ""
+        facts.append(("base limit", f"{'unlimited' if account.unlimited else amount}{ends}"))
+    return facts
+
+
+def _set_limit(account: Account, limit: ManualLimit | TemporaryLimit, when: str) -> str:
+    unlimited = isinstance(limit, ManualLimit) and limit.unlimited
+    amount = "unlimited" if unlimited else format_money(limit.limit_minor, account.currency_code)
+    return printable(f"{amount}, {when}: {limit.reason} ({limit.actor})")
 
 
 def _aging_facts(account: Account) -> Facts:
@@ -297,23 +326,33 @@ def _aging_facts(account: Account) -> Facts:
     if account.disputed_minor:
         disputed = format_money(account.disputed_minor, account.currency_code)
         facts.append(("disputed", f"{disputed} of what is overdue"))
-    return [*facts, ("aged as of", _time(account.aging_as_of))]
+    return [*facts, ("aged as of", local_time(account.aging_as_of))]
 
 
-def _listing_table(rows: Sequence[Account | Reservation]) -> Table:
+def account_table(accounts: Sequence[Account]) -> Table:
+    """Return a row for each account."""
+    table = _table(("account", "name", "status"), ("limit", "exposure", "available"))
+    for account in accounts:
+        table.add_row(*_account_row(account))
+    return table
+
+
+def reservation_table(reservations: Sequence[Reservation]) -> Table:
+    """Return a row for each reservation."""
+    table = _table(("order", "state"), ("amount", "committed", "remaining"))
+    table.add_column("expires")
+    for reservation in reservations:
+        table.add_row(*_reservation_row(reservation))
+    return table
+
+
+def _table(identity: Sequence[str], amounts: Sequence[str]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    of_accounts = isinstance(rows[0], Account)
-    identity = ("account", "name", "status") if of_accounts else ("order", "state")
-    amounts = ("limit", "exposure", "available") if of_accounts else ("amount", "committed", "remaining")
     for heading in identity:
         table.add_column(heading, overflow="fold")
     for heading in amounts:
         table.add_column(heading, justify="right", overflow="fold")
     table.add_column("currency")
-    if not of_accounts:
-        table.add_column("expires")
-    for row in rows:
-        table.add_row(*(_account_row(row) if isinstance(row, Account) else _reservation_row(row)))
     return table
 
 
@@ -322,7 +361,7 @@ def _account_row(account: Account) -> Sequence[str | Text]:
     exposure_minor = exposure.reserved_minor + max(0, exposure.receivable_minor)
     return (
         account.account_id,
-        _printable(account.display_name),
+        printable(account.display_name),
         _styled(_status(account)),
         _limit(exposure).removesuffix(f" {exposure.currency_code}"),
         format_amount(exposure_minor, exposure.currency_code),
@@ -340,29 +379,29 @@ def _reservation_row(reservation: Reservation) -> Sequence[str | Text]:
         format_amount(reservation.committed_minor, currency_code),
         format_amount(reservation.remaining_minor, currency_code),
         currency_code,
-        _time(reservation.expire_time),
+        local_time(reservation.expire_time),
     )
 
 
 def _outcome(decision: Decision) -> str:
-    return _short_name(Outcome.DESCRIPTOR, decision.outcome)
+    return short_name(Outcome.DESCRIPTOR, decision.outcome)
 
 
 def _reason_code(reason: Reason) -> str:
-    return _short_name(ReasonCode.DESCRIPTOR, reason.code)
+    return short_name(ReasonCode.DESCRIPTOR, reason.code)
 
 
 def _state(reservation: Reservation) -> str:
-    return _short_name(ReservationState.DESCRIPTOR, reservation.state)
+    return short_name(ReservationState.DESCRIPTOR, reservation.state)
 
 
 def _status(account: Account) -> str:
     if account.HasField("block") and account.status != ACCOUNT_STATUS_CLOSED:
         return "BLOCKED"
-    return _short_name(AccountStatus.DESCRIPTOR, account.status)
+    return short_name(AccountStatus.DESCRIPTOR, account.status)
 
 
-def _short_name(enum: EnumDescriptor, number: int) -> str:
+def short_name(enum: EnumDescriptor, number: int) -> str:
     """Return a value's name without its enum's; a newer service may send a value that has no name here."""
     prefix = enum.values_by_number[0].name.removesuffix("UNSPECIFIED")
     value = enum.values_by_number.get(number)
@@ -373,11 +412,11 @@ def _styled(word: str) -> Text:
     return Text(word, style=_STYLES.get(word, ""))
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Return the text without what would move the cursor or change colours of a terminal."""
     return "".join(character if character.isprintable() else "?" for character in text)
 
 
-def _time(timestamp: Timestamp) -> str:
+def local_time(timestamp: Timestamp) -> str:
     """Return the time in the local zone, with its name."""
     return f"{timestamp.ToDatetime(UTC).astimezone():%Y-%m-%d %H:%M:%S %Z}"

@@ -1,0 +1,126 @@
+"""limit, block, unblock: what credit analysts decide."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Invoke
+
+
+def account_of(creditgate: Invoke, account: str) -> dict[str, Any]:
+    return dict(json.loads(creditgate("account", "show", account, "--json").stdout)["account"])
+
+
+def test_a_manual_limit_is_set_and_cleared(creditgate: Invoke, account: str) -> None:
+    words = ("limit", "set", account, "2500.00", "USD", "--reason", "season", "--until", "2099-12-31T18:00")
+    done = creditgate(*words)
+    assert done.exit_code == 0, done.output
+    lines = done.output.splitlines()
+    assert lines[0] == "manual limit set"
+    assert "  limit         2,500.00 USD" in lines
+    assert "  manual limit  2,500.00 USD, until 2099-12-31 18:00:00 UTC: season (ann)" in lines
+    assert "  base limit    1,000.00 USD" in lines
+    assert creditgate("check", account, "2500.00 USD").exit_code == 0
+
+    cleared = creditgate("limit", "clear", account, "--reason", "over", "--actor", "bob")
+    assert cleared.output.splitlines()[0] == "manual limit cleared"
+    assert "manual_limit" not in account_of(creditgate, account)
+    assert creditgate("check", account, "1000.01 USD").exit_code == 1
+
+
+def test_a_manual_limit_without_a_ceiling_and_without_an_end(creditgate: Invoke, account: str) -> None:
+    done = creditgate("limit", "set", account, "--unlimited", "--reason", "the parent pays", "--actor", "bob")
+    assert done.exit_code == 0, done.output
+    assert "  manual limit  unlimited, without an end: the parent pays (bob)" in done.output.splitlines()
+    assert creditgate("check", account, "9999999.00 USD").exit_code == 0
+
+
+def test_a_limit_of_zero_is_a_limit(creditgate: Invoke, account: str) -> None:
+    creditgate("limit", "set", account, "0 USD", "--reason", "insolvent")
+    assert creditgate("check", account, "0.01 USD").exit_code == 1
+
+
+def test_a_temporary_limit_is_set_and_cleared(creditgate: Invoke, account: str) -> None:
+    creditgate("limit", "set", account, "1500 USD", "--reason", "season")
+    done = creditgate("limit", "temporary", account, "3000 USD", "--until", "2099-12-31", "--reason", "fair")
+    assert done.exit_code == 0, done.output
+    lines = done.output.splitlines()
+    assert lines[0] == "temporary limit set"
+    assert "  limit            3,000.00 USD" in lines
+    (temporary,) = [line for line in lines if line.startswith("  temporary limit")]
+    assert temporary.startswith("  temporary limit  3,000.00 USD, from 20")
+    assert temporary.endswith(" until 2099-12-31 00:00:00 UTC: fair (ann)")
+
+    cleared = creditgate("limit", "clear", account, "--temporary", "--reason", "over")
+    assert cleared.output.splitlines()[0] == "temporary limit cleared"
+    left = account_of(creditgate, account)
+    assert ("temporary_limit" in left, left["manual_limit"]["limit_minor"]) == (False, "150000")
+
+
+def test_a_temporary_limit_that_begins_later(creditgate: Invoke, account: str) -> None:
+    between = ("--from", "2099-12-01", "--until", "2099-12-31")
+    done = creditgate("limit", "temporary", account, "3000 USD", *between, "--reason", "fair")
+    assert "  limit            1,000.00 USD" in done.output.splitlines()
+    assert "from 2099-12-01 00:00:00 UTC until 2099-12-31 00:00:00 UTC" in done.output
+
+
+def test_an_account_is_blocked_and_unblocked(creditgate: Invoke, account: str) -> None:
+    done = creditgate("block", account, "--reason", "cheque bounced", "--until", "2099-12-31")
+    assert done.exit_code == 0, done.output
+    lines = done.output.splitlines()
+    assert lines[0] == "account blocked"
+    assert "  status         BLOCKED" in lines
+    assert "  blocked        cheque bounced (ann)" in lines
+    assert "  blocked until  2099-12-31 00:00:00 UTC" in lines
+    assert creditgate("check", account, "1 USD").exit_code == 1
+
+    undone = creditgate("unblock", account, "--reason", "has paid")
+    assert undone.output.splitlines()[0] == "account unblocked"
+    assert creditgate("check", account, "1 USD").exit_code == 0
+
+
+def test_answers_are_json_too(creditgate: Invoke, account: str) -> None:
+    done = creditgate("limit", "set", account, "5 USD", "--reason", "season", "--json")
+    manual = json.loads(done.stdout)["account"]["manual_limit"]
+    assert (manual["limit_minor"], manual["reason"], manual["actor"]) == ("500", "season", "ann")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("limit", "set", "a", "--reason", "r"), "either AMOUNT or --unlimited must be given"),
+        (("limit", "set", "a", "5 USD", "--unlimited", "--reason", "r"), "either AMOUNT or --unlimited must be given"),
+        (("limit", "set", "a", "5", "--reason", "r"), "AMOUNT: "),
+        (
+            ("limit", "set", "a", "5 USD", "--reason", "r", "--until", "soon"),
+            "--until: 'soon' is not an instant such as ",
+        ),
+        (("limit", "set", "a", "5 USD"), "Missing option '--reason'"),
+        (("limit", "temporary", "a", "5 USD", "--reason", "r"), "Missing option '--until'"),
+        (("block", "a"), "Missing option '--reason'"),
+        (("block", "a", "--reason", "r", "--actor", " "), "--actor must say who decides, since USER does not"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
+)
+def test_what_is_missing_or_contradicts_is_told(offline: Invoke, words: tuple[str, ...], told: str) -> None:
+    result = offline(*words)
+    assert result.exit_code == 2
+    assert told in result.stderr
+
+
+def test_a_limit_in_another_currency_than_the_account(creditgate: Invoke, account: str) -> None:
+    result = creditgate("limit", "set", account, "5 EUR", "--reason", "r")
+    assert result.exit_code == 2
+    assert "must be USD, the currency of the account" in result.stderr
+
+
+def test_an_end_that_is_past(creditgate: Invoke, account: str) -> None:
+    result = creditgate("block", account, "--reason", "r", "--until", "2020-01-01")
+    assert result.exit_code == 2
+    assert "expire_time must be later than the store's clock" in result.stderr
+
+
+def test_a_limit_that_ends_is_shown(creditgate: Invoke, account: str) -> None:
+    shown = creditgate("account", "put", account, "--limit-until", "2099-12-31T18:00")
+    assert "  base limit  1,000.00 USD, until 2099-12-31 18:00:00 UTC" in shown.output.splitlines()
