@@ -128,7 +128,8 @@ class Lane:
     async def _send(self, packed: list[bytes]) -> None:
         try:
             await self._connection.send_packed_command(packed, check_health=False)
-        except (RedisError, OSError) as error:
+        except (RedisError, OSError, RuntimeError) as error:
+            # RuntimeError is what uvloop says of a connection that it has closed; the reader has yet to hear of it.
             self._break(f"can't send to Redis: {error}")
 
     async def _read(self) -> None:
@@ -147,7 +148,8 @@ class Lane:
                     future.set_exception(reply)
                 else:
                     future.set_result(reply)
-        except (RedisConnectionError, RedisError, OSError) as error:
+        except (RedisConnectionError, RedisError, OSError, RuntimeError) as error:
+            # As in `_send`: a lane that is not known to be broken would be connected anew by redis-py, unread.
             self._break(f"the connection to Redis broke: {error}")
         finally:
             await connection.disconnect(nowait=True)
