@@ -32,10 +32,12 @@ class OpenStream:
     async def _next(self) -> bytes | None:
         if self._read.empty() and not self._reading.done():
             getting = asyncio.ensure_future(self._read.get())
-            await asyncio.wait({getting, self._reading}, return_when=asyncio.FIRST_COMPLETED)
-            if getting.done():
-                return getting.result()
-            getting.cancel()
+            try:
+                await asyncio.wait({getting, self._reading}, return_when=asyncio.FIRST_COMPLETED)
+                if getting.done():
+                    return getting.result()
+            finally:
+                getting.cancel()  # also when whoever waits is cancelled: a wait leaves what it waited for alone
         if not self._read.empty():
             return self._read.get_nowait()
         if not self._reading.cancelled():
