@@ -38,74 +38,87 @@ def rows_of(output: str) -> dict[str, list[str]]:
     }
 
 
-# --- show
+# --- check and show
 
 
-def test_show(by_policy: Invoke) -> None:
-    result = by_policy("policy", "show")
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "policy.yaml"
+    path.write_text(POLICY)
+    return path
+
+
+def test_a_usable_file_has_a_version(offline: Invoke, file: Path) -> None:
+    result = offline("policy", "check", file)
+    assert (result.exit_code, result.stdout) == (0, f"{file} can be used; its policy version is {VERSION}\n")
+    result = offline("policy", "check", file, "--json")
+    assert json.loads(result.stdout) == {"usable": True, "policy_version": VERSION}
+
+
+@pytest.mark.parametrize("command", ["check", "show"])
+def test_each_mistake_is_told_with_its_line(offline: Invoke, file: Path, command: str) -> None:
+    file.write_text(POLICY.replace("flag", "flg").replace("days: 30", "days: 30d"))
+    result = offline("policy", command, file)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr.splitlines() == [
+        f"creditgate: {file} can't be used as a policy:",
+        "line 4: default.rules.near_limit.action must be off, shadow, flag, review or reject, was 'flg'",
+        "line 6: default.rules.terms_too_long.days must be a whole number of days from 0 to 3650, was '30d'",
+    ]
+
+
+def test_a_file_that_is_not_there_is_told(offline: Invoke, tmp_path: Path) -> None:
+    result = offline("policy", "check", tmp_path / "absent.yaml")
+    assert result.exit_code == 2
+    assert "absent.yaml" in result.stderr
+    assert "No such file or directory" in result.stderr
+
+
+def test_what_is_shown_is_the_same_policy(offline: Invoke, file: Path, tmp_path: Path) -> None:
+    shown = offline("policy", "show", file)
+    assert shown.exit_code == 0
+    assert parse_policy(shown.stdout) == parse_policy(POLICY)
+    again = tmp_path / "again.yaml"
+    again.write_text(shown.stdout)
+    assert offline("policy", "check", again).stdout.split()[-1] == VERSION
+
+
+def test_the_default_is_a_policy_file(offline: Invoke, tmp_path: Path) -> None:
+    shown = offline("policy", "show")
+    assert shown.exit_code == 0
+    default = tmp_path / "default.yaml"
+    default.write_text(shown.stdout)
+    assert offline("policy", "show", default).stdout == shown.stdout
+
+
+def test_what_a_running_service_decides_by_is_shown(by_policy: Invoke) -> None:
+    result = by_policy("policy", "show", "--running")
     assert result.exit_code == 0, result.output
-    first, document = result.output.split("\n", 1)
-    assert first == f"policy {VERSION}"
-    assert parse_policy(document) == parse_policy(POLICY)
+    assert result.output.splitlines()[0] == f"# policy {VERSION}"
+    assert parse_policy(result.output) == parse_policy(POLICY)
 
 
-def test_show_as_json(by_policy: Invoke) -> None:
-    answer = json.loads(by_policy("policy", "show", "--json").stdout)
-    assert (answer["policy_version"], answer["shadow"], answer["problem"]) == (VERSION, False, "")
-    assert parse_policy(answer["document"]) == parse_policy(POLICY)
-
-
-def test_show_says_that_an_earlier_file_still_decides(offline: Invoke, scripted: ScriptedService) -> None:
+def test_a_file_that_is_not_used_is_told(offline: Invoke, scripted: ScriptedService) -> None:
     problem = "line 3: default.rules.x is not known here\nline 4: hold.y is not known here"
-    scripted.script("GetPolicy", GetPolicyResponse(policy_version="v1", document="hold: {}\n", problem=problem))
-    result = offline("policy", "show", "--address", scripted.address)
+    answer = GetPolicyResponse(policy_version="v1", document="hold: {}\n", problem=problem, shadow=True)
+    scripted.script("GetPolicy", answer)
+    result = offline("policy", "show", "--running", "--address", scripted.address)
     assert result.exit_code == 1
     assert result.output.splitlines() == [
-        "policy v1",
-        "  The policy file as it is now is not used:",
-        "  line 3: default.rules.x is not known here",
-        "  line 4: hold.y is not known here",
+        "# policy v1",
+        "# The whole gate is in shadow mode: every order is approved.",
+        "# The policy file as it is now is not used:",
+        "# line 3: default.rules.x is not known here",
+        "# line 4: hold.y is not known here",
         "hold: {}",
     ]
 
 
-def test_show_says_that_the_whole_gate_is_in_shadow_mode(offline: Invoke, scripted: ScriptedService) -> None:
-    scripted.script("GetPolicy", GetPolicyResponse(policy_version="v1", document="hold: {}\n", shadow=True))
-    result = offline("policy", "show", "--address", scripted.address)
-    assert result.exit_code == 0
-    assert "  The whole gate is in shadow mode: every order is approved." in result.output.splitlines()
-
-
-# --- check
-
-
-def test_check_a_good_file(offline: Invoke, policy_file: Path) -> None:
-    result = offline("policy", "check", policy_file)
-    assert result.exit_code == 0, result.output
-    assert result.output == f"{policy_file} can be used: policy {VERSION}\n"
-    document = json.loads(offline("policy", "check", policy_file, "--json").stdout)
-    assert document == {"usable": True, "policy_version": VERSION, "mistakes": []}
-
-
-def test_check_a_wrong_file(offline: Invoke, tmp_path: Path) -> None:
-    file = tmp_path / "policy.yaml"
-    file.write_text("default:\n  rules:\n    near_limit: {action: flg}\nhold: {longest: 500d}\n")
-    result = offline("policy", "check", file)
-    assert result.exit_code == 1
-    assert result.output.splitlines() == [
-        "line 3: default.rules.near_limit.action must be off, shadow, flag, review or reject, was 'flg'",
-        "line 4: hold.longest must be a time from 1s to 400d, such as 30d, 12h, 90m or 45s, was '500d'",
-        f"{file} can't be used",
-    ]
-    document = json.loads(offline("policy", "check", file, "--json").stdout)
-    assert (document["usable"], document["policy_version"], len(document["mistakes"])) == (False, "", 2)
-
-
-def test_check_a_file_that_is_not_there(offline: Invoke, tmp_path: Path) -> None:
-    for path in (tmp_path / "nowhere.yaml", tmp_path):
-        result = offline("policy", "check", path)
-        assert result.exit_code == 2
-        assert result.stderr == f"creditgate: there is no file {path}\n"
+def test_a_file_and_the_running_service_exclude_each_other(offline: Invoke, file: Path) -> None:
+    result = offline("policy", "show", file, "--running")
+    assert result.exit_code == 2
+    assert "FILE and --running exclude each other" in result.stderr
 
 
 # --- explain

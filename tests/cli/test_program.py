@@ -26,6 +26,7 @@ FIRST_SCREEN = [
     "serve        Run the service until it is stopped with Ctrl-C or SIGTERM.",
     "config       List the settings of the service: value, default and meaning.",
     "library      Load or check the function library of a Redis.",
+    "policy       Check, show and explain the policy.",
     "─ Orders ─",
     "check        Say what would be decided about an order; hold nothing.",
     "reserve      Decide about an order and hold its exposure.",
@@ -44,7 +45,6 @@ FIRST_SCREEN = [
     "limit        Set and clear limits that a person decides.",
     "group        Create, change, show and list credit groups.",
     "rates        Put exchange rates.",
-    "policy       Show, check and explain the policy.",
     "─ Accounts and reservations ─",
     "verify       Check that every sum is what its orders and entries add up to.",
     "account      Create, change, show, list and close accounts.",
@@ -90,7 +90,17 @@ def test_a_group_without_a_command_shows_its_help(offline: Invoke) -> None:
     [
         *("check", "reserve", "amend", "commit", "release"),
         *("post", "credit-note", "pay", "aging", "import"),
-        *("verify", "account put", "reservation show", "library load"),
+        *("verify", "account put", "reservation show", "library load", "policy check", "policy show"),
+        *(
+            "policy explain",
+            "limit set",
+            "limit temporary",
+            "limit clear",
+            "block",
+            "unblock",
+            "group put",
+            "rates put",
+        ),
     ],
 )
 def test_the_help_of_a_command_has_an_example(offline: Invoke, words: str) -> None:

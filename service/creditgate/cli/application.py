@@ -60,6 +60,7 @@ app.command(rich_help_panel=_SERVICE_PANEL)(service.serve)
 app.command(rich_help_panel=_SERVICE_PANEL)(service.config)
 app.command(rich_help_panel=_SERVICE_PANEL)(replay.replay)
 app.add_typer(library.app, name="library", rich_help_panel=_SERVICE_PANEL)
+app.add_typer(policy.app, name="policy", rich_help_panel=_SERVICE_PANEL)
 app.command(rich_help_panel=_SERVICE_PANEL)(service.version)
 orders.register(app)
 receivables.register(app)
@@ -68,7 +69,6 @@ app.add_typer(reservations.app, name="reservation", rich_help_panel=_ACCOUNTS_PA
 limits.register(app, _DESK_PANEL)
 app.add_typer(groups.app, name="group", rich_help_panel=_DESK_PANEL)
 app.add_typer(rates.app, name="rates", rich_help_panel=_DESK_PANEL)
-app.add_typer(policy.app, name="policy", rich_help_panel=_DESK_PANEL)
 app.command(rich_help_panel=_ACCOUNTS_PANEL, epilog="Example: creditgate verify acme --repair")(verification.verify)
 
 

@@ -1,5 +1,6 @@
 """Answers about limits, blocks, groups, rates and the policy, as people read them."""
 
+import sys
 from collections.abc import Sequence
 
 from rich import box
@@ -88,15 +89,14 @@ def _(answer: PutExchangeRatesResponse) -> None:
 
 @print_answer.register
 def _(answer: GetPolicyResponse) -> None:
-    console = OutputConsole()
-    console.print(headline(f"policy {answer.policy_version}"))
-    notes = [Text("The whole gate is in shadow mode: every order is approved.")] if answer.shadow else []
+    notes = [f"policy {answer.policy_version}"]
+    if answer.shadow:
+        notes.append("The whole gate is in shadow mode: every order is approved.")
     if answer.problem:
-        notes.append(Text("The policy file as it is now is not used:", style="bold red"))
-        notes += [Text(printable(sentence)) for sentence in answer.problem.splitlines()]
+        notes += ["The policy file as it is now is not used:", *answer.problem.splitlines()]
     for note in notes:
-        console.print(Padding(note, INDENT, expand=False))
-    console.print(Text(answer.document.rstrip()), soft_wrap=True)
+        sys.stdout.write(f"# {printable(note)}\n")
+    sys.stdout.write(answer.document)
 
 
 def group_table(groups: Sequence[CreditGroup]) -> Table:

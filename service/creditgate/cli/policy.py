@@ -1,15 +1,15 @@
-"""The commands `creditgate policy ...`: show what decides, check a file, explain one order."""
+"""The commands `creditgate policy ...`: check and show a policy, explain what it says about one order."""
 
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from creditgate.cli.command_group import CommandGroup
 from creditgate.cli.deferred import connection
-from creditgate.cli.failures import USAGE_CODE, CommandFailure, ExitCode
+from creditgate.cli.failures import CommandFailure, ExitCode, usage_failure
 from creditgate.cli.options import (
     ADDRESS_DEFAULT,
     TIMEOUT_DEFAULT_S,
@@ -24,51 +24,78 @@ from creditgate.cli.options import (
     TimeoutOption,
 )
 
-app = typer.Typer(cls=CommandGroup, help="Show, check and explain the policy.")
+if TYPE_CHECKING:
+    from creditgate.policies import PolicyFile
+
+_SHOW_EXAMPLES: Final = """Examples:
+
+creditgate policy show > policy.yaml
+
+creditgate policy show --running
+"""
+
+app = typer.Typer(cls=CommandGroup, help="Check, show and explain the policy.")
+
+FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="The policy file.", show_default=False)]
 
 
-@app.command(
-    epilog="Exit code: 0 the policy file is used, or there is none, 1 an earlier version still decides, 2 error."
-)
+@app.command(epilog="Example: creditgate policy check policy.yaml")
+def check(file: FileArgument, *, as_json: JsonOption = False) -> ExitCode:
+    """Say whether a service would decide by a policy file.
+
+    Every mistake is named with its line, its key and what is allowed.
+
+    Exit code: 0 the file can be used, 2 it can't.
+    """
+    policy = _read(file).policy
+    if as_json:
+        sys.stdout.write(json.dumps({"usable": True, "policy_version": policy.version}) + "\n")
+    else:
+        sys.stdout.write(f"{file} can be used; its policy version is {policy.version}\n")
+    return ExitCode.DONE
+
+
+@app.command(epilog=_SHOW_EXAMPLES)
 def show(
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="FILE", help="The policy file; without one, what decides by default.", show_default=False
+        ),
+    ] = None,
     *,
+    running: Annotated[bool, typer.Option("--running", help="Show what a running service decides by.")] = False,
     address: AddressOption = ADDRESS_DEFAULT,
     timeout_s: TimeoutOption = TIMEOUT_DEFAULT_S,
-    as_json: JsonOption = False,
 ) -> ExitCode:
-    """Show the policy that decides, with every default."""
-    with connection.connect(address, timeout_s, as_json=as_json) as service:
-        return service.show(service.client.get_policy())
+    """Print a policy with every default written out, as YAML.
 
+    What a risk class takes over from the default is written out too. The output is a policy file.
 
-@app.command(epilog="Example: creditgate policy check policy.yaml\n\nExit code: 0 it can be used, 1 it can't, 2 error.")
-def check(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A policy file.", show_default=False)],
-    *,
-    as_json: JsonOption = False,
-) -> ExitCode:
-    """Check a policy file, without a service.
-
-    Every mistake is told with its line, its key and what is allowed.
+    Exit code: 0, or with --running 1 when the service does not use its policy file as it is now.
     """
-    from creditgate.policies import PolicyError, PolicyFile  # noqa: PLC0415 - help comes without what it imports
+    if running:
+        if file is not None:
+            raise usage_failure("FILE and --running exclude each other")
+        with connection.connect(address, timeout_s, as_json=False) as service:
+            return service.show(service.client.get_policy())
+    if file is None:
+        from creditgate.policies import FixedPolicy  # noqa: PLC0415 - help comes without what it imports
 
-    if not file.is_file():
-        raise CommandFailure(f"there is no file {file}", code=USAGE_CODE)
-    mistakes: list[str] = []
-    version = ""
-    try:
-        version = PolicyFile(file, shadow=False).policy.version
-    except PolicyError as error:
-        mistakes = error.sentences
-    if as_json:
-        document = {"usable": not mistakes, "policy_version": version, "mistakes": mistakes}
-        sys.stdout.write(json.dumps(document, indent=2) + "\n")
+        document = FixedPolicy().document
     else:
-        for mistake in mistakes:
-            sys.stdout.write(f"{mistake}\n")
-        sys.stdout.write(f"{file} can't be used\n" if mistakes else f"{file} can be used: policy {version}\n")
-    return ExitCode.REFUSED if mistakes else ExitCode.DONE
+        document = _read(file).document
+    sys.stdout.write(document)
+    return ExitCode.DONE
+
+
+def _read(file: Path) -> "PolicyFile":
+    from creditgate.policies import PolicyError, PolicyFile  # noqa: PLC0415 - help comes without what they import
+
+    try:
+        return PolicyFile(file, shadow=False)
+    except PolicyError as error:
+        raise CommandFailure(f"{file} can't be used as a policy:\n{error}") from None
 
 
 @app.command(

@@ -58,6 +58,7 @@ class Lane(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._heard = self._loop.time()
         self._broken: str | None = None
+        self._lost = asyncio.Event()
         self.on_broken: Callable[[str], None] | None = None
         self._watch = self._loop.call_later(timeout_s / _WATCH_INTERVALS, self._look_at_oldest)
         self._transport.set_protocol(self)
@@ -105,7 +106,11 @@ class Lane(asyncio.Protocol):
             self._loop.call_soon(take, LaneBrokenError(self._broken))
             return
         self._waiting.append((take, self._loop.time()))
-        self._transport.write(command)
+        try:
+            self._transport.write(command)
+        except RuntimeError as error:
+            # What uvloop says of a connection that it has closed, before it tells `connection_lost`.
+            self._loop.call_soon(self._break, f"can't send to Redis: {error}")
 
     async def call(self, *arguments: Argument) -> Reply:
         """Send one command and return its reply.
@@ -138,9 +143,10 @@ class Lane(asyncio.Protocol):
                 raise reply
         return replies
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Close the connection; calls in flight fail."""
         self._break("the connection was closed")
+        await self._lost.wait()
 
     # --- what the event loop tells
 
@@ -160,6 +166,7 @@ class Lane(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Fail what is in flight: its effect is unknown."""
+        self._lost.set()
         self._break(f"the connection to Redis broke: {exc or 'Redis closed it'}")
 
     # --- inside
@@ -185,10 +192,17 @@ class Lane(asyncio.Protocol):
 
 
 def _take_socket(connection: AbstractConnection) -> asyncio.StreamWriter:
-    """Take a connected socket away from redis-py, which has no public way to give it up."""
-    writer = connection._writer  # noqa: SLF001 - see above
+    """Take a connected socket away from redis-py, which has no public way to give it up.
+
+    Raises LaneBrokenError when Redis has closed it meanwhile: a lane would not be told again.
+    """
+    reader = cast("asyncio.StreamReader", connection._reader)  # noqa: SLF001 - see above
+    writer = cast("asyncio.StreamWriter", connection._writer)  # noqa: SLF001 - see above
     connection._reader = connection._writer = None  # noqa: SLF001 - it must not close the socket
-    return cast("asyncio.StreamWriter", writer)
+    if reader.at_eof() or writer.is_closing():
+        writer.close()
+        raise LaneBrokenError("can't connect to Redis: it closed the connection")
+    return writer
 
 
 def _give(future: asyncio.Future[Reply], reply: Reply) -> None:

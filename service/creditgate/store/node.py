@@ -122,7 +122,7 @@ class Node:
         self._set_lost(why)
         for lane in self._opened:
             lane.on_broken = None
-            lane.close()
+            await lane.close()
         self._opened.clear()
 
     def _set_lost(self, why: str) -> None:

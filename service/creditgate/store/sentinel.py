@@ -49,7 +49,7 @@ class Sentinels:
     async def close(self) -> None:
         """Close the connections."""
         for lane in self._lanes.values():
-            lane.close()
+            await lane.close()
         self._lanes.clear()
 
     async def _ask(self, address: RedisAddress) -> _Testimony:

@@ -81,4 +81,4 @@ async def _ask(location: RedisLocation, address: RedisAddress, timeout_s: float)
     try:
         return await read_slot_map(lane, address.host)
     finally:
-        lane.close()
+        await lane.close()
