@@ -3,8 +3,9 @@
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
+from typing import TypeVar
 
 import pytest
 
@@ -28,6 +29,7 @@ from creditgate.domain.operations import (
     Reserved,
 )
 from creditgate.domain.policy import DEFAULT_CLASS, DEFAULT_RULES, ClassPolicy, Policy, RuleSetting
+from creditgate.domain.ports import Page
 from creditgate.domain.rates import ExchangeRate, parse_rate
 from creditgate.domain.reservation import ReservationState
 from creditgate.store import RedisCreditStore, Sweeper, keys
@@ -35,6 +37,8 @@ from tests.patience import PATIENCE_S
 from tests.private_redis import PrivateRedis
 from tests.quiet_observer import QuietObserver
 from tests.store.opened import open_store
+
+T = TypeVar("T")
 
 HOLD_S = 3600
 CURRENCIES = ("USD", "CHF", "JPY")
@@ -276,6 +280,60 @@ async def test_groups_are_listed(family: Family, new_id: Callable[[str], str]) -
         if not token:
             break
     assert sorted(listed) == sorted(wanted)
+
+
+async def test_listings_count_credit_balances_as_the_policy_says(family: Family, new_id: Callable[[str], str]) -> None:
+    family.store.use_policy(
+        Policy("credit", {DEFAULT_CLASS: ClassPolicy(DEFAULT_RULES, credit_balance_raises_headroom=True)})
+    )
+    account_id = new_id("acc")
+    await family.put(1_000)
+    await family.join(account_id, "USD")
+    await family.store.run(RecordPayment(account_id, "p1", 300, "USD"), deadline())
+    account = await family.store.run(GetAccount(account_id), deadline())
+    assert account.exposure.available_minor == 1_000_300
+    accounts = await all_items(family.store.list_accounts)
+    assert [each for each in accounts if each.account_id == account_id] == [account]
+    group = await family.read()
+    assert group.exposure_minor == -300
+    assert [each for each in await all_items(family.store.list_groups) if each.group_id == family.group_id] == [group]
+    await family.store.run(PostReceivable(account_id, "d1", 299, "USD"), deadline())
+    assert (await family.read()).exposure_minor == -1
+
+
+async def all_items(listing: Callable[[int, str, float], Awaitable[Page[T]]]) -> list[T]:
+    """Return the items of all pages."""
+    items: list[T] = []
+    token = ""
+    while True:
+        page = await listing(1000, token, deadline())
+        items += page.items
+        token = page.next_page_token
+        if not token:
+            return items
+
+
+async def test_verifying_groups_that_are_right_writes_nothing(
+    family: Family, server: PrivateRedis, new_id: Callable[[str], str]
+) -> None:
+    account_id = new_id("acc")
+    await family.put(1_000)
+    await family.join(account_id, "USD")
+    await family.reserve(account_id, "o1", 10)
+    journal = keys.journal(keys.partition_of(family.group_id, family.store.partitions))
+    with server.client() as client:
+        before = client.xlen(journal)
+        await repair_all(family.store)
+        assert client.xlen(journal) == before
+
+
+async def repair_all(store: RedisCreditStore) -> None:
+    token = ""
+    while True:
+        page = await store.verify_accounts(page_size=1000, page_token=token, repair=True, deadline=deadline())
+        token = page.next_page_token
+        if not token:
+            return
 
 
 async def test_a_wrong_sum_of_a_group_is_found_and_put_right(

@@ -42,6 +42,7 @@ from creditgate.domain.reservation import Etag, Reservation, ReservationState
 from creditgate.store import layouts
 from creditgate.store.constants import (
     ACCOUNT_MOVED,
+    NO_EXPOSURE,
     OPERATIONS_READ,
     OPERATIONS_SETTLE,
     SHADOW_BIT,
@@ -565,7 +566,7 @@ def unpack_group(answer: Answer) -> tuple[CreditGroup, bool]:
         None if unlimited else limit,
         account_count,
         tuple(currencies),
-        exposure if exposure >= 0 else None,
+        exposure if exposure != NO_EXPOSURE else None,
         create_ms,
     )
     return group, bool(created)

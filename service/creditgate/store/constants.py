@@ -193,5 +193,8 @@ DUE_PENDING: Final = "P"
 SHIFT_ZERO: Final = 8
 """The `shift` of a rate between currencies whose minor units have as many decimals."""
 
+NO_EXPOSURE: Final = -(2**53)
+"""The exposure of a group that can't be told, since a rate is missing: no sum is so small."""
+
 MOVE_PATIENCE_S: Final = 10
 """A move of an account that is not finished after so many seconds is finished by the sweeper."""

@@ -404,7 +404,7 @@ GROUP_ANSWER: Final = _layout(
     group_id=_TEXT,
     display_name=_TEXT,
 )
-"""`currency_count` GROUP_SUMS follow. An `exposure` of -1 can't be told: a rate is missing."""
+"""`currency_count` GROUP_SUMS follow. An `exposure` of NO_EXPOSURE can't be told: a rate is missing."""
 AUDIT_SUMS: Final = _layout(
     "AUDIT_SUMS",
     reserved=_I64,

@@ -123,6 +123,7 @@ def render_prelude() -> str:
         f"local GROUP_CURRENCIES_MAX = {GROUP_CURRENCIES_MAX}",
         f"local DUE_PENDING = '{constants.DUE_PENDING}'",
         f"local SHIFT_ZERO = {constants.SHIFT_ZERO}",
+        f"local NO_EXPOSURE = {constants.NO_EXPOSURE}",
         f"local RETENTION_STEP_S = {constants.RETENTION_STEP_S}",
         f"local AGING_AHEAD_MAX_S = {constants.AGING_AHEAD_MAX_S}",
         f"local OPERATIONS_APPLY = {_codes(constants.OPERATIONS_APPLY)}",

@@ -475,7 +475,7 @@ class RedisCreditStore:
     ) -> tuple[list[bytes], str]:
         """Return a page of what all partitions have, one after the other, and the token of the next page."""
         place = self._place(page_token, None)
-        arguments = (place.cursor, place.behind, page_size)
+        arguments = (place.cursor, place.behind, page_size, self._policy)
         reply = await self._call(function, place.partition, arguments, deadline, read_only=True)
         cursor, behind, *items = cast("list[bytes]", reply)
         following = PagePlace(place.partition, cursor.decode(), behind.decode())

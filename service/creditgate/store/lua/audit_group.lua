@@ -63,7 +63,7 @@ end
 
 local NOTHING = { reserved = 0, receivable = 0, owed = 0 }
 
--- Returns what differs; with `repairs`, the group's sums are put right in the call's tables.
+-- Returns what differs, and whether anything does; with `repairs`, the group's sums are put right in the call's tables.
 local function audit_group(part, args, repairs)
   local group = load_group(part, args[1])
   local recomputed, recomputed_due, count = sums_of_members(part, args[1], args)
@@ -88,7 +88,7 @@ local function audit_group(part, args, repairs)
       add_due(part, group, tonumber(second), currency, (should or 0) - (kept or 0))
     end
   end)
-  return found, group
+  return found, #found > 3
 end
 
 functions[#functions + 1] = {
@@ -101,8 +101,9 @@ functions[#functions + 1] = {
   name = 'creditgate_repair_group', flags = { 'allow-oom' },
   callback = function(keys, args)
     local part = open_partitions(keys, nil, true)[1]
-    local found, group = audit_group(part, args, true)
-    if group then
+    local found, differs = audit_group(part, args, true)
+    if differs then
+      local group = load_group(part, args[1])
       group.changed, part.changed = true, true
       local answer = group_answer(part, group, false)
       journal_effect(part, struct.pack(LAYOUT.ENTRY_EFFECT, EFFECT_HEAD.ENTRY + #group.id + #answer,

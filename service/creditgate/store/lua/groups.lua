@@ -124,7 +124,7 @@ end
 local function group_answer(part, group, created)
   local name = part.group_names[group.id] or redis.call('HGET', key.group_names(part), group.id) or ''
   local answer = struct.pack(LAYOUT.GROUP_ANSWER, 0, created and 1 or 0, group.unlimited and 1 or 0, #group.currencies,
-    group.limit, group_exposure(part, group, group.currency, 0) or -1, group.account_count, group.create_ms,
+    group.limit, group_exposure(part, group, group.currency, 0) or NO_EXPOSURE, group.account_count, group.create_ms,
     group.currency, group.id, name)
   for index = 1, #group.currencies do
     local sums = group.currencies[index]

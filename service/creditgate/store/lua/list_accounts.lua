@@ -1,8 +1,9 @@
 -- creditgate_list_accounts: a page of a partition's accounts. Reads only.
--- KEYS: the partition. ARGV: cursor, field, page size. Answers { next cursor, next field, ACCOUNT_ANSWER, … }.
+-- KEYS: the partition. ARGV: cursor, field, page size, the policy.
+-- Answers { next cursor, next field, ACCOUNT_ANSWER, … }.
 
 local function list_accounts(keys, args)
-  local part = open_partitions(keys)[1]
+  local part = open_partitions(keys, open_policy(args[4]))[1]
   local page = { '', '' }
   page[1], page[2] = scan_page(key.names(part), args[1], args[2], tonumber(args[3]), function(account_id)
     local acc = load_account(part, account_id)
