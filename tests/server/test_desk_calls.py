@@ -13,7 +13,7 @@ from creditgate.bootstrap import RunningService
 from creditgate.domain.decision import ReasonCode
 from creditgate.policies import parse_policy
 from creditgate.v1 import credit_desk_service_pb2 as desk
-from creditgate.v1.account_pb2 import Account
+from creditgate.v1.account_pb2 import Account, Block
 from creditgate.v1.admin_service_pb2 import (
     ExchangeRate,
     GetGroupRequest,
@@ -164,6 +164,7 @@ async def test_ends_that_are_past_are_refused(gate: Gate) -> None:
         (gate.manual(1, expire_time=past), "expire_time"),
         (gate.block(expire_time=past), "expire_time"),
         (gate.temporary(1, end_time=past), "end_time"),
+        (gate.put(block=Block(reason="late", expire_time=past)), "account.block.expire_time"),
     ):
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await call

@@ -1,8 +1,8 @@
 -- PutAccount: creates an account, or changes the settings that its mask names. What is held and owed is never touched.
 -- An account joins a group of its own partition with what it has, in one step; the store moves it there before. Takes
 -- LAYOUT.PUT_ACCOUNT; answers ACCOUNT_ANSWER (flag CREATED for a new account), or ACCOUNT_NOT_FOUND (a new account
--- needs a currency), ACCOUNT_EXISTS_WITH_DIFFERENT_CURRENCY, GROUP_NOT_FOUND, GROUP_CURRENCIES_EXHAUSTED,
--- SUM_OUT_OF_RANGE (of the group).
+-- needs a currency), ACCOUNT_EXISTS_WITH_DIFFERENT_CURRENCY, INVALID_FIELD (a block whose end is past), GROUP_NOT_FOUND,
+-- GROUP_CURRENCIES_EXHAUSTED, SUM_OUT_OF_RANGE (of the group).
 
 -- Sets the base limit; whoever sets it confirms it.
 local function set_base_limit(acc, mask, flags, limit, expire_s)
@@ -48,6 +48,9 @@ operations[OPERATION.PUT_ACCOUNT] = function(part, blob)
     acc = new_account(part, account_id, currency)
   elseif currency ~= '' and currency ~= acc.currency then
     return failure(ERROR.ACCOUNT_EXISTS_WITH_DIFFERENT_CURRENCY, 0, acc.currency)
+  end
+  if has_flag(mask, PUT_MASK.BLOCK) and block_expire_s ~= 0 and block_expire_s <= part.now_s then
+    return failure(ERROR.INVALID_FIELD, part.now_ms, 'account.block.expire_time')
   end
   local joins = has_flag(mask, PUT_MASK.GROUP)
   local failed = joins and cannot_join(part, acc, group_id)
