@@ -1,7 +1,7 @@
 -- PutAccount: creates an account, or changes the settings that its mask names. What is held and owed is never touched.
 -- An account joins a group of its own partition with what it has, in one step; the store moves it there before. Takes
 -- LAYOUT.PUT_ACCOUNT; answers ACCOUNT_ANSWER (flag CREATED for a new account), or ACCOUNT_NOT_FOUND (a new account
--- needs a currency), ACCOUNT_EXISTS_WITH_DIFFERENT_CURRENCY, INVALID_FIELD (a block whose end is past), GROUP_NOT_FOUND,
+-- needs a currency), ACCOUNT_EXISTS_WITH_DIFFERENT_CURRENCY, INVALID_FIELD (a block that is past), GROUP_NOT_FOUND,
 -- GROUP_CURRENCIES_EXHAUSTED, SUM_OUT_OF_RANGE (of the group).
 
 -- Sets the base limit; whoever sets it confirms it.
