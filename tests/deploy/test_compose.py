@@ -11,7 +11,9 @@ import yaml
 
 from creditgate.ops.listen_address import ListenAddress
 from creditgate.settings import Settings, variable_of
+from tests.cli.served import CREDITGATE
 from tests.deploy.deployed_redis import PASSWORDS
+from tests.patience import PATIENCE_S
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 DEPLOY: Final = ROOT / "deploy"
@@ -110,12 +112,25 @@ def test_the_service_has_time_to_drain_before_it_is_killed(services: dict[str, S
 def test_mounts_what_is_there_and_only_to_read(services: dict[str, Service]) -> None:
     mounts = [mount.split(":") for service in services.values() for mount in service.get("volumes", ())]
     files = [mount for mount in mounts if mount[0].startswith(".")]
-    assert sorted(source for source, *_ in files) == ["./prometheus", "./redis"]
+    assert sorted(source for source, *_ in files) == ["./policy", "./prometheus", "./redis"]
     for source, _, mode in files:
         assert (DEPLOY / source).is_dir()
         assert mode == "ro"
     volumes = {mount[0] for mount in mounts if not mount[0].startswith(".")}
     assert volumes == set(yaml.safe_load(read("compose.yaml"))["volumes"])
+
+
+def test_the_policy_is_mounted_and_can_be_used(services: dict[str, Service]) -> None:
+    (mount,) = services["creditgate"]["volumes"]
+    source, target, _ = mount.split(":")
+    path = Path(services["creditgate"]["environment"]["CREDITGATE_POLICY_FILE"])
+    assert path.parent == Path(target)
+    file = DEPLOY / source / path.name
+    check = subprocess.run(
+        [CREDITGATE, "policy", "check", file], capture_output=True, text=True, timeout=PATIENCE_S, check=False
+    )
+    assert check.returncode == 0, check.stderr
+    assert "can be used" in check.stdout
 
 
 def test_redis_is_started_as_the_tests_start_it(services: dict[str, Service]) -> None:
