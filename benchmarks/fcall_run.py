@@ -19,6 +19,7 @@ from creditgate.domain.decision import Outcome
 from creditgate.domain.operations import Operation, ReserveCredit, Reserved
 from creditgate.domain.policy import DEFAULT_POLICY
 from creditgate.store import PARTITIONS_DEFAULT, codec, keys
+from creditgate.store.policy_blob import pack_policy
 
 _FUNCTION: Final = "creditgate_apply"
 _SILENCE_MAX_S: Final = 20.0
@@ -67,7 +68,7 @@ def _packed_call(chunk: list[ReserveCredit]) -> bytes:
     words: tuple[Any, ...] = (
         *("FCALL", _FUNCTION, len(parts)),
         *map(keys.prefix, parts),
-        codec.pack_policy(DEFAULT_POLICY),
+        pack_policy(DEFAULT_POLICY),
         *blobs,
     )
     return cast("bytes", hiredis.pack_command(words))  # its stub knows tuples of one

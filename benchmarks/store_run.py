@@ -16,6 +16,7 @@ from benchmarks.meter import Meter
 from benchmarks.orders import Orders, operations
 from benchmarks.sampling import FailedRunError, Sample
 from benchmarks.stores import deadline_soon, opened_store
+from creditgate.domain.bounds import HOLD_DEFAULT_S
 from creditgate.domain.decision import Outcome
 from creditgate.domain.errors import CreditError
 from creditgate.domain.operations import ReserveCredit
@@ -116,7 +117,7 @@ async def _try_optimistically(client: Redis, order: ReserveCredit) -> bool | Non
         pipe.multi()  # type: ignore[no-untyped-call]  # untyped in redis-py
         pipe.hset(account, _RESERVED_FIELD, exposure)
         pipe.hset(hold, mapping={"amount": order.amount_minor, "currency": order.currency_code})
-        pipe.expire(hold, order.hold_s)
+        pipe.expire(hold, order.hold_s or HOLD_DEFAULT_S)
         try:
             await pipe.execute()
         except WatchError:

@@ -1,6 +1,7 @@
 """What all tests share: a real Redis, a store on it, fresh ids."""
 
 import itertools
+import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -12,8 +13,16 @@ from creditgate.ops.listen_address import ListenAddress
 from creditgate.settings import Settings
 from creditgate.store import RedisCreditStore, StoreOptions
 from creditgate.store.embedded.binary import all_redis_servers
+from tests.patience import PATIENCE_S, PATIENT_REDIS_S
 from tests.private_redis import PrivateRedis
 from tests.quiet_observer import QuietObserver
+from tests.store.desk import Desk
+
+
+def pytest_configure() -> None:
+    """A shell that starts the tests in the background has Ctrl-C ignored, by what they start as well; undo that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
@@ -57,9 +66,10 @@ def own_redis(tmp_path: Path) -> Iterator[Callable[..., PrivateRedis]]:
 
 
 async def _ready_store(url: str) -> RedisCreditStore:
-    store = RedisCreditStore(url, options=StoreOptions(), observer=QuietObserver())
+    options = StoreOptions(redis_timeout_s=PATIENT_REDIS_S)
+    store = RedisCreditStore(url, options=options, observer=QuietObserver())
     await store.start()
-    assert await store.wait_ready(10), store.unready_reason
+    assert await store.wait_ready(PATIENCE_S), store.unready_reason
     return store
 
 
@@ -95,10 +105,25 @@ def account_id(new_id: Callable[[str], str]) -> str:
 
 
 @pytest.fixture
+async def desk(each_store: RedisCreditStore, account_id: str) -> AsyncIterator[Desk]:
+    """An account on a Redis of each version; at the end its sums are what its reservations and entries add up to."""
+    desk = Desk(each_store, account_id)
+    yield desk
+    await desk.adds_up()
+
+
+@pytest.fixture
 async def service(redis_url: str) -> AsyncIterator[RunningService]:
     """A service on the session's Redis, on free ports, ready."""
     free_port = ListenAddress("127.0.0.1", 0)
-    settings = Settings(redis_url=redis_url, listen=free_port, metrics_listen=free_port, stop_wait_s=0)
+    settings = Settings(
+        redis_url=redis_url,
+        listen=free_port,
+        metrics_listen=free_port,
+        redis_timeout_s=PATIENT_REDIS_S,
+        deadline_default_s=PATIENCE_S,
+        stop_wait_s=0,
+    )
     async with running_service(settings) as service:
-        assert await service.store.wait_ready(10), service.store.unready_reason
+        assert await service.store.wait_ready(PATIENCE_S), service.store.unready_reason
         yield service

@@ -13,8 +13,8 @@ from redis.exceptions import RedisError
 
 from creditgate.store.embedded.binary import RedisBinary, find_redis_server
 from creditgate.store.library import render_library
+from tests.patience import PATIENCE_S
 
-_WAIT_S = 20.0
 _NEVER = threading.Event()
 
 
@@ -50,11 +50,11 @@ class PrivateRedis:
 
     def client(self) -> Redis:
         """Return a client of one's own."""
-        return Redis.from_url(self.url, socket_timeout=5)
+        return Redis.from_url(self.url, socket_timeout=PATIENCE_S)
 
     def wait_answering(self) -> None:
         """Wait until PING is answered."""
-        give_up = time.monotonic() + _WAIT_S
+        give_up = time.monotonic() + PATIENCE_S
         while True:
             try:
                 with Redis.from_url(self.url, socket_timeout=0.2) as client:
@@ -76,7 +76,7 @@ class PrivateRedis:
         if self._process is not None:
             self._process.send_signal(signal.SIGCONT)
             self._process.kill()
-            self._process.wait(_WAIT_S)
+            self._process.wait(PATIENCE_S)
             self._process = None
 
     def freeze(self) -> None:

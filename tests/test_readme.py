@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.served import CREDITGATE, ServedService, environment
+from tests.patience import PATIENCE_S
 from tests.private_redis import PrivateRedis
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
@@ -29,7 +30,7 @@ def served(own_redis: Callable[..., PrivateRedis], tmp_path: Path) -> Iterator[S
 
 def run(arguments: list[str], address: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        arguments, env=environment(LISTEN=address), capture_output=True, text=True, check=False, timeout=60
+        arguments, env=environment(LISTEN=address), capture_output=True, text=True, check=False, timeout=PATIENCE_S
     )
 
 

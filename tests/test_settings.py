@@ -59,6 +59,9 @@ def test_every_setting_can_be_set(set_environment: Set) -> None:
         "STOP_WAIT": "3",
         "DRAIN_GRACE": "7",
         "SWEEP_INTERVAL": "4",
+        "POLICY_FILE": "/etc/creditgate/policy.yaml",
+        "MODE": "shadow",
+        "IDEMPOTENCY_RETENTION": "86400",
         "EMBEDDED_MAXMEMORY": "512MiB",
         "SLOW_CALL": "0.25",
         "LOG_FORMAT": "json",
@@ -102,6 +105,9 @@ def test_every_setting_can_be_set(set_environment: Set) -> None:
         ("STOP_WAIT", "-1", "must be a number of seconds from 0 to 300, was '-1'"),
         ("EMBEDDED_MAXMEMORY", "15MiB", "must be a size such as 512MiB, at least 16.0MiB, was '15MiB'"),
         ("EMBEDDED_MAXMEMORY", "much", "must be a size such as 512MiB, at least 16.0MiB, was 'much'"),
+        ("MODE", "off", "must be one of enforce, shadow, was 'off'"),
+        ("IDEMPOTENCY_RETENTION", "3599", "must be a whole number from 3600 to 34560000, was '3599'"),
+        ("IDEMPOTENCY_RETENTION", "34560001", "must be a whole number from 3600 to 34560000, was '34560001'"),
         ("LOG_FORMAT", "xml", "must be one of auto, json, console, was 'xml'"),
         ("LOG_LEVEL", "INFO", "must be one of debug, info, warning, error, was 'INFO'"),
     ],
@@ -119,7 +125,12 @@ def test_what_is_given_stands_instead_of_the_environment(set_environment: Set) -
 
 def test_a_worker_reads_the_settings_of_its_parent(set_environment: Set, monkeypatch: pytest.MonkeyPatch) -> None:
     set_environment(
-        LISTEN="[::1]:7000", EMBEDDED_MAXMEMORY="512MiB", STOP_WAIT="0.1", DATA_DIR="/srv/d", LOG_LEVEL="error"
+        LISTEN="[::1]:7000",
+        EMBEDDED_MAXMEMORY="512MiB",
+        STOP_WAIT="0.1",
+        DATA_DIR="/srv/d",
+        POLICY_FILE="p.yaml",
+        MODE="shadow",
     )
     settings = read_settings()
     told = environment_of(settings)

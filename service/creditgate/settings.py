@@ -62,6 +62,7 @@ def _default_data_dir() -> Path:
     return (Path(base) if base.startswith("/") else Path.home() / ".local" / "share") / "creditgate"
 
 
+Mode = Literal["enforce", "shadow"]
 _Seconds = Annotated[float, Field(allow_inf_nan=False)]
 
 
@@ -126,6 +127,13 @@ class Settings(BaseSettings):
     )
     sweep_interval_s: _Seconds = Field(
         1.0, ge=0.1, le=3600, description="Seconds between two rounds that settle holds whose time is over."
+    )
+    policy_file: Path | None = Field(
+        None, description="The YAML file that says how orders are judged; absent: over limit is rejected."
+    )
+    mode: Mode = Field(
+        "enforce",
+        description="enforce: decisions count; shadow: every order is approved, and what would be is reported.",
     )
     idempotency_retention_s: int = Field(
         RETENTION_DEFAULT_S,

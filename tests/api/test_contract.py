@@ -14,10 +14,12 @@ from creditgate.domain.account import AccountStatus
 from creditgate.domain.decision import Action, Outcome, ReasonCode
 from creditgate.domain.errors import CreditError, ErrorKind, ErrorReason
 from creditgate.domain.reservation import ReservationState
+from creditgate.policies import FixedPolicy
 from creditgate.store import RedisCreditStore
 from creditgate.v1 import (
     account_pb2,
     admin_service_pb2,
+    credit_desk_service_pb2,
     credit_service_pb2,
     decision_pb2,
     errors_pb2,
@@ -58,11 +60,11 @@ def test_error_kinds_are_those_of_google_rpc() -> None:
 def test_every_rpc_of_the_protos_has_its_endpoint(store: RedisCreditStore) -> None:
     declared = {
         (service.full_name, method.name, method.input_type.full_name, method.output_type.full_name)
-        for file in (credit_service_pb2, receivables_service_pb2, admin_service_pb2)
+        for file in (credit_service_pb2, receivables_service_pb2, credit_desk_service_pb2, admin_service_pb2)
         for service in file.DESCRIPTOR.services_by_name.values()
         for method in service.methods
     }
-    endpoints = build_endpoints(store)
+    endpoints = build_endpoints(store, FixedPolicy())
     served = [signature_of(endpoint) for endpoint in endpoints.unary]
     served += [signature_of(endpoint) for endpoint in endpoints.streams]
     assert sorted(served) == sorted(declared)

@@ -7,6 +7,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 
 from creditgate.api.parse.credit import (
+    parse_amend_reservation,
     parse_check_credit,
     parse_commit_reservation,
     parse_get_account,
@@ -15,20 +16,20 @@ from creditgate.api.parse.credit import (
     parse_release_reservation,
     parse_reserve_credit,
 )
-from creditgate.api.parse.receivables import parse_record_payment
 from creditgate.domain.bounds import AMOUNT_MAX_MINOR
 from creditgate.domain.errors import CreditError, ErrorReason
 from creditgate.domain.operations import (
+    AmendReservation,
     CheckCredit,
     CommitReservation,
     GetAccount,
     GetReservation,
-    RecordPayment,
     ReleaseReservation,
     ReserveCredit,
 )
-from creditgate.domain.reservation import ReservationState
+from creditgate.domain.reservation import Etag, ReservationState
 from creditgate.v1.credit_service_pb2 import (
+    AmendReservationRequest,
     CheckCreditRequest,
     CommitReservationRequest,
     GetAccountRequest,
@@ -37,7 +38,6 @@ from creditgate.v1.credit_service_pb2 import (
     ReleaseReservationRequest,
     ReserveCreditRequest,
 )
-from creditgate.v1.receivables_service_pb2 import RecordPaymentRequest
 
 DAY_S = 86_400
 ID_RULE = "must be 1 to 128 characters of [A-Za-z0-9._:/@-]"
@@ -60,6 +60,11 @@ def commit(**fields: object) -> CommitReservationRequest:
     return CommitReservationRequest(**(good | fields))  # type: ignore[arg-type]
 
 
+def amend(**fields: object) -> AmendReservationRequest:
+    good = {"account_id": "A1", "order_id": "o-1", "amount_minor": 100, "currency_code": "USD"}
+    return AmendReservationRequest(**(good | fields))  # type: ignore[arg-type]
+
+
 def listing_of(**fields: object) -> ListReservationsRequest:
     return ListReservationsRequest(**({"account_id": "A1"} | fields))  # type: ignore[arg-type]
 
@@ -76,8 +81,8 @@ def test_reserve_credit_with_all_fields() -> None:
     assert parse_reserve_credit(request) == ReserveCredit("A1", "o-1", 100, "USD", 60, 40, 30, "shop/eu")
 
 
-def test_reserve_credit_holds_for_30_days_unless_told() -> None:
-    assert parse_reserve_credit(reserve()).hold_s == 30 * DAY_S
+def test_reserve_credit_holds_as_long_as_the_policy_says_unless_told() -> None:
+    assert parse_reserve_credit(reserve()).hold_s is None
 
 
 @pytest.mark.parametrize("good", ["a", "x" * 128, "AZaz09._:/@-"])
@@ -192,15 +197,58 @@ def test_every_wrong_field_is_named_at_once() -> None:
 
 def test_check_credit() -> None:
     request = CheckCreditRequest(
-        account_id="A1", amount_minor=100, currency_code="EUR", secured_minor=100, explain=True
+        account_id="A1", amount_minor=100, currency_code="EUR", secured_minor=100, explain=True, payment_terms_days=30
     )
-    assert parse_check_credit(request) == CheckCredit("A1", 100, "EUR", 100, explain=True)
-    assert violations_of(parse_check_credit, CheckCreditRequest(secured_minor=1)).keys() == {
+    expected = CheckCredit("A1", 100, "EUR", 100, explain=True, payment_terms_days=30)
+    assert parse_check_credit(request) == expected
+    assert violations_of(parse_check_credit, CheckCreditRequest(secured_minor=1, payment_terms_days=3651)).keys() == {
         "account_id",
         "amount_minor",
         "currency_code",
         "secured_minor",
+        "payment_terms_days",
     }
+
+
+def test_amend() -> None:
+    assert parse_amend_reservation(amend()) == AmendReservation("A1", "o-1", 100, "USD", None, "", None)
+    request = amend(
+        amount_minor=AMOUNT_MAX_MINOR, hold_duration=Duration(seconds=59, nanos=1), request_id="x" * 128, etag="1f.a"
+    )
+    expected = AmendReservation("A1", "o-1", AMOUNT_MAX_MINOR, "USD", 60, "x" * 128, Etag(31, 10))
+    assert parse_amend_reservation(request) == expected
+
+
+def test_every_wrong_field_of_an_amend_is_named() -> None:
+    request = AmendReservationRequest(request_id="a b", etag="latest")
+    request.hold_duration.SetInParent()
+    assert violations_of(parse_amend_reservation, request) == {
+        "account_id": f"{ID_RULE}, was empty",
+        "order_id": f"{ID_RULE}, was empty",
+        "amount_minor": f"{AMOUNT_RULE}, was 0",
+        "currency_code": "must be an ISO 4217 currency code such as USD, was empty",
+        "hold_duration": "must be between 1 and 34560000 seconds, was 0 seconds and 0 nanos",
+        "request_id": "must be empty or 1 to 128 characters of [A-Za-z0-9._:/@-], was 'a b'",
+        "etag": "must be empty or an etag that this service gave out, was 'latest'",
+    }
+
+
+@pytest.mark.parametrize(
+    ("field", "bad"),
+    [
+        ("account_id", "x" * 129),
+        ("order_id", "a|b"),
+        ("amount_minor", AMOUNT_MAX_MINOR + 1),
+        ("amount_minor", -1),
+        ("currency_code", "usd"),
+        ("hold_duration", Duration(seconds=400 * DAY_S + 1)),
+        ("request_id", "x" * 129),
+        ("etag", "1.0"),
+        ("etag", "1f.a" * 100),
+    ],
+)
+def test_amend_out_of_bounds(field: str, bad: object) -> None:
+    assert violations_of(parse_amend_reservation, amend(**{field: bad})).keys() == {field}
 
 
 def test_commit() -> None:
@@ -226,6 +274,8 @@ def test_only_a_final_commit_may_be_of_nothing() -> None:
 def test_release() -> None:
     request = ReleaseReservationRequest(account_id="A1", order_id="o-1", request_id="r", reason="cancelled: späť")
     assert parse_release_reservation(request) == ReleaseReservation("A1", "o-1", "r", "cancelled: späť")
+    of_state = ReleaseReservationRequest(account_id="A1", order_id="o-1", etag="1f.a")
+    assert parse_release_reservation(of_state) == ReleaseReservation("A1", "o-1", etag=Etag(31, 10))
     plain = ReleaseReservationRequest(account_id="A1", order_id="o-1", reason="x" * 200)
     assert parse_release_reservation(plain) == ReleaseReservation("A1", "o-1", "", "x" * 200)
 
@@ -242,6 +292,8 @@ def test_release() -> None:
         ("reason", "bell\x07"),
         ("reason", "next\x85line"),
         ("reason", "line\u2028separator"),
+        ("etag", "latest"),
+        ("etag", "1.0"),
     ],
 )
 def test_release_out_of_bounds(field: str, bad: str) -> None:
@@ -292,14 +344,3 @@ def test_listing_out_of_bounds(fields: dict[str, object], field: str) -> None:
 def test_an_answer_names_a_bounded_number_of_fields() -> None:
     request = listing_of(states=[99] * 5000)
     assert len(violations_of(parse_list_reservations, request)) == 10
-
-
-def test_payment() -> None:
-    request = RecordPaymentRequest(account_id="A1", payment_id="p-1", amount_minor=5, currency_code="USD")
-    assert parse_record_payment(request) == RecordPayment("A1", "p-1", 5, "USD")
-    assert violations_of(parse_record_payment, RecordPaymentRequest()).keys() == {
-        "account_id",
-        "payment_id",
-        "amount_minor",
-        "currency_code",
-    }

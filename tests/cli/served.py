@@ -6,20 +6,35 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event
 from typing import Any
 
+from tests.patience import PATIENCE_S, PATIENT_REDIS_S
+
 CREDITGATE = Path(sys.executable).with_name("creditgate")
-START_S_MAX = 20
-STOP_S_MAX = 20
 
 
 def environment(**settings: str) -> Mapping[str, str]:
     """Return the environment without the settings of whoever runs the tests, and with those given."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("CREDITGATE_")}
     return {**inherited, **{f"CREDITGATE_{name}": value for name, value in settings.items()}}
+
+
+@contextmanager
+def running(*words: str | Path, **settings: str) -> Iterator[subprocess.Popen[str]]:
+    """Run `creditgate`, with pipes for what it writes; whatever happens in the block, it has ended afterwards."""
+    command, variables = [CREDITGATE, *words], environment(**settings)
+    with subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()  # first, since it may have a Redis of its own
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(PATIENCE_S)
+            process.kill()
 
 
 class ServedService:
@@ -34,7 +49,12 @@ class ServedService:
         self.address = ""
         self._log = log
         self._environment = environment(
-            REDIS_URL=redis_url, LISTEN="127.0.0.1:0", METRICS_LISTEN="127.0.0.1:0", LOG_FORMAT="json", STOP_WAIT="0"
+            REDIS_URL=redis_url,
+            REDIS_TIMEOUT=str(PATIENT_REDIS_S),
+            LISTEN="127.0.0.1:0",
+            METRICS_LISTEN="127.0.0.1:0",
+            LOG_FORMAT="json",
+            STOP_WAIT="0",
         )
 
     def start(self) -> None:
@@ -46,10 +66,10 @@ class ServedService:
     def stop(self, stop_signal: signal.Signals = signal.SIGTERM) -> int:
         """Return the exit code."""
         self._process.send_signal(stop_signal)
-        return self._process.wait(STOP_S_MAX)
+        return self._process.wait(PATIENCE_S)
 
     def _wait_for(self, event: str) -> dict[str, Any]:
-        deadline = time.monotonic() + START_S_MAX
+        deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline and self._process.poll() is None:
             for line in self._log.read_text().splitlines():
                 if line.startswith("{") and line.endswith("}") and (entry := json.loads(line))["event"] == event:

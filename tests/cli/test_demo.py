@@ -8,13 +8,17 @@ from pathlib import Path
 
 import pytest
 
+from creditgate.cli import demo
 from creditgate.client import CreditClient
+from creditgate.domain.bounds import HOLD_MAX_S
 from creditgate.domain.operations import PutAccount
 from creditgate.samples import sample_accounts
-from tests.cli.served import CREDITGATE, environment
+from tests.cli.served import CREDITGATE, environment, running
+from tests.patience import PATIENCE_S, PATIENT_REDIS_S
 from tests.private_redis import PrivateRedis
 
-RUN_S_MAX = 60
+RUN_S_MAX = 4 * PATIENCE_S
+pytestmark = pytest.mark.timeout(3 * RUN_S_MAX)  # thousands of orders are played
 
 
 def first_account() -> PutAccount:
@@ -26,10 +30,29 @@ def line_after(lines: list[str], word: str) -> str:
     return line.split()[1]
 
 
+@pytest.mark.parametrize(("setting", "kept_s"), [(None, HOLD_MAX_S), ("3600", 3600)])
+def test_what_was_played_is_remembered_as_long_as_can_be_unless_told_otherwise(
+    monkeypatch: pytest.MonkeyPatch, setting: str | None, kept_s: int
+) -> None:
+    if setting is not None:
+        monkeypatch.setenv("CREDITGATE_IDEMPOTENCY_RETENTION", setting)
+    assert demo._demo_settings().idempotency_retention_s == kept_s  # noqa: SLF001 - no run of a demo takes a week
+
+
 def test_the_demo_plays_keeps_its_data_and_serves_on(tmp_path: Path) -> None:
-    settings = environment(DATA_DIR=str(tmp_path), LISTEN="127.0.0.1:0", METRICS_LISTEN="127.0.0.1:0")
+    settings = {
+        "DATA_DIR": str(tmp_path),
+        "REDIS_TIMEOUT": str(PATIENT_REDIS_S),
+        "LISTEN": "127.0.0.1:0",
+        "METRICS_LISTEN": "127.0.0.1:0",
+    }
     once = subprocess.run(
-        [CREDITGATE, "demo", "--once"], env=settings, capture_output=True, text=True, timeout=RUN_S_MAX, check=False
+        [CREDITGATE, "demo", "--once"],
+        env=environment(**settings),
+        capture_output=True,
+        text=True,
+        timeout=RUN_S_MAX,
+        check=False,
     )
     assert once.returncode == 0, once.stderr
     assert "200 created" in once.stdout
@@ -40,21 +63,19 @@ def test_the_demo_plays_keeps_its_data_and_serves_on(tmp_path: Path) -> None:
     assert all(line.startswith("Playing sample orders: ") for line in once.stderr.splitlines()), once.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["demo"]
 
-    serving = subprocess.Popen(
-        [CREDITGATE, "demo"], env=settings, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    )
-    assert serving.stdout is not None
     lines = []
-    for line in serving.stdout:
-        lines.append(line)
-        if "account list" in line:
-            break
-    address = line_after(lines, "gRPC")
-    with CreditClient(address) as client:
-        account = client.get_account(first_account().account_id).account
-    assert account.display_name == first_account().display_name
-    serving.send_signal(signal.SIGINT)
-    stdout, _ = serving.communicate(timeout=RUN_S_MAX)
+    with running("demo", **settings) as serving:
+        assert serving.stdout is not None
+        for line in serving.stdout:
+            lines.append(line)
+            if "account list" in line:
+                break
+        address = line_after(lines, "gRPC")
+        with CreditClient(address, timeout_s=PATIENCE_S) as client:
+            account = client.get_account(first_account().account_id).account
+        assert account.display_name == first_account().display_name
+        serving.send_signal(signal.SIGINT)
+        stdout, _ = serving.communicate(timeout=RUN_S_MAX)
     assert serving.returncode == 0
     assert stdout.endswith("Stopped.\n")
     text = "".join(lines)
@@ -86,16 +107,12 @@ def test_an_address_in_use_is_told_with_what_to_set(tmp_path: Path, setting: str
 
 def test_ctrl_c_while_playing_prints_the_summary_so_far(tmp_path: Path, own_redis: Callable[..., PrivateRedis]) -> None:
     redis = own_redis()
-    settings = environment(
-        REDIS_URL=redis.url, DATA_DIR=str(tmp_path), LISTEN="127.0.0.1:0", METRICS_LISTEN="127.0.0.1:0"
-    )
-    playing = subprocess.Popen(
-        [CREDITGATE, "demo"], env=settings, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    assert playing.stderr is not None
-    assert "steps" in playing.stderr.readline()
-    playing.send_signal(signal.SIGTERM)
-    stdout, stderr = playing.communicate(timeout=RUN_S_MAX)
+    settings = {"REDIS_URL": redis.url, "DATA_DIR": str(tmp_path)}
+    with running("demo", **settings, LISTEN="127.0.0.1:0", METRICS_LISTEN="127.0.0.1:0") as playing:
+        assert playing.stderr is not None
+        assert "steps" in playing.stderr.readline()
+        playing.send_signal(signal.SIGTERM)
+        stdout, stderr = playing.communicate(timeout=RUN_S_MAX)
     assert playing.returncode == 130, stderr
     assert "play it again to carry on" in stdout
     assert "Serving until" not in stdout

@@ -1,4 +1,4 @@
-"""check, reserve, commit, release, pay: what people and programs get."""
+"""check, reserve, amend, commit, release, pay: what people and programs get."""
 
 import json
 
@@ -69,6 +69,49 @@ def test_a_released_order_is_refused_when_it_is_asked_again(creditgate: Invoke, 
     assert "  state          RELEASED" in again.output
 
 
+def test_an_order_is_amended(creditgate: Invoke, account: str) -> None:
+    creditgate("reserve", account, "order-1", "600.00 USD")
+    words = ("amend", account, "order-1", "900.00", "USD", "--hold", "2h", "--request-id", "change-1")
+    amended = creditgate(*words)
+    assert amended.exit_code == 0, amended.output
+    lines = amended.output.splitlines()
+    assert lines[0] == "APPROVED"
+    assert "  amount         900.00 USD" in lines
+    assert lines[lines.index("The account before this change:") + 2] == "  reserved    600.00 USD"
+    again = creditgate(*words)
+    assert again.exit_code == 0
+    assert "APPROVED  (asked before: nothing was changed now)" in again.output
+    other = creditgate("amend", account, "order-1", "800 USD", "--request-id", "change-1")
+    assert other.exit_code == 2
+    assert "or another --request-id" in other.stderr
+
+
+def test_more_than_the_limit_allows_leaves_the_order_as_it_is(creditgate: Invoke, account: str) -> None:
+    creditgate("reserve", account, "order-1", "600.00 USD")
+    refused = creditgate("amend", account, "order-1", "1000.01 USD")
+    assert refused.exit_code == 1
+    lines = refused.output.splitlines()
+    assert lines[0] == "REJECTED  (the order stays as it is)"
+    assert lines[1].startswith("  LIMIT_EXCEEDED: ")
+    assert "  amount         600.00 USD" in lines
+    as_json = creditgate("amend", account, "order-1", "1000.01 USD", "--json")
+    assert as_json.exit_code == 1
+    assert json.loads(as_json.stdout)["decision"]["outcome"] == "OUTCOME_REJECTED"
+
+
+def test_an_etag_that_is_old_changes_nothing(creditgate: Invoke, account: str) -> None:
+    reserved = creditgate("reserve", account, "order-1", "600.00 USD", "--json")
+    etag = json.loads(reserved.stdout)["reservation"]["etag"]
+    assert f"  etag           {etag}" in creditgate("reservation", "show", account, "order-1").output
+    assert creditgate("amend", account, "order-1", "500 USD", "--etag", etag).exit_code == 0
+    for words in (("amend", account, "order-1", "400 USD"), ("release", account, "order-1")):
+        changed = creditgate(*words, "--etag", etag)
+        assert changed.exit_code == 2
+        assert "has changed since this etag was read" in changed.stderr
+        assert "`creditgate reservation show`" in changed.stderr
+    assert "  state          HELD" in creditgate("reservation", "show", account, "order-1").output
+
+
 def test_json_is_the_response_message_with_every_field(creditgate: Invoke, account: str) -> None:
     result = creditgate("reserve", account, "order-1", "600.00 USD", "--json")
     assert result.exit_code == 0, result.output
@@ -119,6 +162,7 @@ def test_a_fault_is_json_on_standard_error(creditgate: Invoke, account: str) -> 
         (["reserve", "a", "o", "12 USD", "--hold", "soon"], "--hold: 'soon' is not a duration such as 90s"),
         (["reserve", "a", "o", "12 USD", "--hold", "401d"], "--hold: '401d' is not from 1s to 400d"),
         (["reserve", "a", "o", "12 USD", "--hold", "0s"], "--hold: '0s' is not from 1s to 400d"),
+        (["amend", "a", "o", "12 USD", "--hold", "soon"], "--hold: 'soon' is not a duration such as 90s"),
         (["commit", "a", "o", "12 USD"], "Missing option '--document'"),
         (["check", "a"], "Missing argument 'AMOUNT'"),
         (["check", "a", "1 USD", "--timeout", "0"], "'--timeout'"),

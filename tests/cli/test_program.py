@@ -14,8 +14,9 @@ import creditgate as package
 from creditgate.settings import Settings
 from creditgate.store.library import LIBRARY_VERSION
 from tests.cli.conftest import Invoke
-from tests.cli.served import CREDITGATE, ServedService, environment
+from tests.cli.served import CREDITGATE, ServedService, environment, running
 from tests.client.scripted_service import ScriptedService, Wait
+from tests.patience import PATIENCE_S
 from tests.private_redis import PrivateRedis
 
 FIRST_SCREEN = [
@@ -28,11 +29,17 @@ FIRST_SCREEN = [
     "─ Orders ─",
     "check        Say what would be decided about an order; hold nothing.",
     "reserve      Decide about an order and hold its exposure.",
+    "amend        Change the total of an order that is held.",
     "commit       Turn (part of) a reservation into receivable.",
     "release      Give back what is still held for an order.",
     "─ Receivables ─",
+    "post         Record an invoice that has no order.",
+    "credit-note  Record a credit note.",
     "pay          Record that a customer has paid.",
+    "aging        Say what a customer has overdue.",
+    "import       Take over a file of open items.",
     "─ Accounts and reservations ─",
+    "verify       Check that every sum is what its orders and entries add up to.",
     "account      Create, change, show, list and close accounts.",
     "reservation  Show and list reservations.",
     "Exit codes: 0 done, 1 refused by the gate, 2 error.",
@@ -46,7 +53,12 @@ def unstyled(text: str) -> str:
 
 def run(*words: str, address: str = "127.0.0.1:1") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [CREDITGATE, *words], env=environment(LISTEN=address), capture_output=True, text=True, timeout=30, check=False
+        [CREDITGATE, *words],
+        env=environment(LISTEN=address),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
     )
 
 
@@ -67,7 +79,12 @@ def test_a_group_without_a_command_shows_its_help(offline: Invoke) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", ["check", "reserve", "commit", "release", "pay", "account put", "reservation show", "library load"]
+    "words",
+    [
+        *("check", "reserve", "amend", "commit", "release"),
+        *("post", "credit-note", "pay", "aging", "import"),
+        *("verify", "account put", "reservation show", "library load"),
+    ],
 )
 def test_the_help_of_a_command_has_an_example(offline: Invoke, words: str) -> None:
     result = offline(*words.split(), "--help")
@@ -82,7 +99,9 @@ def test_help_imports_neither_grpc_nor_redis() -> None:
         "except SystemExit: pass\n"
         "print(sorted({'grpc', 'google.protobuf', 'redis', 'pydantic_settings', 'iso4217'} & set(sys.modules)))"
     )
-    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True)
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=PATIENCE_S, check=True
+    )
     assert ended.stdout.splitlines()[-1] == "[]"
 
 
@@ -93,6 +112,29 @@ def test_the_version_is_told(offline: Invoke, words: list[str]) -> None:
 
 def test_the_version_is_json_too(offline: Invoke) -> None:
     assert json.loads(offline("version", "--json").stdout) == {"version": package.__version__}
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_serve_says_what_is_wrong_with_the_policy_file(tmp_path: Path, workers: str) -> None:
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("default:\n  rules:\n    near_limit: {action: flg}\n    overdue_days: {days: -1}\n")
+    ended = subprocess.run(
+        [CREDITGATE, "serve", "--workers", workers],
+        env=environment(POLICY_FILE=str(policy), DATA_DIR=str(tmp_path / "data"), LISTEN="127.0.0.1:0"),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert ended.returncode == 2
+    assert ended.stderr == (
+        f"creditgate: CREDITGATE_POLICY_FILE is {policy}, which can't be used: "
+        "line 3: default.rules.near_limit.action must be off, shadow, flag, review or reject, was 'flg'; "
+        "line 4: default.rules.overdue_days must have an action: off, shadow, flag, review or reject; "
+        "line 4: default.rules.overdue_days.days must be a whole number of days from 0 to 3650, was -1; "
+        "`creditgate config --help` tells how to set it up\n"
+    )
+    assert not (tmp_path / "data").exists()
 
 
 def test_exit_codes_of_a_process(served: ServedService, account: str) -> None:
@@ -106,32 +148,22 @@ def test_exit_codes_of_a_process(served: ServedService, account: str) -> None:
 
 def test_ctrl_c_ends_a_command_quietly(scripted: ScriptedService) -> None:
     scripted.script("GetAccount", Wait())
-    command: list[str | Path] = [CREDITGATE, "account", "show", "acme", "--timeout", "60"]
-    process = subprocess.Popen(
-        command, env=environment(LISTEN=scripted.address), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    scripted.wait_for_requests(1)
-    process.send_signal(signal.SIGINT)
-    output, errors = process.communicate(timeout=30)
+    with running("account", "show", "acme", "--timeout", "60", LISTEN=scripted.address) as process:
+        scripted.wait_for_requests(1)
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 130
     assert (output, errors) == ("", "")
 
 
 def test_a_reader_that_stops_reading_ends_a_command_quietly(served: ServedService, account: str) -> None:
     for options in (["--json"], []):
-        process = subprocess.Popen(
-            [CREDITGATE, "account", "show", account, *options],
-            env=environment(LISTEN=served.address),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        assert process.stdout is not None
-        assert process.stderr is not None
-        process.stdout.close()
-        assert process.stderr.read() == ""
-        assert process.wait(30) == 141
-        process.stderr.close()
+        with running("account", "show", account, *options, LISTEN=served.address) as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            process.stdout.close()
+            assert process.stderr.read() == ""
+            assert process.wait(PATIENCE_S) == 141
 
 
 @pytest.mark.parametrize("stop_signal", [signal.SIGINT, signal.SIGTERM])
@@ -147,7 +179,7 @@ def test_serve_tells_settings_it_cannot_use() -> None:
         env=environment(PARTITIONS="none", LISTENN="x"),
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert ended.returncode == 2

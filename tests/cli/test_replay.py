@@ -2,16 +2,19 @@
 
 import csv
 import json
+import re
 import signal
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from redis import Redis
 
 from creditgate.client import CreditClient
+from creditgate.store import PARTITIONS_DEFAULT, keys
 from tests.cli.conftest import Invoke
-from tests.cli.served import CREDITGATE, ServedService, environment
+from tests.cli.served import ServedService, running
+from tests.patience import PATIENCE_S
 from tests.replay.invoices import HEADER, csv_text, invoice, random_invoices
 
 
@@ -39,6 +42,21 @@ def test_a_file_is_played_summed_up_and_played_again(creditgate: Invoke, invoice
     assert again.exit_code == 0, again.output
     assert "60 read, 0 bad" in again.stdout
     assert "everything had been played before, and nothing has changed" in again.stdout
+    assert re.search(r"Verified +5 accounts: every sum is what its orders and entries add up to", again.stdout)
+
+
+def test_a_sum_that_differs_is_an_error(creditgate: Invoke, redis_url: str, tmp_path: Path, account_id: str) -> None:
+    path = tmp_path / "invoices.csv"
+    path.write_text(csv_text([invoice(1, 5000, day=1, account_id=account_id)]))
+    creditgate("replay", path)
+    with Redis.from_url(redis_url) as redis:
+        assert redis.hdel(keys.ledger(keys.partition_of(account_id, PARTITIONS_DEFAULT), account_id), "d:0001") == 1
+        path.write_text(csv_text([invoice(2, 700, day=2, account_id=account_id)]))
+        result = creditgate("replay", path)
+    assert result.exit_code == 2
+    assert "1 sum differs: `creditgate verify` tells more" in result.stdout
+    assert f"{account_id}: receivable is 57.00 USD and should be 7.00 USD\n" in result.stderr
+    assert creditgate("verify", account_id, "--repair").exit_code == 1
 
 
 def test_limits_refuse_some_orders(creditgate: Invoke, invoice_file: Path) -> None:
@@ -62,7 +80,7 @@ def test_bad_rows_are_told_and_the_others_played(
     assert "line 4: InvoiceDate 'soon' is not a date as %m/%d/%Y\nline 5: customerID is missing\n" in result.stderr
     with listing.open(newline="") as bad:
         assert [row["line"] for row in csv.DictReader(bad)] == ["4", "5"]
-    with CreditClient(served.address) as client:
+    with CreditClient(served.address, timeout_s=PATIENCE_S) as client:
         assert client.get_account(account_id).account.exposure.receivable_minor == 5700
 
 
@@ -120,19 +138,13 @@ def test_a_service_that_is_not_there_is_told_at_once(offline: Invoke, invoice_fi
 def test_ctrl_c_prints_the_summary_so_far(served: ServedService, tmp_path: Path, account_id: str) -> None:
     path = tmp_path / "invoices.csv"
     path.write_text(csv_text([invoice(1, 100, day=0, account_id=account_id), invoice(2, 100, 9999, None, account_id)]))
-    process = subprocess.Popen(
-        [CREDITGATE, "replay", path, "--speed", "1d/s", "--json"],
-        env=environment(LISTEN=served.address),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stderr is not None
-    for line in process.stderr:
-        if "3 of 5 steps" in line:  # the account, its first order and the invoice
-            break
-    process.send_signal(signal.SIGINT)
-    stdout, stderr = process.communicate(timeout=20)
+    with running("replay", path, "--speed", "1d/s", "--json", LISTEN=served.address) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "3 of 5 steps" in line:  # the account, its first order and the invoice
+                break
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 130, stderr
     document = json.loads(stdout)
     assert (document["complete"], document["orders"], document["currencies"][0]["invoiced_minor"]) == (False, 1, 100)

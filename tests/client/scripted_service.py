@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, Self
 
@@ -15,6 +15,7 @@ from google.rpc.status_pb2 import Status
 from creditgate.v1.admin_service_pb2 import DESCRIPTOR as ADMIN
 from creditgate.v1.credit_service_pb2 import DESCRIPTOR as CREDIT
 from creditgate.v1.receivables_service_pb2 import DESCRIPTOR as RECEIVABLES
+from tests.patience import PATIENCE_S
 
 METHODS = {
     f"/{service.full_name}/{method.name}": method
@@ -37,6 +38,8 @@ class Wait(NamedTuple):
 
 
 Answer = Message | Failure | Wait | Callable[[Message], Message]
+StreamAnswer = Callable[[Iterator[Message]], Iterable[Message | Failure | Wait]]
+"""Yields the answers to one stream of requests; a failure ends it."""
 
 
 class ScriptedService(grpc.GenericRpcHandler):
@@ -46,12 +49,15 @@ class ScriptedService(grpc.GenericRpcHandler):
 
     Attributes:
         requests: every request that arrived, repeats included.
+        streams: the requests of each stream that was begun.
 
     """
 
     def __init__(self, port: int = 0, credentials: grpc.ServerCredentials | None = None) -> None:
         self.requests: list[Message] = []
+        self.streams: list[list[Message]] = []
         self._scripts: dict[str, deque[Answer]] = {}
+        self._stream_scripts: dict[str, deque[StreamAnswer]] = {}
         self._server = grpc.server(ThreadPoolExecutor(8), handlers=[self], options=[("grpc.so_reuseport", 0)])
         address = f"127.0.0.1:{port}"
         self.port = (
@@ -69,8 +75,12 @@ class ScriptedService(grpc.GenericRpcHandler):
         self._scripts[method] = deque(answers)
         return self
 
+    def script_streams(self, method: str, *answers: StreamAnswer) -> Self:
+        self._stream_scripts[method] = deque(answers)
+        return self
+
     def wait_for_requests(self, count: int) -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE_S
         while len(self.requests) < count:
             assert time.monotonic() < deadline, f"{len(self.requests)} requests"
             threading.Event().wait(0.01)
@@ -82,9 +92,11 @@ class ScriptedService(grpc.GenericRpcHandler):
         self, handler_call_details: grpc.HandlerCallDetails
     ) -> "grpc.RpcMethodHandler[Message, Message] | None":
         method = METHODS[handler_call_details.method]
+        request_class = message_factory.GetMessageClass(method.input_type)
+        if method.name in self._stream_scripts:
+            return self._stream_handler(self._stream_scripts[method.name], request_class)
         if method.name not in self._scripts:
             return None
-        request_class = message_factory.GetMessageClass(method.input_type)
 
         def answer(request: Message, context: grpc.ServicerContext) -> Message:
             self.requests.append(request)
@@ -97,8 +109,30 @@ class ScriptedService(grpc.GenericRpcHandler):
             response_serializer=lambda message: message.SerializeToString(),
         )
 
+    def _stream_handler(
+        self, script: deque[StreamAnswer], request_class: type[Message]
+    ) -> "grpc.RpcMethodHandler[Message, Message]":
+        def answer(requests: Iterator[Message], context: grpc.ServicerContext) -> Iterator[Message]:
+            stream: list[Message] = []
+            self.streams.append(stream)
 
-def _carry_out(answer: Answer, request: Message, context: grpc.ServicerContext) -> Message:
+            def arrived() -> Iterator[Message]:
+                for request in requests:
+                    self.requests.append(request)
+                    stream.append(request)
+                    yield request
+
+            for each in (script.popleft() if len(script) > 1 else script[0])(arrived()):
+                yield _carry_out(each, None, context)
+
+        return grpc.stream_stream_rpc_method_handler(
+            answer,
+            request_deserializer=request_class.FromString,
+            response_serializer=lambda message: message.SerializeToString(),
+        )
+
+
+def _carry_out(answer: Answer, request: Message | None, context: grpc.ServicerContext) -> Message:
     if isinstance(answer, Message):
         return answer
     if isinstance(answer, Failure):
@@ -111,4 +145,5 @@ def _carry_out(answer: Answer, request: Message, context: grpc.ServicerContext) 
         if context.add_callback(ended.set):
             ended.wait()
         context.abort(grpc.StatusCode.CANCELLED, "nobody waits any longer")
+    assert request is not None
     return answer(request)

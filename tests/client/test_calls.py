@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import date, datetime, timedelta, timezone
 from itertools import islice
 
 import grpc
@@ -9,16 +10,28 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
 
-from creditgate.client import AsyncCreditClient, CreditCallError, CreditClient, requests, reserve_credit_request
+from creditgate.client import (
+    AsyncCreditClient,
+    CreditCallError,
+    CreditClient,
+    VerifiedAccounts,
+    requests,
+    reserve_credit_request,
+)
 from creditgate.v1.account_pb2 import ACCOUNT_STATUS_CLOSED, Account, Block
 from creditgate.v1.admin_service_pb2 import (
     CloseAccountRequest,
     ListAccountsRequest,
     ListAccountsResponse,
     PutAccountRequest,
+    SumDifference,
+    VerifyAccountsRequest,
+    VerifyAccountsResponse,
 )
 from creditgate.v1.credit_service_pb2 import (
+    AmendReservationRequest,
     BatchReserveCreditRequest,
     BatchReserveCreditResponse,
     BatchReserveCreditResult,
@@ -33,9 +46,16 @@ from creditgate.v1.credit_service_pb2 import (
     ReserveCreditRequest,
     ReserveCreditResponse,
 )
-from creditgate.v1.receivables_service_pb2 import RecordPaymentRequest
+from creditgate.v1.receivables_service_pb2 import (
+    OpenItem,
+    PostReceivableRequest,
+    RecordCreditNoteRequest,
+    RecordPaymentRequest,
+    UpdateAgingRequest,
+)
 from creditgate.v1.reservation_pb2 import RESERVATION_STATE_HELD, Reservation
-from tests.client.scripted_service import Failure, ScriptedService
+from tests.client.scripted_service import METHODS, Failure, ScriptedService
+from tests.patience import PATIENCE_S
 
 REQUESTS = {
     "check_credit": (
@@ -74,9 +94,27 @@ REQUESTS = {
             account_id="a", order_id="o", amount_minor=1500, currency_code="USD", document_id="d", final=True
         ),
     ),
+    "amend_reservation": (
+        requests.amend_reservation(
+            "a", "o", amount_minor=1500, currency_code="USD", hold_s=60, request_id="r", etag="7-1"
+        ),
+        AmendReservationRequest(
+            account_id="a",
+            order_id="o",
+            amount_minor=1500,
+            currency_code="USD",
+            hold_duration=Duration(seconds=60),
+            request_id="r",
+            etag="7-1",
+        ),
+    ),
+    "amend_reservation that leaves the hold": (
+        requests.amend_reservation("a", "o", amount_minor=1500, currency_code="USD"),
+        AmendReservationRequest(account_id="a", order_id="o", amount_minor=1500, currency_code="USD"),
+    ),
     "release_reservation": (
-        requests.release_reservation("a", "o", request_id="r", reason="cancelled"),
-        ReleaseReservationRequest(account_id="a", order_id="o", request_id="r", reason="cancelled"),
+        requests.release_reservation("a", "o", request_id="r", reason="cancelled", etag="7-1"),
+        ReleaseReservationRequest(account_id="a", order_id="o", request_id="r", reason="cancelled", etag="7-1"),
     ),
     "get_reservation": (requests.get_reservation("a", "o"), GetReservationRequest(account_id="a", order_id="o")),
     "list_reservations": (
@@ -87,6 +125,34 @@ REQUESTS = {
     "record_payment": (
         requests.record_payment("a", "p", amount_minor=1500, currency_code="USD"),
         RecordPaymentRequest(account_id="a", payment_id="p", amount_minor=1500, currency_code="USD"),
+    ),
+    "post_receivable": (
+        requests.post_receivable("a", "d", amount_minor=1500, currency_code="USD"),
+        PostReceivableRequest(account_id="a", document_id="d", amount_minor=1500, currency_code="USD"),
+    ),
+    "record_credit_note": (
+        requests.record_credit_note("a", "d", amount_minor=1500, currency_code="USD"),
+        RecordCreditNoteRequest(account_id="a", document_id="d", amount_minor=1500, currency_code="USD"),
+    ),
+    "open_item": (
+        requests.open_item("a", "d", amount_minor=-1500, currency_code="USD"),
+        OpenItem(account_id="a", document_id="d", amount_minor=-1500, currency_code="USD"),
+    ),
+    "update_aging": (
+        requests.update_aging(
+            "a",
+            overdue_minor=1500,
+            as_of=datetime(2026, 5, 31, 20, tzinfo=timezone(timedelta(hours=2))),
+            disputed_minor=500,
+            oldest_due_date=date(2026, 4, 1),
+        ),
+        UpdateAgingRequest(
+            account_id="a",
+            overdue_minor=1500,
+            disputed_minor=500,
+            oldest_due_date="2026-04-01",
+            as_of=Timestamp(seconds=1780250400),
+        ),
     ),
     "close_account": (requests.close_account("a"), CloseAccountRequest(account_id="a")),
     "list_accounts": (requests.list_accounts(page_size=7), ListAccountsRequest(page_size=7)),
@@ -133,6 +199,15 @@ def test_a_request_holds_what_was_asked(case: str) -> None:
     assert built == expected
 
 
+OF_MANY_ITEMS = {"batch_reserve_credit", "stream_reserve_credit", "import_open_items", "verify_accounts"}
+"""Calls whose methods are no mere copy of a request builder."""
+
+
+def test_an_ageing_without_a_time_zone_is_refused() -> None:
+    with pytest.raises(ValueError, match="must have a time zone"):
+        requests.update_aging("a", overdue_minor=0, as_of=datetime(2026, 5, 31))  # noqa: DTZ001 - what is refused
+
+
 def calls_of(client_class: type) -> dict[str, inspect.Signature]:
     return {
         name: inspect.signature(method)
@@ -144,10 +219,17 @@ def calls_of(client_class: type) -> dict[str, inspect.Signature]:
 def test_both_clients_have_the_same_calls() -> None:
     blocking, asynchronous = calls_of(CreditClient), calls_of(AsyncCreditClient)
     assert blocking.keys() == asynchronous.keys()
-    assert len(blocking) == 12
-    for name in blocking.keys() - {"batch_reserve_credit"}:
+    assert len(blocking) == 19
+    for name in blocking.keys() - OF_MANY_ITEMS:
         assert blocking[name] == asynchronous[name]
         assert inspect.getdoc(getattr(CreditClient, name)) == inspect.getdoc(getattr(requests, name))
+    for name in OF_MANY_ITEMS:
+        assert blocking[name].parameters.keys() == asynchronous[name].parameters.keys()
+
+
+def test_every_call_of_the_contract_has_a_method() -> None:
+    named = {f"{''.join(word.title() for word in name.split('_'))}" for name in calls_of(CreditClient)}
+    assert named == {method.name for method in METHODS.values()}
 
 
 def test_a_bound_call_tells_its_parameters() -> None:
@@ -158,9 +240,9 @@ def test_a_bound_call_tells_its_parameters() -> None:
 async def test_a_call_reaches_the_service(scripted: ScriptedService) -> None:
     answer = GetAccountResponse(account=Account(account_id="a", display_name="Acme"))
     scripted.script("GetAccount", answer)
-    with CreditClient(scripted.address) as client:
+    with CreditClient(scripted.address, timeout_s=PATIENCE_S) as client:
         assert client.get_account("a") == answer
-    async with AsyncCreditClient(scripted.address) as async_client:
+    async with AsyncCreditClient(scripted.address, timeout_s=PATIENCE_S) as async_client:
         assert await async_client.get_account(account_id="a") == answer
     assert scripted.requests == [GetAccountRequest(account_id="a")] * 2
 
@@ -183,12 +265,12 @@ ACCOUNT_PAGES = (
 
 
 async def test_a_listing_runs_over_all_pages_also_empty_ones(scripted: ScriptedService) -> None:
-    with CreditClient(scripted.address) as client:
+    with CreditClient(scripted.address, timeout_s=PATIENCE_S) as client:
         scripted.script("ListAccounts", *ACCOUNT_PAGES)
         assert [account.account_id for account in client.list_accounts(page_size=2)] == ["a", "b", "c"]
     assert [request.page_token for request in as_account_pages(scripted)] == ["", "1", "2"]
     assert {request.page_size for request in as_account_pages(scripted)} == {2}
-    async with AsyncCreditClient(scripted.address) as async_client:
+    async with AsyncCreditClient(scripted.address, timeout_s=PATIENCE_S) as async_client:
         scripted.script("ListAccounts", *ACCOUNT_PAGES)
         assert len(await collect(async_client.list_accounts())) == 3
 
@@ -199,7 +281,7 @@ def as_account_pages(scripted: ScriptedService) -> list[ListAccountsRequest]:
 
 def test_a_page_is_fetched_when_it_is_needed(scripted: ScriptedService) -> None:
     scripted.script("ListAccounts", *ACCOUNT_PAGES)
-    with CreditClient(scripted.address) as client:
+    with CreditClient(scripted.address, timeout_s=PATIENCE_S) as client:
         listing = client.list_accounts()
         assert scripted.requests == []
         next(listing)
@@ -213,7 +295,7 @@ def test_reservations_are_listed_page_by_page(scripted: ScriptedService) -> None
         ListReservationsResponse(reservations=[Reservation(order_id="1")], next_page_token=more),
         ListReservationsResponse(reservations=[Reservation(order_id="2")]),
     )
-    with CreditClient(scripted.address) as client:
+    with CreditClient(scripted.address, timeout_s=PATIENCE_S) as client:
         listed = client.list_reservations("a", states=[RESERVATION_STATE_HELD])
         assert [reservation.order_id for reservation in listed] == ["1", "2"]
     assert scripted.requests == [
@@ -249,30 +331,67 @@ def batch_sizes(scripted: ScriptedService) -> list[int]:
 async def test_a_long_batch_is_split_and_answered_in_order(scripted: ScriptedService) -> None:
     scripted.script("BatchReserveCredit", echo)
     expected = [f"order-{number}" for number in range(2001)]
-    with CreditClient(scripted.address) as client:
+    with CreditClient(scripted.address, timeout_s=PATIENCE_S) as client:
         assert order_ids(list(client.batch_reserve_credit(orders(2001)))) == expected
     assert batch_sizes(scripted) == [1000, 1000, 1]
-    async with AsyncCreditClient(scripted.address) as async_client:
+    async with AsyncCreditClient(scripted.address, timeout_s=PATIENCE_S) as async_client:
         assert order_ids(await collect(async_client.batch_reserve_credit(orders(2001)))) == expected
 
 
 def test_no_orders_make_no_call(scripted: ScriptedService) -> None:
-    with CreditClient(scripted.address) as client:
+    with CreditClient(scripted.address, timeout_s=PATIENCE_S) as client:
         assert list(client.batch_reserve_credit([])) == []
     assert scripted.requests == []
 
 
 def test_a_batch_that_fails_as_a_whole_raises_after_what_was_answered(scripted: ScriptedService) -> None:
     scripted.script("BatchReserveCredit", echo, Failure(grpc.StatusCode.RESOURCE_EXHAUSTED))
-    with CreditClient(scripted.address) as client:
+    with CreditClient(scripted.address, timeout_s=PATIENCE_S) as client:
         answers = client.batch_reserve_credit(orders(1001))
         assert len(list(islice(answers, 1000))) == 1000
         with pytest.raises(CreditCallError):
             next(answers)
 
 
+def ids(numbers: range) -> list[str]:
+    return [f"a-{number}" for number in numbers]
+
+
+def verified(request: Message) -> VerifyAccountsResponse:
+    """Find a difference in the first account of each call."""
+    assert isinstance(request, VerifyAccountsRequest)
+    difference = SumDifference(account_id=request.account_ids[0], sum="reserved", kept_minor=1, repaired=request.repair)
+    return VerifyAccountsResponse(verified=len(request.account_ids), differences=[difference])
+
+
+async def test_accounts_are_verified_a_hundred_in_a_call(scripted: ScriptedService) -> None:
+    scripted.script("VerifyAccounts", verified)
+    with CreditClient(scripted.address) as client:
+        found = list(client.verify_accounts(iter(ids(range(201))), repair=True))
+    assert [each.verified for each in found] == [100, 100, 1]
+    assert [each.account_id for page in found for each in page.differences] == ["a-0", "a-100", "a-200"]
+    assert all(each.repaired for page in found for each in page.differences)
+    async with AsyncCreditClient(scripted.address) as async_client:
+        assert [page.verified async for page in async_client.verify_accounts(ids(range(101)), page_size=60)] == [60, 41]
+
+
+async def test_without_ids_all_accounts_are_verified_page_by_page(scripted: ScriptedService) -> None:
+    more = "more"
+    pages = (VerifyAccountsResponse(verified=100, next_page_token=more), VerifyAccountsResponse(verified=7))
+    scripted.script("VerifyAccounts", *pages)
+    with CreditClient(scripted.address) as client:
+        assert list(client.verify_accounts()) == [VerifiedAccounts(100, ()), VerifiedAccounts(7, ())]
+    assert scripted.requests == [
+        VerifyAccountsRequest(page_size=100, page_token=page_token) for page_token in ("", more)
+    ]
+    async with AsyncCreditClient(scripted.address) as async_client:
+        scripted.script("VerifyAccounts", *pages)
+        assert [page.verified async for page in async_client.verify_accounts(page_size=10)] == [100, 7]
+    assert scripted.requests[-1] == VerifyAccountsRequest(page_size=10, page_token=more)
+
+
 def test_credentials_are_those_of_the_channel(start_scripted: Callable[..., ScriptedService]) -> None:
     scripted = start_scripted(credentials=grpc.local_server_credentials())
     scripted.script("GetAccount", GetAccountResponse())
-    with CreditClient(scripted.address, credentials=grpc.local_channel_credentials()) as client:
+    with CreditClient(scripted.address, timeout_s=PATIENCE_S, credentials=grpc.local_channel_credentials()) as client:
         assert client.get_account("a") == GetAccountResponse()

@@ -13,6 +13,7 @@ from creditgate.store.library import load_library
 from tests.cluster.redis_cluster import RedisCluster
 from tests.cluster.sentinel_site import SentinelSite
 from tests.cluster.servers import Server
+from tests.patience import PATIENCE_S, PATIENT_REDIS_S
 from tests.quiet_observer import QuietObserver
 
 LONG = os.environ.get("LONG") == "1"
@@ -25,7 +26,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "tests/cluster/" in item.path.as_posix():
             item.add_marker(pytest.mark.cluster)
-            item.add_marker(pytest.mark.timeout(900 if LONG else 120))
+            item.add_marker(pytest.mark.timeout(1800 if LONG else 300))
 
 
 @pytest.fixture(scope="session", params=BINARIES, ids=str)
@@ -86,20 +87,20 @@ async def new_store() -> AsyncIterator[Callable[..., RedisCreditStore]]:
 
 async def _ready(store: RedisCreditStore) -> RedisCreditStore:
     await store.start()
-    assert await store.wait_ready(20), store.unready_reason
+    assert await store.wait_ready(PATIENCE_S), store.unready_reason
     return store
 
 
 @pytest.fixture
 async def cluster_store(redis_cluster: RedisCluster, new_store: Callable[..., RedisCreditStore]) -> RedisCreditStore:
     """A store on the cluster."""
-    return await _ready(new_store(redis_cluster.url))
+    return await _ready(new_store(redis_cluster.url, redis_timeout_s=PATIENT_REDIS_S))
 
 
 @pytest.fixture
 async def sentinel_store(sentinel_site: SentinelSite, new_store: Callable[..., RedisCreditStore]) -> RedisCreditStore:
     """A store behind the sentinels."""
-    return await _ready(new_store(sentinel_site.url))
+    return await _ready(new_store(sentinel_site.url, redis_timeout_s=PATIENT_REDIS_S))
 
 
 @pytest.fixture

@@ -10,7 +10,9 @@ from creditgate.store.embedded.binary import RedisBinary
 from tests.cluster.servers import Server, free_port, wait_until
 
 PRIMARIES = 3
-_NODE_TIMEOUT_MS = 1000
+_NODE_TIMEOUT_MS = 3000
+"""Long enough that no node counts as lost because the machine is busy."""
+
 _COPIED_AT_ONCE = 10
 
 

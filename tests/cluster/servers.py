@@ -12,15 +12,21 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from creditgate.store.embedded.binary import RedisBinary
+from tests.patience import PATIENCE_S
 
-WAIT_S = 30.0
 POLL_S = 0.02
+_DOWN_AFTER_MS = 3000
+"""Long enough that no server counts as lost because the machine is busy."""
+
+_ANSWER_S = 20.0
+"""Longest wait for one answer: a frozen server gives none, and whoever waits asks again."""
+
 _NEVER = threading.Event()
 
 
 def wait_until(done: Callable[[], bool], what: str = "") -> None:
     """Wait until something is so; Redis may be away meanwhile."""
-    give_up = time.monotonic() + WAIT_S
+    give_up = time.monotonic() + PATIENCE_S
     while True:
         try:
             if done():
@@ -31,10 +37,18 @@ def wait_until(done: Callable[[], bool], what: str = "") -> None:
         _NEVER.wait(POLL_S)
 
 
+_given_ports: set[int] = set()
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port that nobody listens on and that was not given before: its server may start later."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+        if port not in _given_ports:
+            _given_ports.add(port)
+            return port
 
 
 class Server:
@@ -73,7 +87,7 @@ class Server:
         wait_until(lambda: bool(self.ask("PING")), f"{self.directory} does not answer")
 
     def client(self) -> Redis:
-        return Redis(port=self.port, socket_timeout=5, protocol=2)
+        return Redis(port=self.port, socket_timeout=_ANSWER_S, protocol=2)
 
     def ask(self, *words: str | int | bytes) -> object:
         """Send one command and return its reply as it came."""
@@ -92,7 +106,7 @@ class Server:
         if self._process is not None:
             self._process.send_signal(signal.SIGCONT)
             self._process.kill()
-            self._process.wait(WAIT_S)
+            self._process.wait(PATIENCE_S)
             self._process = None
 
     def freeze(self) -> None:
@@ -118,8 +132,8 @@ class SentinelServer(Server):
             f"dir {directory}",
             f"logfile {directory / 'log'}",
             f"sentinel monitor {service} 127.0.0.1 {primary.port} {quorum}",
-            f"sentinel down-after-milliseconds {service} 1000",
-            f"sentinel failover-timeout {service} 3000",
+            f"sentinel down-after-milliseconds {service} {_DOWN_AFTER_MS}",
+            f"sentinel failover-timeout {service} {3 * _DOWN_AFTER_MS}",
         )
         self._file.write_text("\n".join(lines) + "\n")
 

@@ -4,7 +4,8 @@ import asyncio
 import itertools
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
@@ -13,11 +14,11 @@ from creditgate.domain.errors import CreditError, ErrorReason
 from creditgate.domain.operations import GetAccount, Operation, PutAccount, ReserveCredit
 from creditgate.domain.reservation import Reservation
 from creditgate.store import RedisCreditStore, keys
+from tests.patience import PATIENCE_S
 
 R = TypeVar("R")
 
 _ASK_AGAIN: Final = frozenset({ErrorReason.STORE_UNAVAILABLE, ErrorReason.DEADLINE_EXCEEDED})
-_GIVE_UP_S: Final = 40.0
 _CALL_TIMEOUT_S: Final = 3.0
 _PAUSE_S: Final = 0.01
 _PAGE: Final = 500
@@ -34,10 +35,14 @@ def account_in(partition: int, partitions: int, new_id: Callable[[str], str]) ->
 
 async def until_answered(store: RedisCreditStore, operation: Operation[R]) -> tuple[R, int]:
     """Ask until there is an answer; return it, and how often there was none. Any other error is raised."""
-    give_up = time.monotonic() + _GIVE_UP_S
+    return await _until_answered(lambda deadline: store.run(operation, deadline))
+
+
+async def _until_answered(ask: Callable[[float], Awaitable[R]]) -> tuple[R, int]:
+    give_up = time.monotonic() + PATIENCE_S
     for unanswered in itertools.count():
         try:
-            return await store.run(operation, time.monotonic() + _CALL_TIMEOUT_S), unanswered
+            return await ask(time.monotonic() + _CALL_TIMEOUT_S), unanswered
         except CreditError as error:
             if error.reason not in _ASK_AGAIN or time.monotonic() > give_up:
                 raise
@@ -73,7 +78,7 @@ class StoreLoad:
 
     async def wait_for_more(self, account_ids: Sequence[str], orders: int) -> None:
         """Wait until each of some accounts has so many further orders acknowledged."""
-        give_up = time.monotonic() + _GIVE_UP_S
+        give_up = time.monotonic() + PATIENCE_S
         wanted = {account_id: len(self._acknowledged[account_id]) + orders for account_id in account_ids}
         while any(len(self._acknowledged[account_id]) < count for account_id, count in wanted.items()):
             for worker in self._workers:
@@ -104,7 +109,9 @@ class StoreLoad:
         found: dict[str, Reservation] = {}
         token = ""
         while True:
-            page = await self._store.list_reservations(account_id, frozenset(), _PAGE, token, time.monotonic() + 10)
+            page, _ = await _until_answered(
+                partial(self._store.list_reservations, account_id, frozenset(), _PAGE, token)
+            )
             found |= {each.order_id: each for each in page.items}
             token = page.next_page_token
             if not token:

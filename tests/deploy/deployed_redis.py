@@ -10,6 +10,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from creditgate.store.embedded.binary import RedisBinary
+from tests.patience import PATIENCE_S
 
 DEPLOY: Final = Path(__file__).resolve().parents[2] / "deploy"
 START: Final = DEPLOY / "redis" / "start.sh"
@@ -23,7 +24,6 @@ _PASSWORD_OF: Final = {
     "library": PASSWORDS["REDIS_LIBRARY_PASSWORD"],
     "operator": PASSWORDS["REDIS_OPERATOR_PASSWORD"],
 }
-_WAIT_S: Final = 20.0
 _PAUSE_S: Final = 0.02
 
 
@@ -59,14 +59,14 @@ class DeployedRedis:
 
     def client(self, user: str) -> Redis:
         """Return a user's connection."""
-        return Redis.from_url(self.url(user), socket_timeout=5, decode_responses=True)
+        return Redis.from_url(self.url(user), socket_timeout=PATIENCE_S, decode_responses=True)
 
     def start(self) -> None:
         """Start the server and wait until it answers its service."""
         process = self._process = start_command(self.directory, self.binary, PASSWORDS)
-        give_up = time.monotonic() + _WAIT_S
+        give_up = time.monotonic() + PATIENCE_S
         while not self._answers():
-            assert time.monotonic() < give_up, f"{self.binary} did not answer within {_WAIT_S:.0f} s"
+            assert time.monotonic() < give_up, f"{self.binary} did not answer within {PATIENCE_S:.0f} s"
             try:
                 process.wait(_PAUSE_S)
             except subprocess.TimeoutExpired:
@@ -78,7 +78,7 @@ class DeployedRedis:
         """End the server as a power cut would."""
         if self._process is not None:
             self._process.kill()
-            self._process.communicate(timeout=_WAIT_S)
+            self._process.communicate(timeout=PATIENCE_S)
             self._process = None
 
     def _answers(self) -> bool:

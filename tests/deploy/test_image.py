@@ -27,7 +27,7 @@ def run_probe(listen: str) -> subprocess.CompletedProcess[str]:
         env={"CREDITGATE_METRICS_LISTEN": listen},
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=60,
         check=False,
     )
 

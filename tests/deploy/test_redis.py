@@ -15,6 +15,7 @@ from redis.exceptions import AuthenticationError, NoPermissionError
 
 from creditgate.domain.decision import Outcome
 from creditgate.domain.operations import (
+    AmendReservation,
     CheckCredit,
     CloseAccount,
     CommitReservation,
@@ -23,12 +24,15 @@ from creditgate.domain.operations import (
     RecordPayment,
     ReleaseReservation,
     ReserveCredit,
+    UpdateAging,
 )
-from creditgate.store import RedisCreditStore, StoreOptions, Sweeper
+from creditgate.store import RedisCreditStore, StoreOptions, Sweeper, keys
 from creditgate.store.embedded.binary import all_redis_servers, find_redis_server
 from creditgate.store.library import render_library
 from tests.deploy.deployed_redis import PASSWORDS, DeployedRedis, start_command
+from tests.patience import PATIENCE_S, PATIENT_REDIS_S
 from tests.quiet_observer import QuietObserver
+from tests.unready import wait_unready
 
 SETTINGS = {
     "appendonly": "yes",
@@ -67,6 +71,8 @@ ASKED_OUTSIDE_OF_FUNCTIONS = {
 }
 """What the service asks itself: the calls of the library and what `creditgate.store.readiness` looks at."""
 
+YEAR_S = 365 * 86_400
+
 REFUSED = {
     "creditgate": (
         "FLUSHALL",
@@ -88,7 +94,7 @@ REFUSED = {
         "MODULE LIST",
         "SAVE",
         "RENAME cg:a cg:b",
-        "UNLINK cg:a",
+        "GETDEL cg:a",
         "EXPIRE cg:a 1",
         "HSET other field value",
         "GET other",
@@ -119,7 +125,7 @@ ALLOWED = {
 
 
 def deadline() -> float:
-    return time.monotonic() + 10
+    return time.monotonic() + PATIENCE_S
 
 
 def dry_run(operator: Redis, user: str, command: str) -> str:
@@ -136,9 +142,11 @@ def allowed_commands(operator: Redis, user: str) -> set[str]:
 
 @pytest.fixture
 async def store(loaded_redis: DeployedRedis) -> AsyncIterator[RedisCreditStore]:
-    store = RedisCreditStore(loaded_redis.url("creditgate"), options=StoreOptions(), observer=QuietObserver())
+    store = RedisCreditStore(
+        loaded_redis.url("creditgate"), options=StoreOptions(redis_timeout_s=PATIENT_REDIS_S), observer=QuietObserver()
+    )
     await store.start()
-    assert await store.wait_ready(10), store.unready_reason
+    assert await store.wait_ready(PATIENCE_S), store.unready_reason
     yield store
     await store.close()
 
@@ -175,7 +183,7 @@ async def sweep_until_something_is_settled(store: RedisCreditStore) -> None:
     observer = QuietObserver()
     sweeper = Sweeper(store, observer, 0.05)
     sweeper.start()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while not observer.settled:  # noqa: ASYNC110 - the clock of Redis makes it so, no event tells
             await asyncio.sleep(0.02)
     await sweeper.stop()
@@ -191,28 +199,38 @@ async def test_the_service_does_its_work_without_a_denied_command(
     for order, hold_s in (("order-1", 3600), ("order-2", 3600), ("order-3", 1)):
         reserved = await store.run(ReserveCredit(account, order, 300, "USD", hold_s), deadline())
         assert reserved.decision.outcome is Outcome.APPROVED
-    await store.run(CommitReservation(account, "order-1", 300, "USD", "doc-1", final=True), deadline())
+    await store.run(AmendReservation(account, "order-1", 200, "USD", request_id="change-1"), deadline())
+    await store.run(CommitReservation(account, "order-1", 200, "USD", "doc-1", final=True), deadline())
     await store.run(ReleaseReservation(account, "order-2"), deadline())
     await store.run(RecordPayment(account, "pay-1", 300, "USD"), deadline())
+    await store.run(UpdateAging(account, 100, 0, None, 1), deadline())
     await sweep_until_something_is_settled(store)
     await store.run(CloseAccount(other), deadline())
+    assert await store.verify_account(account, repair=True, deadline=deadline()) == ()
     assert len((await store.list_reservations(account, frozenset(), 10, "", deadline())).items) == 3
     assert {account, other} <= await names_of_accounts(store)
+    partition = keys.partition_of(account, store.partitions)
     with loaded_redis.client("operator") as operator:
+        # What differs is put right, and what was kept long enough is cleaned up.
+        operator.delete(keys.ledger(partition, account))
+        assert await store.verify_account(account, repair=True, deadline=deadline()) != ()
+        assert await store.verify_account(account, repair=True, deadline=deadline()) == ()
+        assert (await store.retire(partition, 100, -YEAR_S)).settled > 0, "all of it is old enough for such a retention"
         assert operator.acl_log() == []
 
 
 async def test_the_service_is_ready_only_after_the_deploy_step(tmp_path: Path) -> None:
     server = DeployedRedis(tmp_path, find_redis_server())
     server.start()
-    store = RedisCreditStore(server.url("creditgate"), options=StoreOptions(), observer=QuietObserver())
+    store = RedisCreditStore(
+        server.url("creditgate"), options=StoreOptions(redis_timeout_s=PATIENT_REDIS_S), observer=QuietObserver()
+    )
     try:
         await store.start()
-        assert not await store.wait_ready(0.3)
-        assert "creditgate library load" in store.unready_reason
+        await wait_unready(store, "creditgate library load")
         with server.client("library") as client:
             client.function_load(render_library(), replace=True)
-        assert await store.wait_ready(10), store.unready_reason
+        assert await store.wait_ready(PATIENCE_S), store.unready_reason
     finally:
         await store.close()
         server.kill()
@@ -265,8 +283,10 @@ def test_allows(deployed_redis: DeployedRedis, user: str, command: str) -> None:
 
 
 def test_the_service_may_run_the_commands_of_the_library_and_no_others(deployed_redis: DeployedRedis) -> None:
-    called = {name.lower() for name in re.findall(r"redis\.p?call\(\s*'([A-Za-z]+)'", render_library())}
+    library = render_library()
+    called = {name.lower() for name in re.findall(r"redis\.p?call\(\s*'([A-Za-z]+)'", library)}
     assert called, "no call of redis.call found"
+    assert not re.findall(r"redis\.p?call\(\s*[^'\s].*", library), "a command whose name does not stand in the call"
     with deployed_redis.client("operator") as operator:
         allowed = {name for name in allowed_commands(operator, "creditgate") if not name.startswith("client")}
     assert allowed == called | ASKED_OUTSIDE_OF_FUNCTIONS
@@ -293,10 +313,10 @@ def test_the_users_file_has_no_password_and_is_for_its_owner(deployed_redis: Dep
 def test_start_refuses_a_bad_password(tmp_path: Path, name: str, value: str) -> None:
     process = start_command(tmp_path, find_redis_server(), {**PASSWORDS, name: value})
     try:
-        output, _ = process.communicate(timeout=10)
+        output, _ = process.communicate(timeout=PATIENCE_S)
     finally:
         process.kill()  # a Redis that was started after all must not stay
-        process.wait(10)
+        process.wait(PATIENCE_S)
     assert process.returncode == 1
     assert output.startswith(f"start.sh: {name} has ")
     assert value == "" or value not in output

@@ -10,10 +10,11 @@ from typing import Protocol
 
 import pytest
 
+from creditgate.store.embedded.files import RedisFiles
 from tests.faults.service_process import ServiceProcess
+from tests.patience import PATIENCE_S
 from tests.private_redis import PrivateRedis
 
-_WAIT_S = 20.0
 _POLL_S = 0.01
 
 
@@ -22,23 +23,46 @@ class Site(Protocol):
 
     service: ServiceProcess
 
+    @property
+    def redis_url(self) -> str:
+        """Where Redis answers."""
+
     def kill_redis(self) -> None:
         """End Redis as a power cut would."""
+
+    def freeze_redis(self) -> None:
+        """Stop Redis: it keeps its connections and answers nothing."""
+
+    def thaw_redis(self) -> None:
+        """Let a frozen Redis go on."""
 
     def bring_back(self) -> None:
         """Do what has to be done by hand after Redis was killed."""
 
 
 class ExternalSite:
-    """The Redis is somebody else's: it is started again by hand."""
+    """The Redis is somebody else's: it is started again by hand. Settings of the service are keywords."""
 
-    def __init__(self, directory: Path, redis: PrivateRedis) -> None:
+    def __init__(self, directory: Path, redis: PrivateRedis, **settings: str) -> None:
         self.redis = redis
-        self.service = ServiceProcess(directory, redis_url=redis.url, redis_timeout="0.5")
+        self.service = ServiceProcess(directory, **{"redis_url": redis.url, **settings})
+
+    @property
+    def redis_url(self) -> str:
+        """Where Redis answers."""
+        return self.redis.url
 
     def kill_redis(self) -> None:
         """End Redis as a power cut would."""
         self.redis.kill()
+
+    def freeze_redis(self) -> None:
+        """Stop Redis: it keeps its connections and answers nothing."""
+        self.redis.freeze()
+
+    def thaw_redis(self) -> None:
+        """Let a frozen Redis go on."""
+        self.redis.thaw()
 
     def bring_back(self) -> None:
         """Start Redis on what its append-only file has."""
@@ -46,22 +70,35 @@ class ExternalSite:
 
 
 class EmbeddedSite:
-    """The Redis is the service's own: the service brings it back."""
+    """The Redis is the service's own: the service brings it back. Settings of the service are keywords."""
 
-    def __init__(self, directory: Path) -> None:
-        self._pid_file = directory / "data" / "redis" / "redis.pid"
-        self.service = ServiceProcess(directory)
+    def __init__(self, directory: Path, **settings: str) -> None:
+        self._files = RedisFiles.of(directory / "data")
+        self.service = ServiceProcess(directory, **settings)
+
+    @property
+    def redis_url(self) -> str:
+        """Where Redis answers."""
+        return self._files.url
 
     @property
     def redis_pid(self) -> int:
         """The embedded Redis."""
-        return int(self._pid_file.read_text())
+        return int(self._files.pid.read_text())
 
     def kill_redis(self) -> None:
         """End Redis as a power cut would."""
         pid = self.redis_pid
         os.kill(pid, signal.SIGKILL)
         wait_gone(pid)
+
+    def freeze_redis(self) -> None:
+        """Stop Redis: it keeps its connections and answers nothing."""
+        os.kill(self.redis_pid, signal.SIGSTOP)
+
+    def thaw_redis(self) -> None:
+        """Let a frozen Redis go on."""
+        os.kill(self.redis_pid, signal.SIGCONT)
 
     def bring_back(self) -> None:
         """Leave it to the service."""
@@ -74,7 +111,7 @@ def wait_gone(pid: int) -> None:
 
 def wait_until(done: Callable[[], bool]) -> None:
     """Wait until something is so."""
-    give_up = time.monotonic() + _WAIT_S
+    give_up = time.monotonic() + PATIENCE_S
     while not done():
         assert time.monotonic() < give_up
         threading.Event().wait(_POLL_S)
@@ -90,13 +127,26 @@ def has_ended(pid: int) -> bool:
 
 
 @pytest.fixture
-def external(tmp_path: Path, own_redis: Callable[..., PrivateRedis]) -> Iterator[ExternalSite]:
+def new_external(tmp_path: Path, own_redis: Callable[..., PrivateRedis]) -> Iterator[Callable[..., ExternalSite]]:
+    """Start a service, with settings as keywords, on a Redis that keeps everything it has acknowledged."""
+    sites: list[ExternalSite] = []
+
+    def start(**settings: str) -> ExternalSite:
+        site = ExternalSite(tmp_path, own_redis(appendonly="yes", appendfsync="always"), **settings)
+        sites.append(site)
+        site.service.start()
+        return site
+
+    yield start
+    for site in sites:
+        site.redis.thaw()
+        site.service.close()
+
+
+@pytest.fixture
+def external(new_external: Callable[..., ExternalSite]) -> ExternalSite:
     """A service on a Redis that keeps everything it has acknowledged."""
-    site = ExternalSite(tmp_path, own_redis(appendonly="yes", appendfsync="always"))
-    site.service.start()
-    yield site
-    site.redis.thaw()
-    site.service.close()
+    return new_external()
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import itertools
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Final, Self, TypeVar
@@ -13,13 +12,13 @@ import grpc
 from creditgate.client import CreditCallError, CreditClient, reserve_credit_request
 from creditgate.v1.credit_service_pb2 import ReserveCreditRequest
 from creditgate.v1.decision_pb2 import OUTCOME_APPROVED
+from tests.patience import PATIENCE_S
 
 T = TypeVar("T")
 
 _WORKERS: Final = 8
 _BATCH: Final = 5
-_CALL_TIMEOUT_S: Final = 1.0
-_GIVE_UP_S: Final = 30.0
+_CALL_TIMEOUT_S: Final = 3.0
 _PAUSE_S: Final = 0.02
 _NEVER: Final = threading.Event()
 _CURRENCY: Final = "USD"
@@ -32,7 +31,7 @@ _ASK_AGAIN: Final = frozenset(
 
 def until_answered(call: Callable[[], T]) -> T:
     """Make a call until it is answered, beyond what the client repeats by itself."""
-    give_up = time.monotonic() + _GIVE_UP_S
+    give_up = time.monotonic() + PATIENCE_S
     while True:
         try:
             return call()
@@ -52,8 +51,8 @@ class Load:
     def __init__(self, target: str, new_id: Callable[[str], str]) -> None:
         self._client = CreditClient(target, timeout_s=_CALL_TIMEOUT_S)
         self._accounts = [new_id("load") for _ in range(_WORKERS)]
-        self._reserved: dict[str, dict[str, int]] = defaultdict(dict)
-        self._committed: dict[str, dict[str, int]] = defaultdict(dict)
+        self._reserved: dict[str, dict[str, int]] = {account_id: {} for account_id in self._accounts}
+        self._committed: dict[str, dict[str, int]] = {account_id: {} for account_id in self._accounts}
         self._stop = threading.Event()
         self._failures: list[BaseException] = []
         self._threads = [
@@ -63,7 +62,7 @@ class Load:
 
     def __enter__(self) -> Self:
         for account_id in self._accounts:
-            self._client.put_account(account_id, currency_code=_CURRENCY, unlimited=True)
+            until_answered(lambda asked=account_id: self._put_account(asked))  # type: ignore[misc]
         for thread in self._threads:
             thread.start()
         return self
@@ -73,7 +72,7 @@ class Load:
     ) -> None:
         self._stop.set()
         for thread in self._threads:
-            thread.join(_GIVE_UP_S)
+            thread.join(2 * PATIENCE_S)  # it may be about to reserve, and then to commit
         self._client.close()
         assert not any(thread.is_alive() for thread in self._threads)
         assert not self._failures, self._failures
@@ -85,7 +84,7 @@ class Load:
 
     def wait_for_more(self, orders: int) -> None:
         """Wait until so many further orders have been answered."""
-        give_up = time.monotonic() + _GIVE_UP_S
+        give_up = time.monotonic() + PATIENCE_S
         wanted = self.answered + orders
         while self.answered < wanted:
             assert not self._failures, self._failures
@@ -94,10 +93,10 @@ class Load:
 
     def check(self, target: str) -> None:
         """What was acknowledged is there, once, and sums are those of what is there."""
-        with CreditClient(target, timeout_s=10) as client:
+        with CreditClient(target, timeout_s=PATIENCE_S) as client:
             for account_id in self._accounts:
                 account = until_answered(lambda asked=account_id: client.get_account(asked).account)  # type: ignore[misc]
-                held = list(client.list_reservations(account_id, page_size=1000))
+                held = until_answered(lambda asked=account_id: list(client.list_reservations(asked, page_size=1000)))  # type: ignore[misc]
                 assert {each.order_id: each.amount_minor for each in held} == self._reserved[account_id]
                 committed = {each.order_id: each.committed_minor for each in held if each.committed_minor}
                 assert committed == self._committed[account_id]
@@ -114,6 +113,9 @@ class Load:
                 self._sell(account_id, count, _BATCH if batches else 1)
         except (AssertionError, CreditCallError) as failure:
             self._failures.append(failure)
+
+    def _put_account(self, account_id: str) -> None:
+        self._client.put_account(account_id, currency_code=_CURRENCY, unlimited=True)
 
     def _sell(self, account_id: str, count: int, size: int) -> None:
         """Reserve some orders, and invoice a part of the first."""

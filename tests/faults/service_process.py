@@ -14,7 +14,8 @@ from typing import Final
 import grpc
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
-_WAIT_S: Final = 20.0
+from tests.patience import PATIENCE_S, PATIENT_SETTINGS
+
 _POLL_S: Final = 0.02
 _PREFIX: Final = "CREDITGATE_"
 _NEVER: Final = threading.Event()
@@ -36,7 +37,7 @@ class ServiceProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._environment = {name: value for name, value in os.environ.items() if not name.startswith(_PREFIX)}
         fixed = {"listen": self.target, "metrics_listen": "127.0.0.1:0", "log_format": "json", "stop_wait": "0"}
-        for name, value in (fixed | {"data_dir": str(directory / "data")} | settings).items():
+        for name, value in (fixed | {"data_dir": str(directory / "data")} | PATIENT_SETTINGS | settings).items():
             self._environment[_PREFIX + name.upper()] = value
         self._channel = grpc.insecure_channel(self.target, options=_CHANNEL_OPTIONS)
         self._check_health = self._channel.unary_unary(
@@ -70,7 +71,7 @@ class ServiceProcess:
 
     def rpcs_in_flight(self) -> int:
         """Return how many calls the service is serving, by its metrics."""
-        with urllib.request.urlopen(f"http://{self._metrics_address()}/metrics", timeout=_WAIT_S) as response:
+        with urllib.request.urlopen(f"http://{self._metrics_address()}/metrics", timeout=PATIENCE_S) as response:
             lines = response.read().decode().splitlines()
         return int(
             sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith("creditgate_rpcs_in_flight{"))
@@ -78,7 +79,7 @@ class ServiceProcess:
 
     def wait_health(self, wanted: str) -> None:
         """Wait until the health service says so."""
-        give_up = time.monotonic() + _WAIT_S
+        give_up = time.monotonic() + PATIENCE_S
         while (seen := self.health()) != wanted:
             assert time.monotonic() < give_up, f"{seen} instead of {wanted}\n{self.log.read_text()}"
             assert self._process is not None
@@ -89,8 +90,18 @@ class ServiceProcess:
         """End the process at once, as the kernel does when memory runs out."""
         if self._process is not None:
             self._process.kill()
-            self._process.wait(_WAIT_S)
+            self._process.wait(PATIENCE_S)
             self._process = None
+
+    def freeze(self) -> None:
+        """Stop the process: it keeps its connections and answers nothing."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let a frozen process go on."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
 
     def terminate(self) -> None:
         """Ask the process to stop."""
@@ -100,12 +111,13 @@ class ServiceProcess:
     def wait_exit(self) -> int:
         """Wait for the end of the process and return its exit code."""
         assert self._process is not None
-        code = self._process.wait(_WAIT_S)
+        code = self._process.wait(PATIENCE_S)
         self._process = None
         return code
 
     def _metrics_address(self) -> str:
-        entries = [json.loads(line) for line in self.log.read_text().splitlines()]
+        lines = self.log.read_text().splitlines()
+        entries = [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
         return str([entry["metrics_address"] for entry in entries if "metrics_address" in entry][-1])
 
     def close(self) -> None:

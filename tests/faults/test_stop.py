@@ -10,16 +10,16 @@ from creditgate.client import CreditCallError, CreditClient
 from creditgate.v1.decision_pb2 import OUTCOME_APPROVED
 from tests.faults.conftest import EmbeddedSite, ExternalSite, has_ended, wait_until
 from tests.faults.load import Load, until_answered
+from tests.patience import PATIENCE_S
 
 CALLERS = 24
-WAIT_S = 20
 
 
 def test_calls_under_way_are_answered_before_the_service_ends(
     external: ExternalSite, new_id: Callable[[str], str]
 ) -> None:
     service, account_id = external.service, new_id("stop")
-    with CreditClient(service.target, timeout_s=10) as client, ThreadPoolExecutor(CALLERS) as pool:
+    with CreditClient(service.target, timeout_s=PATIENCE_S) as client, ThreadPoolExecutor(CALLERS) as pool:
         client.put_account(account_id, currency_code="USD", unlimited=True)
         external.redis.freeze()
         begun = [
@@ -29,11 +29,11 @@ def test_calls_under_way_are_answered_before_the_service_ends(
         wait_until(lambda: service.rpcs_in_flight() >= CALLERS)
         service.terminate()
         external.redis.thaw()
-        answers = [each.result(WAIT_S) for each in begun]
+        answers = [each.result(PATIENCE_S) for each in begun]
         assert {answer.decision.outcome for answer in answers} == {OUTCOME_APPROVED}
     assert service.wait_exit() == 0
     service.start()
-    with CreditClient(service.target) as client:
+    with CreditClient(service.target, timeout_s=PATIENCE_S) as client:
         account = until_answered(lambda: client.get_account(account_id).account)
     assert account.exposure.reserved_minor == 3 * CALLERS
 
@@ -58,7 +58,7 @@ def test_a_call_that_a_stopping_service_does_not_answer_has_done_nothing(
     service, account_id = embedded.service, new_id("stop")
     answered: set[str] = set()
     codes: set[grpc.StatusCode] = set()
-    with CreditClient(service.target, timeout_s=5) as client:
+    with CreditClient(service.target, timeout_s=PATIENCE_S) as client:
         client.put_account(account_id, currency_code="USD", unlimited=True)
 
         def ask(worker: int) -> None:
@@ -76,12 +76,12 @@ def test_a_call_that_a_stopping_service_does_not_answer_has_done_nothing(
             wait_until(lambda: len(answered) >= 100)
             service.terminate()
             for each in asking:
-                each.result(WAIT_S)
+                each.result(PATIENCE_S)
     assert service.wait_exit() == 0
     # CANCELLED is how gRPC ends calls that reach a stopping server after it took its last one.
     assert codes <= {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
     service.start()
-    with CreditClient(service.target) as client:
+    with CreditClient(service.target, timeout_s=PATIENCE_S) as client:
         account = until_answered(lambda: client.get_account(account_id).account)
         held = {each.order_id for each in client.list_reservations(account_id, page_size=1000)}
     assert held == answered

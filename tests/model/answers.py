@@ -3,21 +3,25 @@
 from collections.abc import Iterator
 from functools import singledispatch
 
-from creditgate.domain.account import Account
+from creditgate.domain.account import Account, Aging
 from creditgate.domain.decision import Action, Decision, Exposure
 from creditgate.domain.errors import CreditError
-from creditgate.domain.operations import AccountPut, Committed, Recorded, Released, Reserved
+from creditgate.domain.operations import AccountPut, AgingUpdated, Amended, Committed, Recorded, Released, Reserved
 from creditgate.domain.reservation import Reservation
 from tests.model.reference import (
     AccountAnswer,
+    AgingAnswer,
+    AgingUpdateAnswer,
+    AmendAnswer,
     Answer,
     Balances,
     CommitAnswer,
     DecisionAnswer,
     Fault,
-    PaymentAnswer,
+    ImportAnswer,
     PutAnswer,
     ReasonAnswer,
+    RecordedAnswer,
     ReleaseAnswer,
     ReservationAnswer,
     ReserveAnswer,
@@ -37,13 +41,13 @@ def _(error: CreditError) -> Answer:
 
 @in_the_models_words.register
 def _decision(decision: Decision) -> DecisionAnswer:
-    assert not decision.shadow_reasons
     assert decision.policy_version
-    assert {reason.action for reason in decision.reasons} <= {Action.REJECT}
+    assert {reason.currency_code for reason in decision.reasons} <= {"", decision.exposure.currency_code}
     assert {reason.action for reason in decision.passed_rules} <= {Action.OFF}
     return DecisionAnswer(
         decision.outcome,
-        tuple(ReasonAnswer(reason.code, reason.observed, reason.threshold) for reason in decision.reasons),
+        tuple(ReasonAnswer(*reason[:4]) for reason in decision.reasons),
+        tuple(ReasonAnswer(*reason[:4]) for reason in decision.shadow_reasons),
         frozenset(reason.code for reason in decision.passed_rules),
         _balances(decision.exposure),
         decision.limit_version,
@@ -62,8 +66,10 @@ def _reservation(reservation: Reservation) -> ReservationAnswer:
         reservation.committed_minor,
         reservation.remaining_minor,
         reservation.exposure_minor,
+        reservation.pending_amount_minor,
         reservation.create_time_ms,
         reservation.expire_time_s,
+        reservation.etag,
         _decision(reservation.decision),
     )
 
@@ -78,14 +84,24 @@ def _account(account: Account) -> AccountAnswer:
         account.block.reason if account.block is not None else None,
         _balances(account.exposure),
         account.secured_receivable_minor,
+        _aging(account.aging) if account.aging is not None else None,
         account.create_time_ms,
     )
+
+
+def _aging(aging: Aging) -> AgingAnswer:
+    return AgingAnswer(aging.overdue_minor, aging.disputed_minor, aging.oldest_due_date, aging.as_of_ms)
 
 
 @in_the_models_words.register
 def _(reserved: Reserved) -> Answer:
     reservation = _reservation(reserved.reservation) if reserved.reservation is not None else None
     return ReserveAnswer(_decision(reserved.decision), reservation, reserved.replayed)
+
+
+@in_the_models_words.register
+def _(amended: Amended) -> Answer:
+    return AmendAnswer(_decision(amended.decision), _reservation(amended.reservation), amended.replayed)
 
 
 @in_the_models_words.register
@@ -101,7 +117,17 @@ def _(released: Released) -> Answer:
 
 @in_the_models_words.register
 def _(recorded: Recorded) -> Answer:
-    return PaymentAnswer(_account(recorded.account), recorded.replayed)
+    return RecordedAnswer(_account(recorded.account), recorded.replayed)
+
+
+@in_the_models_words.register
+def _(imported: ImportAnswer) -> Answer:
+    return imported  # what a gate makes of an open item's progress
+
+
+@in_the_models_words.register
+def _(updated: AgingUpdated) -> Answer:
+    return AgingUpdateAnswer(_account(updated.account), updated.replayed, updated.ignored)
 
 
 @in_the_models_words.register
@@ -110,12 +136,12 @@ def _(put: AccountPut) -> Answer:
 
 
 def _balances(exposure: Exposure) -> Balances:
-    assert exposure.pending_review_minor == 0
     return Balances(
         exposure.limit_minor,
         exposure.unlimited,
         exposure.reserved_minor,
         exposure.receivable_minor,
+        exposure.pending_review_minor,
         exposure.available_minor,
     )
 
@@ -125,7 +151,7 @@ def times_in(answer: Answer) -> Iterator[int]:
     match answer:
         case DecisionAnswer():
             yield answer.decide_time_ms
-        case ReserveAnswer():
+        case ReserveAnswer() | AmendAnswer():
             yield answer.decision.decide_time_ms
         case PutAnswer():
             yield answer.account.create_time_ms
@@ -133,12 +159,10 @@ def times_in(answer: Answer) -> Iterator[int]:
 
 def reservation_in(answer: Answer) -> ReservationAnswer | None:
     """Return the reservation that an answer shows, if any."""
-    if isinstance(answer, ReservationAnswer):
-        return answer
-    return answer.reservation if isinstance(answer, ReserveAnswer | CommitAnswer | ReleaseAnswer) else None
-
-
-def revision_in(answer: object) -> object:
-    """Return what changes with every change of the reservation that the gate's answer shows."""
-    reservation = getattr(answer, "reservation", answer)
-    return getattr(reservation, "revision", None) or getattr(reservation, "etag", None)
+    match answer:
+        case ReservationAnswer():
+            return answer
+        case ReserveAnswer() | AmendAnswer() | CommitAnswer() | ReleaseAnswer():
+            return answer.reservation
+        case _:
+            return None

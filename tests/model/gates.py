@@ -8,14 +8,15 @@ from typing import Any, Protocol, TypeVar
 from redis import Redis
 
 from creditgate.domain.errors import CreditError
-from creditgate.domain.operations import Operation
+from creditgate.domain.operations import ImportOpenItem, Operation, Recorded
 from creditgate.domain.reservation import Reservation
 from creditgate.store import RedisCreditStore, Sweeper
+from tests.model.reference import ImportAnswer
+from tests.patience import PATIENCE_S
 from tests.quiet_observer import QuietObserver
 
 T = TypeVar("T")
 
-_CALL_TIMEOUT_S = 10.0
 _SWEEP_INTERVAL_S = 0.02
 _POLL_S = 0.01
 _US_PER_MS = 1000
@@ -33,6 +34,9 @@ class Gate(Protocol):
 
     def list_reservations(self, account_id: str, page_size: int) -> Sequence[object]:
         """Read all reservations of an account, in pages."""
+
+    def verify(self, account_id: str) -> Sequence[object]:
+        """Return where an account's sums are not what they should add up to."""
 
     def now_ms(self) -> int:
         """Read the store's clock."""
@@ -52,7 +56,7 @@ def read_clock_ms(client: Redis) -> int:
 
 def wait_until(client: Redis, until_ms: int, pause: Callable[[float], None]) -> None:
     """Return once the store's clock has come so far: it is real, only waiting makes it go on."""
-    give_up = time.monotonic() + _CALL_TIMEOUT_S
+    give_up = time.monotonic() + PATIENCE_S
     while read_clock_ms(client) < until_ms:
         assert time.monotonic() < give_up
         pause(_POLL_S)
@@ -75,13 +79,14 @@ class StoreGate:
     def run(self, operation: Operation[object]) -> object:
         """Carry out one operation."""
         try:
-            return self._finish(self._store.run(operation, _deadline()))
+            return _shown(operation, self._finish(self._store.run(operation, _deadline())))
         except CreditError as error:
             return error
 
     def run_each(self, operations: Sequence[Operation[object]]) -> Sequence[object]:
         """Carry out operations in one call."""
-        return self._finish(self._store.run_each(operations, _deadline()))
+        answers = self._finish(self._store.run_each(operations, _deadline()))
+        return [_shown(operation, answer) for operation, answer in zip(operations, answers, strict=True)]
 
     def list_reservations(self, account_id: str, page_size: int) -> Sequence[object]:
         """Read all reservations of an account, in pages."""
@@ -93,6 +98,10 @@ class StoreGate:
             token = page.next_page_token
             if not token:
                 return found
+
+    def verify(self, account_id: str) -> Sequence[object]:
+        """Return where an account's sums are not what they should add up to."""
+        return self._finish(self._store.verify_account(account_id, repair=False, deadline=_deadline()))
 
     def now_ms(self) -> int:
         """Read the store's clock."""
@@ -115,9 +124,16 @@ class StoreGate:
         return self._loop.run_until_complete(work)
 
 
+def _shown(operation: Operation[object], answer: object) -> object:
+    """Return an answer as the service would show it: of an open item, only whether it was there."""
+    if isinstance(operation, ImportOpenItem) and isinstance(answer, Recorded):
+        return ImportAnswer(answer.replayed)
+    return answer
+
+
 async def _start(sweeper: Sweeper) -> None:
     sweeper.start()
 
 
 def _deadline() -> float:
-    return time.monotonic() + _CALL_TIMEOUT_S
+    return time.monotonic() + PATIENCE_S

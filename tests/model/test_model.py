@@ -8,12 +8,15 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from creditgate.client import CreditClient
+from creditgate.domain.decision import Action, ReasonCode
+from creditgate.domain.policy import DEFAULT_CLASS, ClassPolicy, Policy, RuleSetting
 from creditgate.store import RedisCreditStore, StoreOptions
 from tests.faults.service_process import ServiceProcess
 from tests.model.gates import StoreGate
 from tests.model.machine import ExpiringGateMachine, GateMachine, machine_on
-from tests.model.service_gate import ServiceGate
+from tests.model.rules import DEFAULT_RULEBOOK, FULL_RULEBOOK, Rulebook
+from tests.model.service_gate import ServiceGate, open_service_gate
+from tests.patience import PATIENCE_S, PATIENT_REDIS_S
 from tests.private_redis import PrivateRedis
 from tests.quiet_observer import QuietObserver
 
@@ -38,12 +41,35 @@ def bounded(kind: type[GateMachine], examples: int) -> settings:
     )
 
 
+def policy_of(rules: Rulebook) -> Policy:
+    """Return rules as a policy of one class."""
+    settings_of = {
+        code: RuleSetting(
+            rule.action, rule.number, rule.share_bps, {"USD": rule.amount} if rule.amount is not None else {}
+        )
+        for code, rule in rules.items()
+    }
+    every = {code: settings_of.get(code, RuleSetting(Action.OFF)) for code in ReasonCode}
+    return Policy("model", {DEFAULT_CLASS: ClassPolicy(every)})
+
+
 @pytest.fixture
-def gate(redis_url: str) -> Iterator[StoreGate]:
+def rules() -> Rulebook:
+    """What decides."""
+    return DEFAULT_RULEBOOK
+
+
+@pytest.fixture
+def gate(redis_url: str, rules: Rulebook) -> Iterator[StoreGate]:
     with asyncio.Runner() as runner:
-        store = RedisCreditStore(redis_url, options=StoreOptions(), observer=QuietObserver())
+        store = RedisCreditStore(
+            redis_url,
+            options=StoreOptions(redis_timeout_s=PATIENT_REDIS_S),
+            observer=QuietObserver(),
+            policy=policy_of(rules),
+        )
         runner.run(store.start())
-        assert runner.run(store.wait_ready(10)), store.unready_reason
+        assert runner.run(store.wait_ready(PATIENCE_S)), store.unready_reason
         gate = StoreGate(redis_url, store, runner.get_loop())
         yield gate
         gate.close()
@@ -54,15 +80,18 @@ def gate(redis_url: str) -> Iterator[StoreGate]:
 def service_gate(private_redis: PrivateRedis, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceGate]:
     service = ServiceProcess(tmp_path_factory.mktemp("service"), redis_url=private_redis.url, sweep_interval="0.1")
     service.start()
-    with CreditClient(service.target) as client, private_redis.client() as clock:
-        yield ServiceGate(client, clock)
+    with private_redis.client() as clock, open_service_gate(service.target, clock) as gate:
+        yield gate
     service.close()
 
 
-@pytest.mark.parametrize(("kind", "examples"), [(GateMachine, 30), (ExpiringGateMachine, 3)])
+@pytest.mark.parametrize("rules", [DEFAULT_RULEBOOK, FULL_RULEBOOK], ids=["default", "every-rule"])
+@pytest.mark.parametrize(("kind", "examples"), [(GateMachine, 30), (ExpiringGateMachine, 2)])
 @pytest.mark.timeout(600)  # making a failure small takes its time
-def test_the_store_answers_as_the_model_predicts(gate: StoreGate, kind: type[GateMachine], examples: int) -> None:
-    run_state_machine_as_test(machine_on(gate, kind), settings=bounded(kind, examples))
+def test_the_store_answers_as_the_model_predicts(
+    gate: StoreGate, rules: Rulebook, kind: type[GateMachine], examples: int
+) -> None:
+    run_state_machine_as_test(machine_on(gate, kind, rules), settings=bounded(kind, examples))
 
 
 @pytest.mark.parametrize(("kind", "examples"), [(GateMachine, 12), (ExpiringGateMachine, 1)])

@@ -16,6 +16,7 @@ def process(calls: int = 0, *, ready: bool = True, lag_s: int = 0, queue: int = 
         method.call_finished("OK", 0.003)
     metrics.store.readiness_changed(ready=ready, why="")
     metrics.store.swept(0, lag_s)
+    metrics.store.retired(0, lag_s + 1)
     metrics.store.queue_changed(queue)
     return metrics
 
@@ -56,6 +57,21 @@ def test_readiness_is_the_least_and_lag_the_greatest() -> None:
     value = joined(first, second)
     assert value("creditgate_store_ready") == 0
     assert value("creditgate_sweeper_lag_seconds") == 9
+    assert value("creditgate_sweeper_retention_lag_seconds") == 10
+
+
+def test_a_policy_file_that_one_process_cannot_use_shows() -> None:
+    usable, unusable = process(), process()
+    for metrics in (usable, unusable):
+        metrics.policy_read(usable=True)
+    unusable.policy_read(usable=False)
+    value = joined(ProcessSamples(0, take_samples(usable.registry)))
+    assert value("creditgate_policy_file_usable") == 1
+    value = joined(
+        *(ProcessSamples(number, take_samples(each.registry)) for number, each in enumerate((usable, unusable)))
+    )
+    assert value("creditgate_policy_file_usable") == 0
+    assert value("creditgate_policy_reads_total", usable="true") == 2
 
 
 def test_without_workers_nothing_is_ready() -> None:

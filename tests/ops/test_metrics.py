@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -11,7 +11,15 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from creditgate.domain.decision import Action, Decision, Exposure, Outcome, Reason, ReasonCode
 from creditgate.domain.errors import CreditError, ErrorReason
-from creditgate.domain.operations import CheckCredit, Committed, Operation, Released, ReserveCredit, Reserved
+from creditgate.domain.operations import (
+    CheckCredit,
+    CommitReservation,
+    Committed,
+    Released,
+    ReleaseReservation,
+    ReserveCredit,
+    Reserved,
+)
 from creditgate.domain.ports import CreditStore
 from creditgate.domain.reservation import Reservation, ReservationState
 from creditgate.ops.counted_store import CountedStore, DecisionMetrics
@@ -28,7 +36,7 @@ REJECTED = APPROVED._replace(
     reasons=(Reason(ReasonCode.LIMIT_EXCEEDED, Action.REJECT, 11, 10),),
     shadow_reasons=(Reason(ReasonCode.ACCOUNT_BLOCKED, Action.SHADOW, 1, 0),),
 )
-RESERVATION = Reservation("A1", "o", ReservationState.HELD, "USD", 1, 0, 0, 1, 1, 0, 0, 1, APPROVED)
+RESERVATION = Reservation("A1", "o", ReservationState.HELD, "USD", 1, 0, 0, 1, 1, "1", 0, 0, 0, 1, APPROVED)
 RESERVE = ReserveCredit("A1", "o", 1, "USD", 60)
 
 
@@ -154,15 +162,29 @@ async def test_checks_are_counted_apart() -> None:
 )
 async def test_commits(*, over_minor: int, late: bool, replayed: bool, expected: tuple[int, int, int]) -> None:
     counted = Counted(Committed(RESERVATION, over_minor, late, replayed))
-    await counted.store.run(cast("Operation[Any]", RESERVE), 0)
+    await counted.store.run(CommitReservation("A1", "o", 1, "USD", "d", final=True), 0)
     replays = counted.value("replays", operation="CommitReservation")
     assert (counted.value("late_commits"), counted.value("over_commits"), replays) == expected
 
 
 async def test_replayed_releases() -> None:
     counted = Counted(Released(RESERVATION, replayed=True))
-    await counted.store.run(cast("Operation[Any]", RESERVE), 0)
+    await counted.store.run(ReleaseReservation("A1", "o"), 0)
     assert counted.value("replays", operation="ReleaseReservation") == 1
+
+
+def test_versions_of_the_policy_file_are_counted() -> None:
+    metrics = Metrics(codes=("OK",), version="1", library_version=1, on_readiness=nothing)
+    value = metrics.registry.get_sample_value
+    reads = "creditgate_policy_reads_total"
+    assert value("creditgate_policy_file_usable") == 1
+    assert (value(reads, {"usable": "true"}), value(reads, {"usable": "false"})) == (0, 0)
+    metrics.policy_read(usable=True)
+    metrics.policy_read(usable=False)
+    assert value("creditgate_policy_file_usable") == 0
+    metrics.policy_read(usable=True)
+    assert value("creditgate_policy_file_usable") == 1
+    assert (value(reads, {"usable": "true"}), value(reads, {"usable": "false"})) == (2, 1)
 
 
 def test_what_the_store_tells() -> None:

@@ -1,6 +1,6 @@
 """Whether calls that were under way together can be explained by some order in which they took effect."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from typing import NamedTuple
 
 from creditgate.domain.operations import Operation
@@ -17,24 +17,41 @@ class Call(NamedTuple):
     after_ms: int
 
 
-def explained(model: ReferenceGate, calls: Sequence[Call], since_ms: int = 0) -> ReferenceGate | None:
+def explained(model: ReferenceGate, calls: Sequence[Call]) -> ReferenceGate | None:
     """Return the model after the calls, in the first order found that gives every call its answer; None: there is none.
 
     All calls are about one account. A call that was answered before another was made comes before it.
     """
-    if not calls:
-        return model
-    for index, call in enumerate(calls):
-        rest = [*calls[:index], *calls[index + 1 :]]
-        if any(other.after_ms < call.before_ms for other in rest):
-            continue
-        for now_ms in _instants(call, since_ms):
-            trial = model.copy_of(call.operation.account_id)
-            if trial.answer(call.operation, now_ms) == call.answer:
-                found = explained(trial, rest, now_ms)
-                if found is not None:
-                    return found
-    return None
+    return _Search(calls).explain(model, range(len(calls)), 0)
+
+
+class _Search:
+    """Tries the calls in every order, but no state again from which the same calls led nowhere."""
+
+    def __init__(self, calls: Sequence[Call]) -> None:
+        self._calls = calls
+        self._dead_from_ms: dict[Hashable, int] = {}
+
+    def explain(self, model: ReferenceGate, rest: Sequence[int], since_ms: int) -> ReferenceGate | None:
+        """Return the model after the rest of the calls, none of them earlier than an instant, or None."""
+        if not rest:
+            return model
+        state = (tuple(rest), frozenset((name, account.state()) for name, account in model.accounts.items()))
+        if since_ms >= self._dead_from_ms.get(state, since_ms + 1):
+            return None
+        for index in rest:
+            call = self._calls[index]
+            others = [other for other in rest if other != index]
+            if any(self._calls[other].after_ms < call.before_ms for other in others):
+                continue
+            for now_ms in _instants(call, since_ms):
+                trial = model.copy_of(call.operation.account_id)
+                if trial.answer(call.operation, now_ms) == call.answer:
+                    found = self.explain(trial, others, now_ms)
+                    if found is not None:
+                        return found
+        self._dead_from_ms[state] = since_ms
+        return None
 
 
 def _instants(call: Call, since_ms: int) -> Iterator[int]:

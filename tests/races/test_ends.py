@@ -1,118 +1,134 @@
-"""Whatever ends an order, and however much of it at once: the answers are those of one order of effects."""
+"""Whatever changes or ends an order, and however much of it at once: the answers are those of one order of effects."""
 
-import random
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
+from random import Random
 
-import pytest
-
-from creditgate.client import CreditClient
 from creditgate.domain.operations import (
+    AmendReservation,
     CommitReservation,
-    GetAccount,
-    GetReservation,
     LimitSetting,
     Operation,
     PutAccount,
     RecordPayment,
     ReleaseReservation,
-    ReserveCredit,
 )
-from tests.model.answers import in_the_models_words
+from creditgate.domain.reservation import Etag
 from tests.model.reference import MS, ReferenceGate
 from tests.model.service_gate import ServiceGate
-from tests.private_redis import PrivateRedis
-from tests.races.one_order import Call, explained
+from tests.races.racing import ORDER, Asking, begin, check_explained, race, reserve, shuffled
 
 AMOUNT_MINOR = 100
-THREADS = 24
+LIMIT_MINOR = 150
 HOLD_S = 1
 HEAD_START_MS = 200
 
 
-@pytest.fixture
-def gates(targets: tuple[str, ...], private_redis: PrivateRedis) -> Iterator[Sequence[ServiceGate]]:
-    with ExitStack() as stack:
-        clock = stack.enter_context(private_redis.client())
-        yield [ServiceGate(stack.enter_context(CreditClient(each, timeout_s=10)), clock) for each in targets]
-
-
-def call(gate: ServiceGate, operation: Operation[object]) -> Call:
-    before_ms = gate.now_ms()
-    answer = in_the_models_words(gate.run(operation))
-    return Call(operation, answer, before_ms, gate.now_ms())
-
-
-def reserve(account_id: str, hold_s: int, amount_minor: int = AMOUNT_MINOR) -> Operation[object]:
-    return ReserveCredit(account_id, "o", amount_minor, "USD", hold_s)
-
-
-def begin(gate: ServiceGate, account_id: str, hold_s: int) -> ReferenceGate:
+def begin_held(gate: ServiceGate, account_id: str, hold_s: int, secured_minor: int = 0) -> ReferenceGate:
     """Set up an account with one held order."""
-    put = PutAccount(account_id, "USD", base_limit=LimitSetting(AMOUNT_MINOR + AMOUNT_MINOR // 2))
-    model = explained(ReferenceGate(), [call(gate, put), call(gate, reserve(account_id, hold_s))])
-    assert model is not None
-    return model
+    put = PutAccount(account_id, "USD", base_limit=LimitSetting(LIMIT_MINOR))
+    return begin(gate, put, reserve(account_id, AMOUNT_MINOR, hold_s, secured_minor))
 
 
-def contenders(account_id: str) -> list[Operation[object]]:
+def ends(account_id: str) -> list[Operation[object]]:
     """What reaches an order at the same time: partial, final and repeated commits, a release, the order again."""
     return [
-        CommitReservation(account_id, "o", 30, "USD", "d1"),
-        CommitReservation(account_id, "o", 30, "USD", "d1"),
-        CommitReservation(account_id, "o", 80, "USD", "d2", final=True),
-        ReleaseReservation(account_id, "o"),
-        reserve(account_id, 3600),
+        CommitReservation(account_id, ORDER, 30, "USD", "d1"),
+        CommitReservation(account_id, ORDER, 30, "USD", "d1"),
+        CommitReservation(account_id, ORDER, 80, "USD", "d2", final=True),
+        ReleaseReservation(account_id, ORDER),
+        reserve(account_id, AMOUNT_MINOR),
         RecordPayment(account_id, "p1", 30, "USD"),
     ]
 
 
-def race(
-    gates: Sequence[ServiceGate], operations: Sequence[Operation[object]], begin_ms: int = 0
-) -> dict[str, list[Call]]:
-    """Make all calls at once, not before an instant of the store's clock; return them by account, answered."""
-    calls: dict[str, list[Call]] = {operation.account_id: [] for operation in operations}
-    with ThreadPoolExecutor(THREADS) as pool:
-        gates[0].let_time_pass(begin_ms)
-        numbered = enumerate(operations)
-        for made in pool.map(lambda each: call(gates[each[0] % len(gates)], each[1]), numbered):
-            calls[made.operation.account_id].append(made)
-    return calls
+def amend(
+    account_id: str, amount_minor: int, request_id: str = "", hold_s: int | None = None, etag: Etag | None = None
+) -> AmendReservation:
+    return AmendReservation(account_id, ORDER, amount_minor, "USD", hold_s, request_id, etag)
 
 
-def check_explained(gate: ServiceGate, models: dict[str, ReferenceGate], calls: dict[str, list[Call]]) -> None:
-    """Every account's calls have an order of effects, and the account is what that order makes of it."""
-    for account_id, made in calls.items():
-        after = [call(gate, GetReservation(account_id, "o")), call(gate, GetAccount(account_id))]
-        assert explained(models[account_id], [*made, *after]) is not None, "\n".join(map(str, [*made, *after]))
+def amends(account_id: str) -> list[Operation[object]]:
+    """Changes up to the limit, beyond it, down, and below what may be invoiced; one is repeated, one has two totals."""
+    return [
+        amend(account_id, LIMIT_MINOR, "up"),
+        amend(account_id, LIMIT_MINOR, "up"),
+        amend(account_id, LIMIT_MINOR + 1, "beyond"),
+        amend(account_id, 40, "down", hold_s=7200),
+        amend(account_id, 20, "down", hold_s=7200),
+        amend(account_id, 10),
+    ]
 
 
 def test_commits_releases_and_retries_of_one_order_at_once(
     gates: Sequence[ServiceGate], new_id: Callable[[str], str]
 ) -> None:
-    shuffle = random.Random(7).shuffle
+    random = Random(7)
     for _ in range(5):
-        models = {account_id: begin(gates[0], account_id, 3600) for account_id in (new_id("race") for _ in range(8))}
-        operations = []
-        for account_id in models:
-            own = contenders(account_id)
-            shuffle(own)
-            operations += own
+        models = {
+            account_id: begin_held(gates[0], account_id, 3600) for account_id in (new_id("race") for _ in range(8))
+        }
+        operations = [operation for account_id in models for operation in shuffled(ends(account_id), random)]
         check_explained(gates[1], models, race(gates, operations))
 
 
-def test_commits_releases_and_retries_at_the_second_in_which_the_hold_ends(
+def test_amends_up_and_down_meet_commits_and_a_release(
     gates: Sequence[ServiceGate], new_id: Callable[[str], str]
 ) -> None:
-    shuffle = random.Random(11).shuffle
-    for _ in range(2):
+    random = Random(13)
+    for secured_minor in (0, 0, 25):
+        models = {
+            account_id: begin_held(gates[0], account_id, 3600, secured_minor)
+            for account_id in (new_id("race") for _ in range(8))
+        }
+        operations: list[Operation[object]] = []
+        for account_id in models:
+            # A few of each, so that the changes are not always over with the first end.
+            operations += shuffled([*amends(account_id), *random.sample(ends(account_id), 2)], random)
+        check_explained(gates[1], models, race(gates, operations))
+
+
+def test_of_those_who_read_the_same_etag_one_changes_the_order(
+    gates: Sequence[ServiceGate], new_id: Callable[[str], str]
+) -> None:
+    models = {account_id: begin_held(gates[0], account_id, 3600) for account_id in (new_id("race") for _ in range(16))}
+    operations: list[Operation[object]] = []
+    for account_id, model in models.items():
+        read = model.accounts[account_id].orders[ORDER].etag
+        operations += [amend(account_id, amount_minor, etag=read) for amount_minor in (90, 110, LIMIT_MINOR)]
+        operations += [ReleaseReservation(account_id, ORDER, etag=read), amend(account_id, 120, "same", etag=read)] * 2
+    calls = race(gates, operations)
+    check_explained(gates[1], models, calls)
+
+
+def test_the_same_order_alone_in_batches_and_in_streams_meets_another_that_no_longer_fits(
+    gates: Sequence[ServiceGate], new_id: Callable[[str], str]
+) -> None:
+    random = Random(19)
+    models: dict[str, ReferenceGate] = {}
+    askings: list[Asking] = []
+    for account_id in (new_id("ways") for _ in range(16)):
+        models[account_id] = begin(gates[0], PutAccount(account_id, "USD", base_limit=LimitSetting(LIMIT_MINOR)))
+        same = reserve(account_id, AMOUNT_MINOR)
+        other = reserve(account_id, LIMIT_MINOR - AMOUNT_MINOR + 1, order_id="other")
+        changed = reserve(account_id, AMOUNT_MINOR + 1)
+        askings += shuffled(
+            [same, same, other, [same, other], [other, same, same], [changed, same], amend(account_id, 10, "down")],
+            random,
+        )
+    check_explained(gates[1], models, race(gates, askings))
+
+
+def test_whatever_meets_the_second_in_which_the_hold_ends(
+    gates: Sequence[ServiceGate], new_id: Callable[[str], str]
+) -> None:
+    random = Random(11)
+    for contenders in (ends, amends):
         begun_s = gates[0].now_ms() // MS + 1
         gates[0].let_time_pass(begun_s * MS)
-        models = {account_id: begin(gates[0], account_id, HOLD_S) for account_id in (new_id("race") for _ in range(24))}
-        own = [contenders(account_id) for account_id in models]
-        for operations in own:
-            shuffle(operations)
+        models = {
+            account_id: begin_held(gates[0], account_id, HOLD_S) for account_id in (new_id("race") for _ in range(24))
+        }
+        own = [shuffled(contenders(account_id), random) for account_id in models]
         # One of each account after the other, so that every account's calls spread over the end of its hold.
         spread = [operations[index] for index in range(len(own[0])) for operations in own]
         ends_ms = (begun_s + 1 + HOLD_S) * MS

@@ -13,6 +13,7 @@ from creditgate.replay.player import Player
 from creditgate.replay.schedule import Play
 from creditgate.replay.summary import Summary, summarize
 from creditgate.replay.tally import Tally
+from tests.patience import PATIENCE_S
 
 PlayIt = Callable[[Play], Awaitable[Summary]]
 
@@ -33,7 +34,7 @@ class NoProgress:
 
 @pytest.fixture
 async def client(service: RunningService) -> AsyncIterator[AsyncCreditClient]:
-    async with AsyncCreditClient(str(service.address)) as client:
+    async with AsyncCreditClient(str(service.address), timeout_s=PATIENCE_S) as client:
         yield client
 
 
@@ -47,6 +48,7 @@ def play_it(client: AsyncCreditClient) -> PlayIt:
         progress = NoProgress()
         player = Player(ServiceCalls(client, tally.time_call), tally, progress, in_flight=8, pace=Pace(None))
         complete = await player.play(play)
+        await player.verify(play)
         assert progress.done <= progress.steps == len(play.accounts) + len(play.events)
         return summarize(tally, None, 1.0, complete=complete)
 

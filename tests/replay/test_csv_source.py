@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from creditgate.replay.csv_source import BadRow, Invoice, RepeatedRow, read_lines, read_rows
-from creditgate.replay.errors import ReplayError
+from creditgate.csv_rows.errors import FileError
+from creditgate.csv_rows.rows import BadRow, read_lines
+from creditgate.replay.csv_source import Invoice, RepeatedRow, read_rows
 from creditgate.replay.file_layout import ColumnNames, FileLayout
 from tests.replay.invoices import HEADER, csv_text, invoice, row
 
@@ -124,7 +125,7 @@ def test_an_account_has_one_currency() -> None:
 
 @pytest.mark.parametrize("text", ["", "\n", "\ufeff"])
 def test_an_empty_file_is_refused(text: str) -> None:
-    with pytest.raises(ReplayError, match="the file is empty"):
+    with pytest.raises(FileError, match="the file is empty"):
         read(text)
 
 
@@ -140,7 +141,7 @@ def test_an_empty_file_is_refused(text: str) -> None:
     ],
 )
 def test_a_header_without_a_wanted_column_is_refused(header: str, says: str) -> None:
-    with pytest.raises(ReplayError) as refused:
+    with pytest.raises(FileError) as refused:
         read(f"{header}\n")
     assert says in str(refused.value)
 
@@ -149,12 +150,12 @@ def test_too_many_rows_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("creditgate.replay.csv_source.ROWS_MAX", 2)
     invoices = [invoice(number, 100, 0) for number in range(3)]
     assert len(read(csv_text(invoices[:2]))) == 2
-    with pytest.raises(ReplayError, match="more than 2 rows"):
+    with pytest.raises(FileError, match="more than 2 rows"):
         read(csv_text(invoices))
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ReplayError, match="No such file"):
+    with pytest.raises(FileError, match="No such file"):
         list(read_lines(tmp_path / "none.csv"))
 
 
@@ -167,7 +168,7 @@ def test_bytes_that_are_not_utf8_make_a_bad_row(tmp_path: Path) -> None:
 
 
 def test_a_line_without_end_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("creditgate.replay.csv_source.LINE_LENGTH_MAX", 100)
+    monkeypatch.setattr("creditgate.csv_rows.rows.LINE_LENGTH_MAX", 100)
     path = tmp_path / "invoices.csv"
     path.write_text(f"{HEADER}\n{'x' * 1000}\n{GOOD}\n")
     rows = list(read_rows(read_lines(path), DEFAULT_LAYOUT))

@@ -1,20 +1,29 @@
 """The order and the bounds of a play, against a service that is imagined."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 import pytest
 
 from creditgate.client import AsyncCreditClient
 from creditgate.domain.operations import PutAccount, ReserveCredit
-from creditgate.replay.answers import AccountChange, Answer, OrderDecided, StepDone, StepFailed
+from creditgate.replay.answers import (
+    AccountChange,
+    AccountsVerified,
+    Answer,
+    Difference,
+    OrderDecided,
+    StepDone,
+    StepFailed,
+)
 from creditgate.replay.calls import ServiceCalls
 from creditgate.replay.earlier import Standing
 from creditgate.replay.pace import Pace
 from creditgate.replay.player import Player
 from creditgate.replay.schedule import Event, Play, Unlimited, schedule_invoices
-from creditgate.replay.tally import Tally
+from creditgate.replay.tally import DIFFERENCES_SHOWN_MAX, Tally
+from tests.patience import PATIENCE_S
 from tests.replay.conftest import NoProgress
 from tests.replay.invoices import random_invoices
 
@@ -27,6 +36,7 @@ class ImaginedCalls:
     def __init__(self, fails: Callable[[int], bool] = lambda _: False) -> None:
         self.begun: list[Event] = []
         self.ended: list[Event] = []
+        self.verified: list[list[str]] = []
         self.in_flight_most = 0
         self._fails = fails
         self._in_flight = 0
@@ -48,6 +58,15 @@ class ImaginedCalls:
         if isinstance(event.operation, ReserveCredit):
             return OrderDecided("APPROVED", (), 0, replayed=False)
         return StepDone(0, replayed=False)
+
+    async def verify(self, accounts: Sequence[PutAccount]) -> AccountsVerified | StepFailed:
+        account_ids = [account.account_id for account in accounts]
+        self.verified.append(account_ids)
+        await self._take_turns(1)
+        if "buyer-201" in account_ids:
+            return LOST
+        differences = [Difference(each.account_id, "USD", "reserved", 1, 0) for each in accounts[:6]]
+        return AccountsVerified(len(accounts), tuple(differences))
 
     async def _take_turns(self, turns: int) -> None:
         self._in_flight += 1
@@ -91,7 +110,7 @@ async def test_a_service_that_is_not_there_ends_the_play_at_once() -> None:
     play = schedule_invoices(random_invoices(customers=7, invoices=20, prefix="buyer"), Unlimited())
     tally = Tally()
     tally.plan(play.events)
-    async with AsyncCreditClient("127.0.0.1:1", timeout_s=5) as client:
+    async with AsyncCreditClient("127.0.0.1:1", timeout_s=PATIENCE_S) as client:
         calls = ServiceCalls(client, tally.time_call)
         player = Player(calls, tally, NoProgress(), in_flight=2, pace=Pace(None))
         assert not await player.play(play)
@@ -117,6 +136,19 @@ async def test_an_interrupted_play_counts_as_far_as_it_came() -> None:
     with pytest.raises(asyncio.CancelledError):
         await playing
     assert sum(tally.asked.values()) == 100 - len(play.accounts)
+
+
+async def test_what_was_played_is_verified_a_hundred_accounts_in_a_call() -> None:
+    accounts = tuple(PutAccount(f"buyer-{number}", "USD", unlimited=True) for number in range(250))
+    calls = ImaginedCalls()
+    tally = Tally()
+    player = player_of(calls, tally)
+    assert await player.play(Play(accounts, ()))
+    await player.verify(Play(accounts, ()))
+    assert [len(ids) for ids in calls.verified] == [100, 100, 50]
+    assert (tally.verified_accounts, tally.differing_sums, len(tally.differences)) == (200, 12, DIFFERENCES_SHOWN_MAX)
+    assert tally.errors == {("VerifyAccounts", "STORE_UNAVAILABLE"): 1}
+    assert tally.failures[0].account_id == "buyer-200"
 
 
 async def test_nothing_to_play_is_played() -> None:

@@ -4,6 +4,9 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from redis.asyncio import Redis
+
+from creditgate.bootstrap import RunningService
 from creditgate.client import AsyncCreditClient
 from creditgate.domain.account import AccountStatus, Block
 from creditgate.domain.operations import (
@@ -14,8 +17,10 @@ from creditgate.domain.operations import (
     ReleaseReservation,
     ReserveCredit,
 )
+from creditgate.replay.answers import Difference
 from creditgate.replay.csv_source import Invoice
 from creditgate.replay.schedule import Event, LimitMultiple, Play, Unlimited, schedule_invoices
+from creditgate.store import keys
 from tests.replay.conftest import PlayIt
 from tests.replay.invoices import BEGIN, random_invoices
 
@@ -56,6 +61,7 @@ async def test_an_unlimited_play_agrees_with_its_file(
     assert (currency.sums.invoiced_minor, currency.sums.paid_minor) == (invoiced, paid)
     assert summary.outcomes == {"APPROVED": 120}
     assert summary.accounts == {"created": len(play.accounts)}
+    assert (summary.verified_accounts, summary.differing_sums) == (len(play.accounts), 0)
     assert (summary.replayed, summary.errors, summary.complete) == (0, (), True)
     owed = await exposures(client, play)
     assert sum(receivable for _, receivable in owed.values()) == invoiced - paid
@@ -168,6 +174,25 @@ async def test_what_is_given_back_counts_no_more(
     assert summary.currencies[0].sums.peak_exposure_minor == 400 + 350
     owed = [(await client.get_account(account_id)).account.exposure for account_id in (released, short, other)]
     assert [(each.reserved_minor, each.receivable_minor) for each in owed] == [(0, 0), (0, 400), (350, 0)]
+
+
+async def test_a_sum_that_nothing_explains_is_found(
+    client: AsyncCreditClient, play_it: PlayIt, new_id: Callable[[str], str], service: RunningService, redis_url: str
+) -> None:
+    play = schedule_invoices(random_invoices(customers=1, invoices=3, prefix=new_id("buyer")), Unlimited())
+    await play_it(play)
+    account_id, invoice_id = play.accounts[0].account_id, play.events[0].order_id
+    owed = (await client.get_account(account_id)).account.exposure.receivable_minor
+    invoiced = (await client.get_reservation(account_id, invoice_id)).reservation.committed_minor
+    ledger = keys.ledger(keys.partition_of(account_id, service.store.partitions), account_id)
+    async with Redis.from_url(redis_url) as redis:
+        record = await redis.hget(ledger, f"d:{invoice_id}")
+        assert record is not None
+        await redis.hdel(ledger, f"d:{invoice_id}")
+        summary = await play_it(Play(play.accounts, ()))
+        await redis.hset(ledger, f"d:{invoice_id}", record)
+    assert summary.differences == (Difference(account_id, "USD", "receivable", owed, owed - invoiced),)
+    assert (await play_it(play)).differing_sums == 0
 
 
 async def test_what_the_service_refuses_is_counted_and_the_rest_is_played(

@@ -2,16 +2,19 @@ import json
 
 import pytest
 
+from creditgate.csv_rows.rows import BadRow
 from creditgate.replay.answers import (
     AccountChange,
+    AccountsVerified,
     Answer,
+    Difference,
     OrderDecided,
     RejectedBefore,
     StepDone,
     StepFailed,
     StepLeftOut,
 )
-from creditgate.replay.csv_source import BadRow, Invoice, RepeatedRow
+from creditgate.replay.csv_source import Invoice, RepeatedRow
 from creditgate.replay.render import print_faults, summary_json, summary_text
 from creditgate.replay.schedule import Event, Unlimited, schedule_invoices
 from creditgate.replay.summary import (
@@ -23,7 +26,7 @@ from creditgate.replay.summary import (
     Summary,
     summarize,
 )
-from creditgate.replay.tally import FAILURES_SHOWN_MAX, Tally
+from creditgate.replay.tally import DIFFERENCES_SHOWN_MAX, FAILURES_SHOWN_MAX, Tally
 from tests.replay.invoices import invoice
 
 DONE = StepDone(0, replayed=False)
@@ -107,9 +110,21 @@ def test_a_second_play_has_changed_nothing() -> None:
     summary = summary_of(tally)
     assert summary.changed_nothing
     assert summary.rejected_before == 1
-    assert "all 2 answers: everything had been played before" in summary_text(summary)
+    assert "all 2 of 2 answers: everything had been played before" in summary_text(summary)
     tally.account_put(AccountChange.CHANGED)
     assert not summary_of(tally).changed_nothing
+    assert "2 of 2 answers had been given before: an order keeps its first decision" in summary_text(summary_of(tally))
+
+
+def test_a_second_play_may_ask_again_for_what_is_rejected_again() -> None:
+    rejected = OrderDecided("REJECTED", ("LIMIT_EXCEEDED",), 0, replayed=False)
+    tally = tally_of(
+        [invoice(1, 100, 1), invoice(2, 100, 2)], approved(0, replayed=True), StepDone(0, replayed=True), rejected
+    )
+    tally.account_put(AccountChange.UNCHANGED)
+    summary = summary_of(tally)
+    assert summary.changed_nothing
+    assert "2 of 3 answers, and the other orders were rejected again: everything had been" in summary_text(summary)
 
 
 def test_lists_are_bounded_and_the_rest_is_counted(capsys: pytest.CaptureFixture[str]) -> None:
@@ -129,6 +144,33 @@ def test_lists_are_bounded_and_the_rest_is_counted(capsys: pytest.CaptureFixture
     assert told[-1] == f"… and {FAILURES_SHOWN_MAX} more failed calls"
     assert len(told) == BAD_ROWS_SHOWN_MAX + FAILURES_SHOWN_MAX + 2
     assert (rows.read, rows.bad, rows.repeated) == (BAD_ROWS_SHOWN_MAX + 4, BAD_ROWS_SHOWN_MAX + 3, 1)
+
+
+def test_sums_that_differ_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    tally = Tally()
+    differing = (
+        Difference("acme", "USD", "receivable", 30_000, 25_050),
+        Difference("acme", "USD", "next_due", 0, 1_795_650_082),
+        *(Difference(f"a-{number}", "JPY", "reserved", 1, 0) for number in range(DIFFERENCES_SHOWN_MAX)),
+    )
+    tally.verified(AccountsVerified(1200, differing))
+    summary = summary_of(tally)
+    assert f"{len(differing)} sums differ: `creditgate verify` tells more" in summary_text(summary)
+    print_faults(summary)
+    told = capsys.readouterr().err.splitlines()
+    assert told[0] == "acme: receivable is 300.00 USD and should be 250.50 USD"
+    assert told[1] == "acme: next_due is 0 and should be 1795650082"
+    assert told[2] == "a-0: reserved is 1 JPY and should be 0 JPY"
+    assert told[-1] == "… and 2 more sums that differ"
+    document = json.loads(summary_json(summary))["verified"]
+    assert (document["accounts"], document["differing_sums"]) == (1200, len(differing))
+    assert document["differences"][0]["kept_minor"] == 30_000
+
+
+def test_accounts_without_a_difference_are_told_so() -> None:
+    tally = Tally()
+    tally.verified(AccountsVerified(1200, ()))
+    assert "1,200 accounts: every sum is what its orders and entries add up to" in summary_text(summary_of(tally))
 
 
 def test_the_document_holds_what_the_tables_show() -> None:
@@ -154,4 +196,5 @@ def test_the_document_holds_what_the_tables_show() -> None:
 def test_a_play_that_never_began_can_be_summed_up() -> None:
     summary = summarize(Tally(), None, 0.0, complete=False)
     assert "play it again to carry on" in summary_text(summary)
+    assert "Verified" not in summary_text(summary)
     assert json.loads(summary_json(summary))["rows"] is None

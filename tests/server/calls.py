@@ -5,11 +5,12 @@ import time
 from collections.abc import Awaitable, Callable
 
 import grpc
-from google.rpc.error_details_pb2 import ErrorInfo
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
 from google.rpc.status_pb2 import Status
 from grpc_health.v1 import health_pb2
 
 from creditgate.v1.credit_service_pb2 import ReserveCreditRequest
+from tests.patience import PATIENCE_S
 
 RESERVE_CREDIT = "/creditgate.v1.CreditService/ReserveCredit"
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -37,7 +38,7 @@ def reserve_request(account_id: str, order_id: str, amount_minor: int = 100) -> 
 
 async def call_raw(channel: grpc.aio.Channel, request: bytes, method: str = RESERVE_CREDIT) -> bytes:
     """Call with bytes that need not be a message, and return the response's."""
-    return await raw_method(channel, method)(request, timeout=10)
+    return await raw_method(channel, method)(request, timeout=PATIENCE_S)
 
 
 def raw_method(channel: grpc.aio.Channel, method: str) -> grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]:
@@ -64,16 +65,23 @@ def reason_of(error: grpc.aio.AioRpcError) -> str:
     return info.reason
 
 
+def violations_of(error: grpc.aio.AioRpcError) -> dict[str, str]:
+    """Return what the BadRequest says of each field."""
+    bad = BadRequest()
+    assert status_of(error).details[1].Unpack(bad)
+    return {violation.field: violation.description for violation in bad.field_violations}
+
+
 async def health_of(channel: grpc.aio.Channel, service: str = "") -> int:
     check = channel.unary_unary(
         "/grpc.health.v1.Health/Check",
         request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
         response_deserializer=health_pb2.HealthCheckResponse.FromString,
     )
-    return (await check(health_pb2.HealthCheckRequest(service=service), timeout=5)).status
+    return (await check(health_pb2.HealthCheckRequest(service=service), timeout=PATIENCE_S)).status
 
 
-async def eventually(holds: Callable[[], Awaitable[bool]], within_s: float = 20) -> None:
+async def eventually(holds: Callable[[], Awaitable[bool]], within_s: float = PATIENCE_S) -> None:
     """Return once the condition holds; fail when it does not within the time."""
     give_up = time.monotonic() + within_s
     while not await holds():

@@ -8,10 +8,12 @@ from google.rpc.error_details_pb2 import BadRequest
 from grpc_reflection.v1alpha import reflection_pb2
 
 from creditgate.bootstrap import RunningService
+from creditgate.store import keys
 from creditgate.v1 import decision_pb2, reservation_pb2
-from creditgate.v1.admin_service_pb2 import ListAccountsRequest, PutAccountRequest
+from creditgate.v1.admin_service_pb2 import ListAccountsRequest, PutAccountRequest, VerifyAccountsRequest
 from creditgate.v1.admin_service_pb2_grpc import AdminServiceStub
 from creditgate.v1.credit_service_pb2 import (
+    AmendReservationRequest,
     BatchReserveCreditRequest,
     CheckCreditRequest,
     CommitReservationRequest,
@@ -21,8 +23,14 @@ from creditgate.v1.credit_service_pb2 import (
     ReleaseReservationRequest,
 )
 from creditgate.v1.credit_service_pb2_grpc import CreditServiceStub
-from creditgate.v1.receivables_service_pb2 import RecordPaymentRequest
+from creditgate.v1.receivables_service_pb2 import (
+    PostReceivableRequest,
+    RecordCreditNoteRequest,
+    RecordPaymentRequest,
+    UpdateAgingRequest,
+)
 from creditgate.v1.receivables_service_pb2_grpc import ReceivablesServiceStub
+from tests.private_redis import PrivateRedis
 from tests.server.calls import (
     SERVING,
     call_raw,
@@ -60,7 +68,13 @@ async def test_an_order_from_check_to_payment(channel: grpc.aio.Channel, funded:
     decision = (await credit.CheckCredit(check)).decision
     assert decision.outcome == decision_pb2.OUTCOME_REJECTED
     assert [reason.code for reason in decision.reasons] == [decision_pb2.REASON_CODE_LIMIT_EXCEEDED]
-    assert len(decision.passed_rules) == 3
+    assert [reason.code for reason in decision.passed_rules] == [
+        decision_pb2.REASON_CODE_ACCOUNT_BLOCKED,
+        decision_pb2.REASON_CODE_ACCOUNT_CLOSED,
+        decision_pb2.REASON_CODE_LIMIT_NOT_SET,
+        decision_pb2.REASON_CODE_LIMIT_EXPIRED,
+        decision_pb2.REASON_CODE_GROUP_LIMIT_EXCEEDED,
+    ]
 
     reserved = await credit.ReserveCredit(reserve_request(funded, "o-1", 60_000))
     assert reserved.decision.outcome == decision_pb2.OUTCOME_APPROVED
@@ -110,6 +124,111 @@ async def test_accounts_are_listed(channel: grpc.aio.Channel, funded: str) -> No
         if not token:
             break
     assert funded in seen
+
+
+async def test_an_order_that_changes_and_a_receivable_from_all_sides(channel: grpc.aio.Channel, funded: str) -> None:
+    credit, receivables = CreditServiceStub(channel), ReceivablesServiceStub(channel)
+    reserved = await credit.ReserveCredit(reserve_request(funded, "o-1", 60_000))
+    amend = AmendReservationRequest(
+        account_id=funded,
+        order_id="o-1",
+        amount_minor=70_000,
+        currency_code="USD",
+        request_id="c-1",
+        etag=reserved.reservation.etag,
+    )
+    amend.hold_duration.FromSeconds(60)
+    amended = await credit.AmendReservation(amend)
+    assert amended.decision.outcome == decision_pb2.OUTCOME_APPROVED
+    assert (amended.reservation.amount_minor, amended.reservation.decision) == (70_000, reserved.decision)
+    assert amended.reservation.expire_time.seconds < reserved.reservation.expire_time.seconds
+    assert amended.reservation.etag != reserved.reservation.etag
+    again = await credit.AmendReservation(amend)
+    assert (again.replayed, again.decision, again.reservation) == (True, amended.decision, amended.reservation)
+    for stale in (
+        credit.AmendReservation(
+            AmendReservationRequest(
+                account_id=funded,
+                order_id="o-1",
+                amount_minor=1,
+                currency_code="USD",
+                etag=reserved.reservation.etag,
+            )
+        ),
+        credit.ReleaseReservation(
+            ReleaseReservationRequest(account_id=funded, order_id="o-1", etag=reserved.reservation.etag)
+        ),
+    ):
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stale
+        assert (caught.value.code(), reason_of(caught.value)) == (grpc.StatusCode.ABORTED, "ETAG_MISMATCH")
+
+    invoice = PostReceivableRequest(account_id=funded, document_id="i-1", amount_minor=20_000, currency_code="USD")
+    assert not (await receivables.PostReceivable(invoice)).replayed
+    commit = CommitReservationRequest(
+        account_id=funded, order_id="o-1", amount_minor=20_000, currency_code="USD", document_id="i-1"
+    )
+    committed = await credit.CommitReservation(commit)
+    assert (committed.replayed, committed.reservation.remaining_minor) == (True, 50_000)
+    note = RecordCreditNoteRequest(account_id=funded, document_id="n-1", amount_minor=20_000, currency_code="USD")
+    noted = await receivables.RecordCreditNote(note)
+    assert (noted.replayed, noted.account.exposure.receivable_minor) == (False, 0)
+    assert (await receivables.RecordCreditNote(note)).replayed
+
+    aging = UpdateAgingRequest(account_id=funded, overdue_minor=500, disputed_minor=100, oldest_due_date="2026-02-01")
+    aging.as_of.FromSeconds(1_772_000_000)
+    aged = await receivables.UpdateAging(aging)
+    assert (aged.replayed, aged.ignored, aged.account.oldest_due_date) == (False, False, "2026-02-01")
+    assert (await receivables.UpdateAging(aging)).replayed
+    aging.as_of.FromSeconds(1_771_999_999)
+    assert (await receivables.UpdateAging(aging)).ignored
+    account = (await credit.GetAccount(GetAccountRequest(account_id=funded))).account
+    assert (account.overdue_minor, account.disputed_minor, account.exposure.reserved_minor) == (500, 100, 50_000)
+
+
+async def test_sums_that_are_wrong_are_told_and_put_right(
+    channel: grpc.aio.Channel, funded: str, service: RunningService, private_redis: PrivateRedis
+) -> None:
+    admin = AdminServiceStub(channel)
+    partition = keys.partition_of(funded, service.store.partitions)
+    await CreditServiceStub(channel).ReserveCredit(reserve_request(funded, "o-1", 500))
+    with private_redis.client() as client:
+        assert client.delete(keys.orders(partition, funded)) == 1
+    named = VerifyAccountsRequest(account_ids=[funded])
+    verified = await admin.VerifyAccounts(named)
+    assert (verified.verified, verified.next_page_token) == (1, "")
+    reserved, due = verified.differences
+    assert (reserved.account_id, reserved.sum, reserved.repaired) == (funded, "reserved", False)
+    assert (reserved.kept_minor, reserved.recomputed_minor) == (500, 0)
+    assert due.sum.startswith("due@")
+    named.repair = True
+    repaired = await admin.VerifyAccounts(named)
+    assert [difference.repaired for difference in repaired.differences] == [True, True]
+    assert not (await admin.VerifyAccounts(named)).differences
+    account = (await CreditServiceStub(channel).GetAccount(GetAccountRequest(account_id=funded))).account
+    assert account.exposure.reserved_minor == 0
+
+
+async def test_accounts_are_verified_page_by_page(channel: grpc.aio.Channel, funded: str) -> None:
+    admin, listed, verified, token = AdminServiceStub(channel), 0, 0, ""
+    while True:
+        page = await admin.ListAccounts(ListAccountsRequest(page_size=1000, page_token=token))
+        listed, token = listed + len(page.accounts), page.next_page_token
+        if not token:
+            break
+    while True:
+        answer = await admin.VerifyAccounts(VerifyAccountsRequest(page_size=1000, page_token=token), timeout=60)
+        verified, token = verified + answer.verified, answer.next_page_token
+        assert funded not in {difference.account_id for difference in answer.differences}
+        if not token:
+            break
+    assert verified == listed > 0
+
+
+async def test_an_unknown_account_is_not_verified(channel: grpc.aio.Channel, new_id: Callable[[str], str]) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await AdminServiceStub(channel).VerifyAccounts(VerifyAccountsRequest(account_ids=[new_id("nobody")]))
+    assert reason_of(caught.value) == "ACCOUNT_NOT_FOUND"
 
 
 async def test_an_unknown_account(channel: grpc.aio.Channel, new_id: Callable[[str], str]) -> None:
@@ -186,6 +305,7 @@ async def test_reflection_lists_every_service(channel: grpc.aio.Channel) -> None
     async for answer in ask(iter([reflection_pb2.ServerReflectionRequest(list_services="")])):
         assert {service.name for service in answer.list_services_response.service} == {
             "creditgate.v1.AdminService",
+            "creditgate.v1.CreditDeskService",
             "creditgate.v1.CreditService",
             "creditgate.v1.ReceivablesService",
             "grpc.health.v1.Health",
@@ -194,7 +314,14 @@ async def test_reflection_lists_every_service(channel: grpc.aio.Channel) -> None
 
 
 @pytest.mark.parametrize(
-    "name", ["", "creditgate.v1.AdminService", "creditgate.v1.CreditService", "creditgate.v1.ReceivablesService"]
+    "name",
+    [
+        "",
+        "creditgate.v1.AdminService",
+        "creditgate.v1.CreditDeskService",
+        "creditgate.v1.CreditService",
+        "creditgate.v1.ReceivablesService",
+    ],
 )
 async def test_health_of_every_service(channel: grpc.aio.Channel, name: str) -> None:
     async def serving() -> bool:

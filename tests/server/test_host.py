@@ -3,8 +3,9 @@
 import asyncio
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import grpc
@@ -13,7 +14,8 @@ from grpc_health.v1 import health_pb2
 from prometheus_client import CollectorRegistry
 
 from creditgate.api.context import CallContext
-from creditgate.api.endpoints import Endpoints, UnaryEndpoint
+from creditgate.api.endpoints import Endpoints, StreamEndpoint, UnaryEndpoint
+from creditgate.api.ordered import in_order
 from creditgate.ops.listen_address import AddressUnusableError, ListenAddress
 from creditgate.ops.rpc_metrics import RpcMetrics
 from creditgate.server.host import GrpcHost, HostOptions
@@ -33,6 +35,8 @@ from tests.server.calls import (
 SERVICE = "creditgate.v1.CreditService"
 GET_ACCOUNT = f"/{SERVICE}/GetAccount"
 FREE_PORT = ListenAddress("127.0.0.1", 0)
+
+OPTIONS = HostOptions(address=FREE_PORT, deadline_default_s=10, deadline_max_s=30, concurrency_max=100, slow_call_s=60)
 
 Handler = Callable[[GetAccountRequest, CallContext], Awaitable[GetAccountResponse]]
 
@@ -63,12 +67,12 @@ def host_of(
     handler: Handler, address: ListenAddress = FREE_PORT, concurrency_max: int = 100, deadline_max_s: float = 30
 ) -> GrpcHost:
     endpoint = UnaryEndpoint(SERVICE, "GetAccount", GetAccountRequest, GetAccountResponse, handler)
-    options = HostOptions(
+    options = replace(
+        OPTIONS,
         address=address,
         deadline_default_s=min(10, deadline_max_s),
         deadline_max_s=deadline_max_s,
         concurrency_max=concurrency_max,
-        slow_call_s=60,
     )
     return GrpcHost(Endpoints((endpoint,)), options, RpcMetrics(CollectorRegistry(), CODES))
 
@@ -142,6 +146,80 @@ async def test_a_call_that_outlasts_the_grace_is_cut_off(gate: Gate) -> None:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await call
     assert caught.value.code() in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
+
+
+class StreamGate:
+    """A handler of streams that answers what it has read once it is opened."""
+
+    def __init__(self) -> None:
+        self.opened = asyncio.Event()
+        self.entered = 0
+
+    async def handle(
+        self, requests: AsyncIterator[GetAccountRequest], _: CallContext
+    ) -> AsyncGenerator[GetAccountResponse, None]:
+        async with aclosing(in_order(requests, self.answer, 8)) as responses:
+            async for response in responses:
+                yield response
+
+    async def answer(self, request: GetAccountRequest) -> GetAccountResponse:
+        self.entered += 1
+        await self.opened.wait()
+        response = GetAccountResponse()
+        response.account.account_id = request.account_id
+        return response
+
+
+async def test_a_stopping_host_answers_what_it_has_read_of_a_stream() -> None:
+    gate = StreamGate()
+    endpoint = StreamEndpoint(SERVICE, "GetAccount", GetAccountRequest, GetAccountResponse, gate.handle)
+    host = GrpcHost(Endpoints((), (endpoint,)), OPTIONS, RpcMetrics(CollectorRegistry(), CODES))
+    async with started(host) as channel:
+        ask = channel.stream_stream(
+            GET_ACCOUNT,
+            request_serializer=GetAccountRequest.SerializeToString,
+            response_deserializer=GetAccountResponse.FromString,
+        )
+        call = ask(timeout=30)
+        for number in range(3):
+            await call.write(GetAccountRequest(account_id=f"A{number}"))
+
+        async def all_read() -> bool:
+            return gate.entered == 3
+
+        await eventually(all_read)
+        stop = asyncio.ensure_future(host.stop(300))
+        await asyncio.sleep(0)
+        gate.opened.set()
+        for number in range(3):
+            answer = await call.read()
+            assert isinstance(answer, GetAccountResponse)
+            assert answer.account.account_id == f"A{number}"
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await call.read()
+        assert (caught.value.code(), reason_of(caught.value)) == (grpc.StatusCode.UNAVAILABLE, "SHUTTING_DOWN")
+        await asyncio.wait_for(stop, 20)
+
+
+async def test_a_stream_counts_as_one_call(gate: Gate) -> None:
+    stream_gate = StreamGate()
+    stream = StreamEndpoint(SERVICE, "Stream", GetAccountRequest, GetAccountResponse, stream_gate.handle)
+    unary = UnaryEndpoint(SERVICE, "GetAccount", GetAccountRequest, GetAccountResponse, gate.handle)
+    options = replace(OPTIONS, concurrency_max=1)
+    host = GrpcHost(Endpoints((unary,), (stream,)), options, RpcMetrics(CollectorRegistry(), CODES))
+    gate.opened.set()
+    stream_gate.opened.set()
+    async with started(host) as channel:
+        ask = channel.stream_stream(f"/{SERVICE}/Stream", request_serializer=bytes, response_deserializer=bytes)
+        call = ask(timeout=30)
+        await call.write(b"")
+        await call.read()
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await call_raw(channel, b"", GET_ACCOUNT)
+        assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        await call.done_writing()
+        assert await call.read() is grpc.aio.EOF
+        assert await call_raw(channel, b"", GET_ACCOUNT) == b""
 
 
 async def test_health_follows_what_it_is_told_and_ends_its_watchers(gate: Gate) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 
 import pytest
 from google.protobuf.message import Message
@@ -11,13 +11,13 @@ from google.rpc.error_details_pb2 import ErrorInfo
 from prometheus_client import CollectorRegistry
 
 from creditgate.api.context import CallContext
-from creditgate.api.endpoints import Endpoint
+from creditgate.api.endpoints import Endpoint, StreamHandler
 from creditgate.domain.errors import CreditError, ErrorReason
 from creditgate.ops.logs import configure_logs
 from creditgate.ops.rpc_metrics import RpcMetrics
-from creditgate.server.answer import Answer, Failure, Serve
+from creditgate.server.answer import Answer, Failure, Serve, Stream
 from creditgate.server.interceptors.metrics import CODES
-from creditgate.server.pipeline import build_serve
+from creditgate.server.pipeline import build_serve, build_stream_serve
 from creditgate.v1.credit_service_pb2 import GetAccountRequest, GetAccountResponse
 
 SERVICE = "creditgate.v1.CreditService"
@@ -37,16 +37,12 @@ def context(timeout_s: float = 5) -> CallContext:
     return Context(METHOD, time.monotonic() + timeout_s, timeout_s)
 
 
-class Pipeline:
-    """A handler behind all interceptors."""
+class Counts:
+    """What the metrics say."""
 
-    def __init__(self, handler: Handler, *, slow_call_s: float = 60, log_every_call: bool = False) -> None:
+    def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        endpoint = Endpoint(SERVICE, "GetAccount", GetAccountRequest, GetAccountResponse, handler)
-        metrics = RpcMetrics(self.registry, CODES)
-        self.serve: Serve[bytes] = build_serve(
-            endpoint, metrics, slow_call_s=slow_call_s, log_every_call=log_every_call
-        )
+        self.metrics = RpcMetrics(self.registry, CODES)
 
     def counted(self, code: str) -> float | None:
         return self.registry.get_sample_value("creditgate_rpcs_total", {"method": METHOD, "code": code})
@@ -54,6 +50,17 @@ class Pipeline:
     @property
     def in_flight(self) -> float | None:
         return self.registry.get_sample_value("creditgate_rpcs_in_flight", {"method": METHOD})
+
+
+class Pipeline(Counts):
+    """A handler behind all interceptors."""
+
+    def __init__(self, handler: Handler, *, slow_call_s: float = 60, log_every_call: bool = False) -> None:
+        super().__init__()
+        endpoint = Endpoint(SERVICE, "GetAccount", GetAccountRequest, GetAccountResponse, handler)
+        self.serve: Serve[bytes] = build_serve(
+            endpoint, self.metrics, slow_call_s=slow_call_s, log_every_call=log_every_call
+        )
 
 
 async def answer(request: GetAccountRequest, _: CallContext) -> GetAccountResponse:
@@ -169,5 +176,133 @@ async def test_a_slow_call_is_logged(logs: pytest.LogCaptureFixture) -> None:
 
 async def test_every_call_is_logged_when_asked(logs: pytest.LogCaptureFixture) -> None:
     await Pipeline(answer, log_every_call=True).serve(b"", context())
+    ((level, line),) = lines(logs)
+    assert (level, line["event"], line["method"]) == ("DEBUG", "call", METHOD)
+
+
+# --- streams
+
+
+class StreamPipeline(Counts):
+    """A handler of streams behind all interceptors; `sent` is what the client gets."""
+
+    def __init__(self, handler: StreamHandler, *, log_every_call: bool = False) -> None:
+        super().__init__()
+        endpoint = Endpoint(SERVICE, "GetAccount", GetAccountRequest, GetAccountResponse, handler)
+        self.sent: list[str] = []
+        self.has_sent = asyncio.Event()
+        self._serve: Serve[Stream] = build_stream_serve(endpoint, self.metrics, log_every_call=log_every_call)
+
+    async def serve(self, messages: AsyncIterator[bytes], timeout_s: float = 5) -> Answer:
+        async def send(message: bytes) -> None:
+            self.sent.append(GetAccountResponse.FromString(message).account.account_id)
+            self.has_sent.set()
+
+        return await self._serve(Stream(messages, send), context(timeout_s))
+
+
+async def asking(*account_ids: str, then: BaseException | asyncio.Event | None = None) -> AsyncIterator[bytes]:
+    """Ask for accounts; then the stream ends, fails, or waits."""
+    for account_id in account_ids:
+        yield GetAccountRequest(account_id=account_id).SerializeToString()
+    if isinstance(then, asyncio.Event):
+        await then.wait()
+    elif then is not None:
+        raise then
+
+
+async def answer_each(
+    requests: AsyncIterator[GetAccountRequest], call: CallContext
+) -> AsyncGenerator[GetAccountResponse, None]:
+    async for request in requests:
+        yield await answer(request, call)
+
+
+async def refuse_second(
+    requests: AsyncIterator[GetAccountRequest], call: CallContext
+) -> AsyncGenerator[GetAccountResponse, None]:
+    yield await answer(await anext(requests), call)
+    yield await refuse(await anext(requests), call)
+
+
+async def break_down_behind_first(
+    requests: AsyncIterator[GetAccountRequest], call: CallContext
+) -> AsyncGenerator[GetAccountResponse, None]:
+    yield await answer(await anext(requests), call)
+    raise ZeroDivisionError("secret of the inside")
+
+
+async def test_a_stream_is_one_call(logs: pytest.LogCaptureFixture) -> None:
+    pipeline = StreamPipeline(answer_each)
+    assert await pipeline.serve(asking("A1", "A2", "A3")) == b""
+    assert pipeline.sent == ["A1", "A2", "A3"]
+    assert (pipeline.counted("OK"), pipeline.in_flight) == (1, 0)
+    assert not lines(logs), "a stream is never slow: it lasts"
+
+
+async def test_a_stream_is_in_flight_as_long_as_it_lasts() -> None:
+    pipeline = StreamPipeline(answer_each)
+    end = asyncio.Event()
+    call = asyncio.ensure_future(pipeline.serve(asking("A1", then=end)))
+    await pipeline.has_sent.wait()
+    assert (pipeline.counted("OK"), pipeline.in_flight) == (0, 1)
+    end.set()
+    await call
+    assert (pipeline.counted("OK"), pipeline.in_flight) == (1, 0)
+
+
+async def test_a_fault_ends_a_stream_behind_its_answers(logs: pytest.LogCaptureFixture) -> None:
+    pipeline = StreamPipeline(refuse_second)
+    failed = await pipeline.serve(asking("A1", "A2", "A3"))
+    assert (reason_of(failed), pipeline.sent) == ("ACCOUNT_NOT_FOUND", ["A1"])
+    assert (pipeline.counted("NOT_FOUND"), pipeline.counted("OK"), pipeline.in_flight) == (1, 0, 0)
+    ((level, line),) = lines(logs)
+    assert (level, line["event"], line["reason"]) == ("INFO", "call failed", "ACCOUNT_NOT_FOUND")
+
+
+async def test_a_defect_ends_a_stream_without_details(logs: pytest.LogCaptureFixture) -> None:
+    pipeline = StreamPipeline(break_down_behind_first)
+    failed = await pipeline.serve(asking("A1"))
+    assert isinstance(failed, Failure)
+    assert (reason_of(failed), pipeline.sent, b"secret" in failed.status.SerializeToString()) == (
+        "INTERNAL",
+        ["A1"],
+        False,
+    )
+    assert pipeline.counted("INTERNAL") == 1
+    assert "exc_info" in lines(logs)[0][1]
+
+
+async def test_a_stream_that_this_side_ends_is_counted_and_logged_as_what_its_client_sees(
+    logs: pytest.LogCaptureFixture,
+) -> None:
+    pipeline = StreamPipeline(answer_each)
+    stopping = CreditError(ErrorReason.SHUTTING_DOWN, "the service is stopping")
+    failed = await pipeline.serve(asking("A1", then=stopping))
+    assert (reason_of(failed), pipeline.sent) == ("SHUTTING_DOWN", ["A1"])
+    assert (pipeline.counted("UNAVAILABLE"), pipeline.counted("OK")) == (1, 0)
+    ((level, line),) = lines(logs)
+    assert (level, line["code"]) == ("WARNING", "UNAVAILABLE")
+
+
+async def test_a_stream_ends_at_its_deadline() -> None:
+    pipeline = StreamPipeline(answer_each)
+    failed = await pipeline.serve(asking("A1", then=asyncio.Event()), timeout_s=0.05)
+    assert (reason_of(failed), pipeline.sent) == ("DEADLINE_EXCEEDED", ["A1"])
+    assert (pipeline.counted("DEADLINE_EXCEEDED"), pipeline.in_flight) == (1, 0)
+
+
+async def test_a_cancelled_stream_is_counted() -> None:
+    pipeline = StreamPipeline(answer_each)
+    call = asyncio.ensure_future(pipeline.serve(asking("A1", then=asyncio.Event())))
+    await pipeline.has_sent.wait()
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    assert (pipeline.counted("CANCELLED"), pipeline.in_flight) == (1, 0)
+
+
+async def test_every_stream_is_logged_when_asked(logs: pytest.LogCaptureFixture) -> None:
+    await StreamPipeline(answer_each, log_every_call=True).serve(asking("A1", "A2"))
     ((level, line),) = lines(logs)
     assert (level, line["event"], line["method"]) == ("DEBUG", "call", METHOD)

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import sys
 import urllib.error
@@ -22,6 +21,7 @@ from creditgate.settings import Settings
 from creditgate.v1.admin_service_pb2 import PutAccountRequest
 from creditgate.v1.admin_service_pb2_grpc import AdminServiceStub
 from creditgate.v1.credit_service_pb2_grpc import CreditServiceStub
+from tests.patience import PATIENCE_S, PATIENT_REDIS_S
 from tests.private_redis import PrivateRedis
 from tests.server.calls import NOT_SERVING, SERVING, eventually, health_of, open_channel, reason_of, reserve_request
 
@@ -29,14 +29,21 @@ FREE_PORT = ListenAddress("127.0.0.1", 0)
 
 
 def settings_for(redis_url: str | None, **fields: object) -> Settings:
-    given = {"redis_url": redis_url, "listen": FREE_PORT, "metrics_listen": FREE_PORT, "stop_wait_s": 0}
+    given = {
+        "redis_url": redis_url,
+        "listen": FREE_PORT,
+        "metrics_listen": FREE_PORT,
+        "redis_timeout_s": PATIENT_REDIS_S,
+        "deadline_default_s": PATIENCE_S,
+        "stop_wait_s": 0,
+    }
     return Settings(**(given | fields))  # type: ignore[arg-type]
 
 
 async def fetch(service: RunningService, path: str) -> tuple[int, str]:
     def get() -> tuple[int, str]:
         try:
-            with urllib.request.urlopen(f"http://{service.metrics_address}{path}", timeout=10) as response:
+            with urllib.request.urlopen(f"http://{service.metrics_address}{path}", timeout=PATIENCE_S) as response:
                 return response.status, response.read().decode()
         except urllib.error.HTTPError as error:
             with error:
@@ -58,7 +65,7 @@ async def put_account(channel: grpc.aio.Channel, account_id: str) -> None:
     request.account.account_id = account_id
     request.account.currency_code = "USD"
     request.account.unlimited = True
-    await AdminServiceStub(channel).PutAccount(request, timeout=10)
+    await AdminServiceStub(channel).PutAccount(request, timeout=PATIENCE_S)
 
 
 async def is_serving(channel: grpc.aio.Channel) -> bool:
@@ -94,14 +101,24 @@ async def test_a_frozen_redis_and_its_return(
     own_redis: Callable[..., PrivateRedis], new_id: Callable[[str], str]
 ) -> None:
     redis = own_redis()
-    settings = settings_for(redis.url, redis_timeout_s=0.2)
+    settings = settings_for(redis.url, redis_timeout_s=0.5)
     async with running_service(settings) as service, open_channel(service.address) as channel:
         await eventually(lambda: is_serving(channel))
         redis.freeze()
         await eventually(lambda: is_not_serving(channel))
         redis.thaw()
+
+        async def answers() -> bool:
+            try:
+                await put_account(channel, new_id("acc"))
+            except grpc.aio.AioRpcError as error:  # such a short time-out may pass again
+                if error.code() is not grpc.StatusCode.UNAVAILABLE:
+                    raise
+                return False
+            return True
+
+        await eventually(answers)
         await eventually(lambda: is_serving(channel))
-        await put_account(channel, new_id("acc"))
 
 
 async def test_a_redis_without_the_library(tmp_path: Path) -> None:
@@ -132,10 +149,10 @@ async def test_the_embedded_redis_keeps_its_data(tmp_path: Path, account_id: str
 async def test_a_full_embedded_redis_starts_again(tmp_path: Path) -> None:
     settings = settings_for(None, data_dir=tmp_path, embedded_maxmemory_bytes=16 * 1024 * 1024)
     async with running_service(settings) as service:
-        assert await service.store.wait_ready(20)
+        assert await service.store.wait_ready(PATIENCE_S)
         fill(service.redis_url)
     async with running_service(settings) as service:
-        assert await service.store.wait_ready(20)
+        assert await service.store.wait_ready(PATIENCE_S)
 
 
 async def test_two_services_on_one_data_directory(tmp_path: Path) -> None:
@@ -231,17 +248,11 @@ def started_process(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[b
         process.stderr.close()
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_signal_stops_the_process_and_a_second_one_skips_the_wait(
-    started_process: Callable[..., subprocess.Popen[bytes]], redis_url: str, signal_number: int
+    started_process: Callable[..., subprocess.Popen[bytes]], redis_url: str, tmp_path: Path, signal_number: int
 ) -> None:
-    address = f"127.0.0.1:{free_port()}"
+    address = f"unix://{tmp_path / 's.sock'}"
     process = started_process(
         redis_url=redis_url, listen=address, metrics_listen="127.0.0.1:0", stop_wait="300", log_format="json"
     )
@@ -258,7 +269,7 @@ async def test_a_signal_stops_the_process_and_a_second_one_skips_the_wait(
         process.send_signal(signal_number)
         await eventually(lambda: is_not_serving(channel))
         process.send_signal(signal_number)
-    _, log = await asyncio.to_thread(process.communicate, timeout=60)
+    _, log = await asyncio.to_thread(process.communicate, timeout=PATIENCE_S)
     assert process.returncode == 0
     assert b"Traceback" not in log
     assert b'"event": "stopped"' in log
@@ -275,6 +286,6 @@ async def test_a_signal_during_the_start_stops_it_too(
 
     await eventually(has_begun)
     process.send_signal(signal.SIGTERM)
-    _, log = await asyncio.to_thread(process.communicate, timeout=60)
+    _, log = await asyncio.to_thread(process.communicate, timeout=PATIENCE_S)
     assert process.returncode == 0, log
     assert b"Traceback" not in log

@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import pytest
 from redis import Redis
@@ -23,21 +23,53 @@ from creditgate.domain.operations import (
 from creditgate.domain.reservation import ReservationState
 from creditgate.store import RedisCreditStore, StoreOptions, Sweeper, keys
 from creditgate.store.constants import EffectKind
+from tests.patience import PATIENCE_S, PATIENT_REDIS_S
 from tests.private_redis import PrivateRedis
 from tests.quiet_observer import QuietObserver
 from tests.store.journal import read_account_effects
 
+TRIES = 10
+
 
 def deadline() -> float:
-    return time.monotonic() + 30
+    return time.monotonic() + PATIENCE_S
+
+
+def second_of(client: Redis) -> int:
+    """Read the store's clock."""
+    return int(client.time()[0])
 
 
 async def until_second(client: Redis, second: int) -> None:
     """Return once the store's clock has reached a second."""
-    give_up = time.monotonic() + 60
-    while int(client.time()[0]) < second:
+    give_up = time.monotonic() + second - second_of(client) + PATIENCE_S
+    while second_of(client) < second:
         assert time.monotonic() < give_up
         await asyncio.sleep(0.02)  # the store's clock is real: only waiting makes it go on
+
+
+async def set_up_in_time(
+    client: Redis, new_id: Callable[[str], str], set_up: Callable[[str], Awaitable[int]]
+) -> tuple[str, int]:
+    """Set up a new account before its first hold ends; return it, and the second of that end, as `set_up` does.
+
+    Where the machine was too busy for that, the next account gets its chance.
+    """
+    for _ in range(TRIES):
+        account_id = new_id("acc")
+        ends_second = await set_up(account_id)
+        if second_of(client) < ends_second:
+            return account_id, ends_second
+    raise AssertionError
+
+
+async def own_store(server: PrivateRedis) -> RedisCreditStore:
+    """Return a ready store on a Redis of the test's own: on the session's, the sweeper of a service may come first."""
+    options = StoreOptions(redis_timeout_s=PATIENT_REDIS_S)
+    store = RedisCreditStore(server.url, options=options, observer=QuietObserver())
+    await store.start()
+    assert await store.wait_ready(PATIENCE_S)
+    return store
 
 
 async def put(store: RedisCreditStore, account_id: str, limit: int) -> None:
@@ -53,15 +85,20 @@ async def expire_second(store: RedisCreditStore, account_id: str, order_id: str)
 
 
 async def test_a_hold_frees_its_headroom_at_its_second_and_not_before(
-    each_store: RedisCreditStore, each_redis: PrivateRedis, account_id: str
+    each_store: RedisCreditStore, each_redis: PrivateRedis, new_id: Callable[[str], str]
 ) -> None:
-    await put(each_store, account_id, 100)
-    await reserve(each_store, account_id, "short", 60, 2)
-    await reserve(each_store, account_id, "long", 40, 3600)
-    rejected = await reserve(each_store, account_id, "next", 1, 3600)
-    assert rejected.decision.outcome is Outcome.REJECTED
-    second = await expire_second(each_store, account_id, "short")
+    outcomes: list[Outcome] = []
+
+    async def set_up(account_id: str) -> int:
+        await put(each_store, account_id, 100)
+        await reserve(each_store, account_id, "short", 60, 2)
+        await reserve(each_store, account_id, "long", 40, 3600)
+        outcomes.append((await reserve(each_store, account_id, "next", 1, 3600)).decision.outcome)
+        return await expire_second(each_store, account_id, "short")
+
     with each_redis.client() as client:
+        account_id, second = await set_up_in_time(client, new_id, set_up)
+        assert outcomes[-1] is Outcome.REJECTED
         await until_second(client, second)
     account = await each_store.run(GetAccount(account_id), deadline())
     assert account.exposure.reserved_minor == 40
@@ -93,34 +130,60 @@ async def test_an_expired_order_is_judged_anew_and_may_still_be_committed(
     assert (account.exposure.reserved_minor, account.exposure.receivable_minor) == (70, 30)
 
 
-async def test_what_is_invoiced_keeps_its_security_when_the_order_is_judged_anew(
+async def test_an_etag_says_the_same_whether_or_not_its_hold_was_settled(
     store: RedisCreditStore, private_redis: PrivateRedis, account_id: str
 ) -> None:
     await put(store, account_id, 100)
-    secured = ReserveCredit(account_id, "o1", 100, "USD", 1, secured_minor=50)
-    await store.run(secured, deadline())
-    await store.run(CommitReservation(account_id, "o1", 50, "USD", "d1"), deadline())
+    await reserve(store, account_id, "o1", 30, 1)
     with private_redis.client() as client:
         await until_second(client, await expire_second(store, account_id, "o1"))
+    expired = await store.run(GetReservation(account_id, "o1"), deadline())
+    await Sweeper(store, QuietObserver(), 60).sweep_once()
+    assert await store.run(GetReservation(account_id, "o1"), deadline()) == expired
+    released = await store.run(ReleaseReservation(account_id, "o1", etag=expired.etag), deadline())
+    assert released.reservation.etag != expired.etag
+
+
+async def test_what_is_invoiced_keeps_its_security_when_the_order_is_judged_anew(
+    store: RedisCreditStore, private_redis: PrivateRedis, new_id: Callable[[str], str]
+) -> None:
+    def secured_order(account_id: str) -> ReserveCredit:
+        return ReserveCredit(account_id, "o1", 100, "USD", 1, secured_minor=50)
+
+    async def set_up(account_id: str) -> int:
+        await put(store, account_id, 100)
+        await store.run(secured_order(account_id), deadline())
+        await store.run(CommitReservation(account_id, "o1", 50, "USD", "d1"), deadline())
+        return await expire_second(store, account_id, "o1")
+
+    with private_redis.client() as client:
+        account_id, second = await set_up_in_time(client, new_id, set_up)
+        await until_second(client, second)
     with pytest.raises(CreditError) as caught:
         await store.run(ReserveCredit(account_id, "o1", 100, "USD", 3600), deadline())
     assert caught.value.reason is ErrorReason.ORDER_EXISTS_WITH_DIFFERENT_DETAILS
-    again = await store.run(secured, deadline())
+    again = await store.run(secured_order(account_id), deadline())
     assert again.reservation is not None
     assert (again.replayed, again.reservation.exposure_minor, again.reservation.remaining_minor) == (False, 50, 50)
 
 
 async def test_what_was_released_or_committed_does_not_fall_due_again(
-    store: RedisCreditStore, private_redis: PrivateRedis, account_id: str
+    store: RedisCreditStore, private_redis: PrivateRedis, new_id: Callable[[str], str]
 ) -> None:
-    await put(store, account_id, 1000)
-    for order_id in ("released", "committed", "partly", "kept"):
-        await reserve(store, account_id, order_id, 100, 2)
-    await reserve(store, account_id, "other", 7, 3600)
-    await store.run(ReleaseReservation(account_id, "released"), deadline())
-    await store.run(CommitReservation(account_id, "committed", 100, "USD", "d1"), deadline())
-    await store.run(CommitReservation(account_id, "partly", 40, "USD", "d2"), deadline())
+    async def set_up(account_id: str) -> int:
+        await put(store, account_id, 1000)
+        first = await reserve(store, account_id, "released", 100, 2)
+        for order_id in ("committed", "partly", "kept"):
+            await reserve(store, account_id, order_id, 100, 2)
+        await reserve(store, account_id, "other", 7, 3600)
+        await store.run(ReleaseReservation(account_id, "released"), deadline())
+        await store.run(CommitReservation(account_id, "committed", 100, "USD", "d1"), deadline())
+        await store.run(CommitReservation(account_id, "partly", 40, "USD", "d2"), deadline())
+        assert first.reservation is not None
+        return first.reservation.expire_time_s
+
     with private_redis.client() as client:
+        account_id, _ = await set_up_in_time(client, new_id, set_up)
         await until_second(client, await expire_second(store, account_id, "kept"))
         for _ in range(2):
             account = await store.run(GetAccount(account_id), deadline())
@@ -135,22 +198,21 @@ async def test_what_was_released_or_committed_does_not_fall_due_again(
 async def test_the_sweeper_settles_and_journals_at_the_holds_own_time(
     own_redis: Callable[..., PrivateRedis], account_id: str
 ) -> None:
-    # A Redis of its own: on the session's, the sweeper of a service may come first.
     server = own_redis()
-    store = RedisCreditStore(server.url, options=StoreOptions(), observer=QuietObserver())
-    await store.start()
-    assert await store.wait_ready(10)
+    store = await own_store(server)
     await put(store, account_id, 1000)
     orders = [ReserveCredit(account_id, f"o{n}", 2, "USD", 1) for n in range(250)]
-    await store.run_each(orders, deadline())
+    # In one call, so that it is released before its hold ends.
+    await store.run_each([orders[0], ReleaseReservation(account_id, "o0")], deadline())
+    await store.run_each(orders[1:], deadline())
     await reserve(store, account_id, "long", 9, 3600)
-    await store.run(ReleaseReservation(account_id, "o0"), deadline())
     seconds = {await expire_second(store, account_id, f"o{n}") for n in range(250)}
     partition = keys.partition_of(account_id, store.partitions)
     observer = QuietObserver()
     with server.client() as client:
         await until_second(client, max(seconds))
         await Sweeper(store, observer, 1.0).sweep_once()
+        swept_second = second_of(client)
         expired = [
             effect
             for effect in read_account_effects(client, partition, account_id)
@@ -161,23 +223,25 @@ async def test_the_sweeper_settles_and_journals_at_the_holds_own_time(
         assert client.zcount(keys.sweep_seconds(partition), "-inf", max(seconds)) == 0
         assert not any(client.exists(keys.sweep_list(partition, second)) for second in seconds)
     assert observer.settled == 249
-    assert 0 <= observer.lag_s < 60
+    assert 0 <= observer.lag_s <= swept_second - min(seconds)
     account = await store.run(GetAccount(account_id), deadline())
     assert account.exposure.reserved_minor == 9
     await store.close()
 
 
 CROWD = 100_000
+CROWD_PATIENCE = (2, 6, 18)
 
 
 async def hold_until(store: RedisCreditStore, client: Redis, account_id: str, due_second: int, count: int) -> None:
-    """Hold 1 minor unit for each of so many orders, all falling due in one second."""
+    """Hold 1 minor unit for each of so many orders, all falling due in one second, unless that comes before."""
     made = 0
     numbers = itertools.count()
     while made < count:
         seconds, microseconds = client.time()
         hold_s = due_second - int(seconds) - (1 if int(microseconds) else 0)
-        assert hold_s > 0, f"only {made} of {count} holds were made before they fell due"
+        if hold_s <= 0:
+            return
         batch = [
             ReserveCredit(account_id, f"{due_second}-{next(numbers)}", 1, "USD", hold_s)
             for _ in range(min(1000, count - made))
@@ -194,34 +258,48 @@ async def hold_until(store: RedisCreditStore, client: Redis, account_id: str, du
         made += len(batch) - len(late)
 
 
+async def fill_until(
+    store: RedisCreditStore, client: Redis, new_id: Callable[[str], str]
+) -> tuple[dict[str, int], int]:
+    """Hold the whole limits of two accounts of one partition until one second; return the limits, and that second.
+
+    How long the holds take to be made depends on the machine: each try has more time than the one before.
+    """
+    await put(store, "pace", 10_000)
+    started = time.monotonic()
+    await hold_until(store, client, "pace", second_of(client) + 3600, 5000)
+    pace_s = (time.monotonic() - started) * CROWD / 5000
+    for patience in CROWD_PATIENCE:
+        crowded = new_id("crowded")
+        neighbour = next(
+            name
+            for name in (new_id("n") for _ in range(1000))
+            if keys.partition_of(name, store.partitions) == keys.partition_of(crowded, store.partitions)
+        )
+        limits = {crowded: CROWD, neighbour: 10}
+        due_second = second_of(client) + int(pace_s * patience) + 5
+        for account_id, limit in limits.items():
+            await put(store, account_id, limit)
+        for account_id, limit in limits.items():
+            await hold_until(store, client, account_id, due_second, limit)
+        full = await store.run(GetAccount(crowded), deadline())
+        if second_of(client) < due_second:
+            assert full.exposure.available_minor == 0
+            return limits, due_second
+    raise AssertionError
+
+
+@pytest.mark.timeout(600)  # holding so many takes its time on a slow machine
 async def test_100_000_holds_falling_due_in_one_second_free_headroom_for_the_very_next_order(
     own_redis: Callable[..., PrivateRedis], new_id: Callable[[str], str]
 ) -> None:
     server = own_redis()
-    store = RedisCreditStore(server.url, options=StoreOptions(), observer=QuietObserver())
-    await store.start()
-    assert await store.wait_ready(10)
-    crowded = new_id("crowded")
-    neighbour = next(
-        name
-        for name in (new_id("n") for _ in range(1000))
-        if keys.partition_of(name, store.partitions) == keys.partition_of(crowded, store.partitions)
-    )
-    await put(store, crowded, CROWD)
-    await put(store, neighbour, 10)
-    await put(store, "pace", 10_000)
+    store = await own_store(server)
     with server.client() as client:
-        started = time.monotonic()
-        await hold_until(store, client, "pace", int(client.time()[0]) + 3600, 5000)
-        pace_s = (time.monotonic() - started) * CROWD / 5000
-        due_second = int(client.time()[0]) + int(pace_s * 2) + 5
-        await hold_until(store, client, crowded, due_second, CROWD)
-        await hold_until(store, client, neighbour, due_second, 10)
-        full = await store.run(GetAccount(crowded), deadline())
-        assert full.exposure.available_minor == 0
+        limits, due_second = await fill_until(store, client, new_id)
         await until_second(client, due_second)
-        for account_id, amount in ((crowded, CROWD), (neighbour, 10)):
-            approved = await reserve(store, account_id, "the-very-next", amount, 3600)
+        for account_id, limit in limits.items():
+            approved = await reserve(store, account_id, "the-very-next", limit, 3600)
             assert approved.decision.outcome is Outcome.APPROVED
             assert approved.decision.exposure.reserved_minor == 0
     await store.close()

@@ -6,8 +6,10 @@ import pytest
 
 from creditgate.store import RedisCreditStore, StoreOptions, library
 from creditgate.store.library import LIBRARY_VERSION, LibraryNewerError, LibraryStatus, check_library, load_library
+from tests.patience import PATIENCE_S
 from tests.private_redis import PrivateRedis
 from tests.quiet_observer import QuietObserver
+from tests.unready import wait_unready
 
 
 def source_of_version(version: int) -> str:
@@ -60,10 +62,9 @@ async def test_a_store_waits_for_its_library_and_says_so(own_redis: Callable[...
         client.function_flush()
         store = RedisCreditStore(server.url, options=StoreOptions(), observer=QuietObserver())
         await store.start()
-        assert not await store.wait_ready(0.3)
-        assert "creditgate library load" in store.unready_reason
+        await wait_unready(store, "creditgate library load")
         await load_library(server.url)
-        assert await store.wait_ready(5)
+        assert await store.wait_ready(PATIENCE_S)
         assert store.unready_reason == ""
         await store.close()
 
@@ -72,10 +73,9 @@ async def test_a_store_with_another_partition_count_is_refused(own_redis: Callab
     server = own_redis()
     first = RedisCreditStore(server.url, options=StoreOptions(partitions=4), observer=QuietObserver())
     await first.start()
-    assert await first.wait_ready(5)
+    assert await first.wait_ready(PATIENCE_S)
     await first.close()
     other = RedisCreditStore(server.url, options=StoreOptions(partitions=8), observer=QuietObserver())
     await other.start()
-    assert not await other.wait_ready(0.3)
-    assert "CREDITGATE_PARTITIONS to 4" in other.unready_reason
+    await wait_unready(other, "CREDITGATE_PARTITIONS to 4")
     await other.close()

@@ -1,6 +1,5 @@
 """What each operation does to an account, on every Redis version of this machine."""
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -11,6 +10,7 @@ from creditgate.domain.bounds import AMOUNT_MAX_MINOR
 from creditgate.domain.decision import Action, Outcome, ReasonCode
 from creditgate.domain.errors import CreditError, ErrorReason
 from creditgate.domain.operations import (
+    AmendReservation,
     BlockSetting,
     CheckCredit,
     CloseAccount,
@@ -18,66 +18,17 @@ from creditgate.domain.operations import (
     GetAccount,
     GetReservation,
     LimitSetting,
-    Operation,
+    PostReceivable,
     PutAccount,
     RecordPayment,
     ReleaseReservation,
     ReserveCredit,
     Reserved,
 )
+from creditgate.domain.policy import DEFAULT_RULES
 from creditgate.domain.reservation import ReservationState
 from creditgate.store import RedisCreditStore
-
-HOLD_S = 3600
-
-
-def deadline() -> float:
-    return time.monotonic() + 10
-
-
-class Desk:
-    """One account, and short names for what is done to it."""
-
-    def __init__(self, store: RedisCreditStore, account_id: str) -> None:
-        self.store = store
-        self.account_id = account_id
-
-    async def put(self, limit: int | None = 1000, **settings: object) -> None:
-        base_limit = LimitSetting(limit) if limit is not None else None
-        operation = PutAccount(self.account_id, "USD", base_limit=base_limit, **settings)  # type: ignore[arg-type]  # settings by name
-        await self.store.run(operation, deadline())
-
-    async def reserve(self, order_id: str, amount: int, **details: object) -> Reserved:
-        operation = ReserveCredit(self.account_id, order_id, amount, "USD", HOLD_S, **details)  # type: ignore[arg-type]  # details by name
-        return await self.store.run(operation, deadline())
-
-    async def commit(
-        self, order_id: str, amount: int, document_id: str, *, final: bool = False
-    ) -> tuple[int, bool, bool]:
-        operation = CommitReservation(self.account_id, order_id, amount, "USD", document_id, final)
-        done = await self.store.run(operation, deadline())
-        return done.over_committed_minor, done.late, done.replayed
-
-    async def release(self, order_id: str) -> bool:
-        return (await self.store.run(ReleaseReservation(self.account_id, order_id), deadline())).replayed
-
-    async def state(self, order_id: str) -> tuple[ReservationState, int, int, int]:
-        held = await self.store.run(GetReservation(self.account_id, order_id), deadline())
-        return held.state, held.committed_minor, held.remaining_minor, held.exposure_minor
-
-    async def sums(self) -> tuple[int, int]:
-        exposure = (await self.store.run(GetAccount(self.account_id), deadline())).exposure
-        return exposure.reserved_minor, exposure.receivable_minor
-
-    async def fails(self, operation: Operation[object]) -> CreditError:
-        with pytest.raises(CreditError) as caught:
-            await self.store.run(operation, deadline())
-        return caught.value
-
-
-@pytest.fixture
-def desk(each_store: RedisCreditStore, account_id: str) -> Desk:
-    return Desk(each_store, account_id)
+from tests.store.desk import HOLD_S, Desk, deadline
 
 
 async def test_an_order_that_brings_exposure_exactly_to_the_limit_is_within_it(desk: Desk) -> None:
@@ -88,7 +39,7 @@ async def test_an_order_that_brings_exposure_exactly_to_the_limit_is_within_it(d
     assert rejected.decision.outcome is Outcome.REJECTED
     assert rejected.reservation is None
     assert [tuple(reason) for reason in rejected.decision.reasons] == [
-        (ReasonCode.LIMIT_EXCEEDED, Action.REJECT, 1001, 1000)
+        (ReasonCode.LIMIT_EXCEEDED, Action.REJECT, 1001, 1000, "USD")
     ]
     assert await desk.sums() == (1000, 0)
 
@@ -263,7 +214,8 @@ async def test_a_check_writes_nothing_and_explains(desk: Desk) -> None:
     await desk.put(limit=100)
     decision = await desk.store.run(CheckCredit(desk.account_id, 100, "USD", 0, explain=True), deadline())
     assert decision.outcome is Outcome.APPROVED
-    assert [reason.code for reason in decision.passed_rules] == list(ReasonCode)
+    rules_on = [code for code in ReasonCode if DEFAULT_RULES[code].action is not Action.OFF]
+    assert [reason.code for reason in decision.passed_rules] == rules_on
     assert await desk.sums() == (0, 0)
     decision = await desk.store.run(CheckCredit(desk.account_id, 101, "USD", 0, explain=True), deadline())
     assert [reason.code for reason in decision.reasons] == [ReasonCode.LIMIT_EXCEEDED]
@@ -292,10 +244,48 @@ async def test_sums_stay_within_what_the_atomic_part_can_count(desk: Desk) -> No
     assert await desk.sums() == (0, -AMOUNT_MAX_MINOR)
 
 
+async def test_the_largest_sums_are_counted_exactly(desk: Desk) -> None:
+    await desk.put(limit=None, unlimited=True)
+    most = AMOUNT_MAX_MINOR
+    await desk.reserve("o1", most)
+    await desk.commit("o1", 1, "d1")
+    assert await desk.sums() == (most - 1, 1)
+    await desk.store.run(AmendReservation(desk.account_id, "o1", most - 2, "USD"), deadline())
+    assert await desk.sums() == (most - 3, 1)
+    await desk.release("o1")
+
+    await desk.reserve("o2", most, secured_minor=most)
+    await desk.commit("o2", most, "d2")
+    posted = await desk.store.run(PostReceivable(desk.account_id, "d3", most - 1, "USD"), deadline())
+    assert (posted.account.secured_receivable_minor, posted.account.exposure.receivable_minor) == (most, most)
+    for payment_id in ("p1", "p2"):
+        await desk.store.run(RecordPayment(desk.account_id, payment_id, most, "USD"), deadline())
+    assert await desk.sums() == (0, 0)
+
+    await desk.reserve("o3", most, secured_minor=1)
+    await desk.release("o3")
+    await desk.store.run(PostReceivable(desk.account_id, "d4", most, "USD"), deadline())
+    await desk.commit("o3", most, "d4")
+    assert await desk.sums() == (0, most - 1)
+
+
+async def test_security_of_a_posted_document_never_brings_the_receivable_below_what_can_be_counted(desk: Desk) -> None:
+    await desk.put(limit=None, unlimited=True)
+    most = AMOUNT_MAX_MINOR
+    await desk.store.run(PostReceivable(desk.account_id, "d1", most, "USD"), deadline())
+    for payment_id in ("p1", "p2"):
+        await desk.store.run(RecordPayment(desk.account_id, payment_id, most, "USD"), deadline())
+    await desk.reserve("o1", most, secured_minor=1)
+    refused = await desk.fails(CommitReservation(desk.account_id, "o1", most, "USD", "d1"))
+    assert refused.reason is ErrorReason.SUM_OUT_OF_RANGE
+    assert await desk.sums() == (most - 1, -most)
+
+
 async def test_unknown_account_and_wrong_currency_are_faults(desk: Desk) -> None:
     for operation in (
         ReserveCredit(desk.account_id, "o1", 1, "USD", HOLD_S),
         CheckCredit(desk.account_id, 1, "USD"),
+        AmendReservation(desk.account_id, "o1", 1, "USD", request_id="r1"),
         CommitReservation(desk.account_id, "o1", 1, "USD", "d1"),
         ReleaseReservation(desk.account_id, "o1"),
         RecordPayment(desk.account_id, "p1", 1, "USD"),

@@ -1,7 +1,6 @@
 """Callers that call without pause, some through the client and some without its repeating."""
 
 import threading
-from collections import Counter
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Final, Self
@@ -11,13 +10,19 @@ import grpc
 from creditgate.client import CreditCallError, CreditClient
 from creditgate.v1.credit_service_pb2 import GetAccountRequest
 from creditgate.v1.credit_service_pb2_grpc import CreditServiceStub
+from tests.patience import PATIENCE_S
 from tests.workers.served_workers import wait_until
 
 CALLERS_ONCE: Final = 4
 _CALLERS_OF_CLIENT: Final = 2
 _PAUSE_S: Final = 0.005
-_JOIN_S: Final = 30.0
-_ONE_ATTEMPT: Final = (("grpc.enable_retries", 0), ("grpc.use_local_subchannel_pool", 1))
+_ONE_ATTEMPT: Final = (
+    ("grpc.enable_retries", 0),
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.initial_reconnect_backoff_ms", 20),
+    ("grpc.min_reconnect_backoff_ms", 20),
+    ("grpc.max_reconnect_backoff_ms", 50),
+)
 
 
 def open_channels(address: str, count: int, stack: ExitStack) -> list[CreditServiceStub]:
@@ -32,12 +37,14 @@ class Load:
     Attributes:
         failures: what calls through the client ended with.
         raw_codes: what calls that are sent once ended with, if not well.
+        interruptions: how often such a call ended not well while the one before it on its connection had ended well.
 
     """
 
     def __init__(self, address: str, account_id: str) -> None:
         self.failures: list[CreditCallError] = []
-        self.raw_codes: Counter[grpc.StatusCode] = Counter()
+        self.raw_codes: set[grpc.StatusCode] = set()
+        self.interruptions = 0
         self.answered = 0
         self._address = address
         self._account_id = account_id
@@ -55,7 +62,7 @@ class Load:
     ) -> None:
         self._stop.set()
         for thread in self._threads:
-            thread.join(_JOIN_S)
+            thread.join(2 * PATIENCE_S)
         assert not any(thread.is_alive() for thread in self._threads)
 
     def wait_for_more(self, calls: int) -> None:
@@ -64,7 +71,7 @@ class Load:
         wait_until(lambda: self.answered >= wanted)
 
     def _call_through_client(self) -> None:
-        with CreditClient(self._address, timeout_s=10) as client:
+        with CreditClient(self._address, timeout_s=PATIENCE_S) as client:
             while not self._stop.wait(_PAUSE_S):
                 try:
                     client.get_account(self._account_id)
@@ -76,10 +83,14 @@ class Load:
     def _call_once(self) -> None:
         with ExitStack() as stack:
             (stub,) = open_channels(self._address, 1, stack)
+            well = True
             while not self._stop.wait(_PAUSE_S):
                 try:
-                    stub.GetAccount(GetAccountRequest(account_id=self._account_id), timeout=10)
+                    stub.GetAccount(GetAccountRequest(account_id=self._account_id), timeout=PATIENCE_S)
                 except grpc.RpcError as error:
-                    self.raw_codes[error.code()] += 1
+                    self.raw_codes.add(error.code())
+                    self.interruptions += well
+                    well = False
                 else:
                     self.answered += 1
+                    well = True

@@ -14,8 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from tests.patience import PATIENCE_S, PATIENT_SETTINGS
+
 WORKERS: Final = 2
-_WAIT_S: Final = 30.0
 _POLL_S: Final = 0.02
 _NEVER: Final = threading.Event()
 _PREFIX: Final = "CREDITGATE_"
@@ -23,7 +24,7 @@ _PREFIX: Final = "CREDITGATE_"
 
 def wait_until(done: Callable[[], bool], why_not: Callable[[], str] = str) -> None:
     """Wait until something is so."""
-    give_up = time.monotonic() + _WAIT_S
+    give_up = time.monotonic() + PATIENCE_S
     while not done():
         assert time.monotonic() < give_up, why_not()
         _NEVER.wait(_POLL_S)
@@ -52,7 +53,7 @@ class ServedWorkers:
         self._metrics_address = ""
         self._process: subprocess.Popen[bytes] | None = None
         fixed = {"listen": "127.0.0.1:0", "metrics_listen": "127.0.0.1:0", "log_format": "json", "stop_wait": "0"}
-        given = fixed | {"data_dir": str(directory / "data")} | settings
+        given = fixed | {"data_dir": str(directory / "data")} | PATIENT_SETTINGS | settings
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(_PREFIX)}
         self._environment = inherited | {_PREFIX + name.upper(): value for name, value in given.items()}
 
@@ -89,7 +90,7 @@ class ServedWorkers:
     def page(self, path: str) -> tuple[int, str]:
         """Return the status and the text of a page for operators."""
         try:
-            with urllib.request.urlopen(f"http://{self._metrics_address}{path}", timeout=_WAIT_S) as response:
+            with urllib.request.urlopen(f"http://{self._metrics_address}{path}", timeout=PATIENCE_S) as response:
                 return response.status, response.read().decode()
         except urllib.error.HTTPError as error:
             with error:
@@ -128,7 +129,7 @@ class ServedWorkers:
     def wait_exit(self) -> int:
         """Wait for the end of the parent and return its exit code."""
         assert self._process is not None
-        return self._process.wait(_WAIT_S)
+        return self._process.wait(PATIENCE_S)
 
     def send(self, what: signal.Signals) -> None:
         """Send the parent a signal."""
@@ -150,7 +151,7 @@ class ServedWorkers:
             self.wait_exit()
         except subprocess.TimeoutExpired:
             self._process.kill()
-            self._process.wait(_WAIT_S)
+            self._process.wait(PATIENCE_S)
             for pid in pids:
                 if not has_ended(pid):
                     os.kill(pid, signal.SIGKILL)

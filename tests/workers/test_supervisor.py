@@ -9,10 +9,10 @@ import pytest
 
 from creditgate.workers.process import WorkerProcess
 from creditgate.workers.supervisor import RESTART_DELAY_MAX_S, WorkerStartError, WorkerSupervisor, longer_delay_s
+from tests.patience import PATIENCE_S
 from tests.workers.served_workers import has_ended
 
 ROOT = Path(__file__).parents[2]
-WAIT_S = 30
 RESTARTS = 4
 LASTING = "tests.workers.lasting_worker"
 BRIEF = "tests.workers.brief_worker"
@@ -30,16 +30,16 @@ class Site:
 
     """
 
-    def __init__(self) -> None:
+    def __init__(self, stop_s_max: float) -> None:
         self.module = LASTING
         self.environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         self.processes: list[WorkerProcess] = []
         self.restarts = 0
         self.restarted_enough = asyncio.Event()
-        self.workers = WorkerSupervisor(1, self._start, stop_s_max=0.5, on_restart=self._count)
+        self.workers = WorkerSupervisor(1, self._start, stop_s_max=stop_s_max, on_restart=self._count)
 
     async def stop(self) -> None:
-        async with asyncio.timeout(WAIT_S):
+        async with asyncio.timeout(PATIENCE_S):
             await self.workers.stop(asyncio.Event())
 
     async def _start(self, number: int) -> WorkerProcess:
@@ -55,7 +55,7 @@ class Site:
 
 @pytest.fixture
 async def site() -> AsyncIterator[Site]:
-    site = Site()
+    site = Site(stop_s_max=PATIENCE_S / 2)
     yield site
     await site.stop()
     assert all(has_ended(process.pid) for process in site.processes)
@@ -70,10 +70,16 @@ async def test_a_worker_that_ends_before_it_listens_fails_the_start(site: Site) 
 async def test_a_worker_that_ends_again_and_again_is_started_until_the_stop(site: Site) -> None:
     site.module = BRIEF
     await site.workers.start()
-    async with asyncio.timeout(WAIT_S):
+    async with asyncio.timeout(PATIENCE_S):
         await site.restarted_enough.wait()
     await site.stop()
     assert {process.how_it_ended for process in site.processes} <= {"exit code 3", "signal 9 (Killed)"}
+
+
+async def test_a_worker_that_has_ended_may_have_listened_before(site: Site) -> None:
+    process = await WorkerProcess.start(0, BRIEF, site.environment)
+    await process.wait_ended()
+    assert await process.wait_heard()
 
 
 def test_each_restart_waits_longer_up_to_a_bound() -> None:
@@ -101,7 +107,8 @@ async def test_a_worker_stays_if_its_replacement_does_not_come_up(site: Site) ->
     assert (site.workers.unready_reason(), site.workers.ready_count, site.restarts) == ("", 1, 0)
 
 
-async def test_a_worker_that_does_not_stop_is_killed(site: Site) -> None:
+async def test_a_worker_that_does_not_stop_is_killed() -> None:
+    site = Site(stop_s_max=0.5)
     site.environment["DEAF"] = "1"
     await site.workers.start()
     await site.stop()

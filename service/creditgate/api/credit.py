@@ -1,9 +1,12 @@
 """Handlers of CreditService: order entry."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from functools import partial
 from typing import Final
 
 from creditgate.api.context import CallContext
+from creditgate.api.language import language_of
 from creditgate.api.ordered import in_order
 from creditgate.api.parse.credit import (
     parse_amend_reservation,
@@ -16,7 +19,7 @@ from creditgate.api.parse.credit import (
     parse_reserve_credit,
 )
 from creditgate.api.render import fill_account, fill_decision, fill_reservation, fill_reserved
-from creditgate.api.status import render_item_status
+from creditgate.api.status import render_item_status, render_status
 from creditgate.domain.bounds import BATCH_SIZE_MAX
 from creditgate.domain.errors import CreditError
 from creditgate.domain.operations import ReserveCredit
@@ -61,14 +64,14 @@ class CreditHandlers:
         """Say what would be decided."""
         decision = await self._store.run(parse_check_credit(request), context.deadline)
         response = CheckCreditResponse()
-        fill_decision(response.decision, decision)
+        fill_decision(response.decision, decision, partial(language_of, context))
         return response
 
     async def reserve_credit(self, request: ReserveCreditRequest, context: CallContext) -> ReserveCreditResponse:
         """Decide about one order and hold its exposure."""
         reserved = await self._store.run(parse_reserve_credit(request), context.deadline)
         response = ReserveCreditResponse()
-        fill_reserved(response, reserved)
+        fill_reserved(response, reserved, partial(language_of, context))
         return response
 
     async def batch_reserve_credit(
@@ -83,33 +86,36 @@ class CreditHandlers:
         answers = iter(await self._store.run_each(operations, context.deadline) if operations else ())
         response = BatchReserveCreditResponse()
         add_result = response.results.add
+        speak = partial(language_of, context)
         for index, operation in enumerate(parsed):
             answer = operation if isinstance(operation, CreditError) else next(answers)
             if isinstance(answer, CreditError):
                 add_result().error.CopyFrom(render_item_status(answer, f"{_BATCH_FIELD}[{index}]"))
             else:
-                fill_reserved(add_result().response, answer)
+                fill_reserved(add_result().response, answer, speak)
         return response
 
     async def stream_reserve_credit(
         self, requests: AsyncIterator[StreamReserveCreditRequest], context: CallContext
-    ) -> AsyncIterator[StreamReserveCreditResponse]:
+    ) -> AsyncGenerator[StreamReserveCreditResponse, None]:
         """Decide about a stream of orders; several are with the store at once, the answers keep their order."""
+        speak = partial(language_of, context)
 
         async def answer(item: StreamReserveCreditRequest) -> StreamReserveCreditResponse:
             response = StreamReserveCreditResponse()
+            if not item.HasField(_STREAM_FIELD):
+                response.error.CopyFrom(render_status(CreditError.of_field(_STREAM_FIELD, "must be set")))
+                return response
             try:
-                if not item.HasField(_STREAM_FIELD):
-                    raise CreditError.of_field(_STREAM_FIELD, "must be set")
                 operation = parse_reserve_credit(item.request)
-                fill_reserved(response.response, await self._store.run(operation, context.item_deadline()))
+                fill_reserved(response.response, await self._store.run(operation, context.item_deadline()), speak)
             except CreditError as error:
-                response.ClearField("response")
                 response.error.CopyFrom(render_item_status(error, _STREAM_FIELD))
             return response
 
-        async for response in in_order(requests, answer, STREAM_ORDERS_MAX):
-            yield response
+        async with aclosing(in_order(requests, answer, STREAM_ORDERS_MAX)) as responses:
+            async for response in responses:
+                yield response
 
     async def amend_reservation(
         self, request: AmendReservationRequest, context: CallContext
@@ -117,8 +123,8 @@ class CreditHandlers:
         """Change the total of an order that is held, or how long it is held."""
         amended = await self._store.run(parse_amend_reservation(request), context.deadline)
         response = AmendReservationResponse(replayed=amended.replayed)
-        fill_decision(response.decision, amended.decision)
-        fill_reservation(response.reservation, amended.reservation)
+        fill_decision(response.decision, amended.decision, partial(language_of, context))
+        fill_reservation(response.reservation, amended.reservation, partial(language_of, context))
         return response
 
     async def commit_reservation(
@@ -129,7 +135,7 @@ class CreditHandlers:
         response = CommitReservationResponse(
             over_committed_minor=committed.over_committed_minor, late=committed.late, replayed=committed.replayed
         )
-        fill_reservation(response.reservation, committed.reservation)
+        fill_reservation(response.reservation, committed.reservation, partial(language_of, context))
         return response
 
     async def release_reservation(
@@ -138,14 +144,14 @@ class CreditHandlers:
         """Give back what is still held for an order."""
         released = await self._store.run(parse_release_reservation(request), context.deadline)
         response = ReleaseReservationResponse(replayed=released.replayed)
-        fill_reservation(response.reservation, released.reservation)
+        fill_reservation(response.reservation, released.reservation, partial(language_of, context))
         return response
 
     async def get_reservation(self, request: GetReservationRequest, context: CallContext) -> GetReservationResponse:
         """Read one reservation."""
         reservation = await self._store.run(parse_get_reservation(request), context.deadline)
         response = GetReservationResponse()
-        fill_reservation(response.reservation, reservation)
+        fill_reservation(response.reservation, reservation, partial(language_of, context))
         return response
 
     async def list_reservations(
@@ -155,8 +161,9 @@ class CreditHandlers:
         listing = parse_list_reservations(request)
         page = await self._store.list_reservations(*listing, context.deadline)
         response = ListReservationsResponse(next_page_token=page.next_page_token)
+        speak = partial(language_of, context)
         for reservation in page.items:
-            fill_reservation(response.reservations.add(), reservation)
+            fill_reservation(response.reservations.add(), reservation, speak)
         return response
 
     async def get_account(self, request: GetAccountRequest, context: CallContext) -> GetAccountResponse:

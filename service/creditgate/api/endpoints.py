@@ -1,6 +1,6 @@
 """Every RPC with its messages and its handler: all that a host needs to serve the contract."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
@@ -9,9 +9,11 @@ from google.protobuf.message import Message
 from creditgate.api.admin import AdminHandlers
 from creditgate.api.context import CallContext
 from creditgate.api.credit import CreditHandlers
+from creditgate.api.desk import DeskHandlers
 from creditgate.api.receivables import ReceivablesHandlers
-from creditgate.domain.ports import CreditStore
+from creditgate.domain.ports import CreditStore, PolicySource
 from creditgate.v1 import admin_service_pb2 as admin
+from creditgate.v1 import credit_desk_service_pb2 as desk
 from creditgate.v1 import credit_service_pb2 as credit
 from creditgate.v1 import receivables_service_pb2 as receivables
 
@@ -19,11 +21,12 @@ HandlerT = TypeVar("HandlerT")
 
 _CREDIT: Final = "CreditService"
 _RECEIVABLES: Final = "ReceivablesService"
+_DESK: Final = "CreditDeskService"
 _ADMIN: Final = "AdminService"
 
 # A handler takes exactly the message class of its endpoint, which the type of a table of different ones can't say.
 Handler = Callable[[Any, CallContext], Awaitable[Message]]
-StreamHandler = Callable[[Any, CallContext], AsyncIterator[Message]]
+StreamHandler = Callable[[Any, CallContext], AsyncGenerator[Message, None]]
 
 
 @dataclass(frozen=True)
@@ -63,13 +66,18 @@ class Endpoints:
         return tuple(dict.fromkeys([*of_unary, *(endpoint.service for endpoint in self.streams)]))
 
 
-def build_endpoints(store: CreditStore) -> Endpoints:
-    """Return the endpoints of all services, served from a store."""
-    order_entry, accounts_receivable, set_up = CreditHandlers(store), ReceivablesHandlers(store), AdminHandlers(store)
+def build_endpoints(store: CreditStore, policy: PolicySource) -> Endpoints:
+    """Return the endpoints of all services, served from a store that decides by a policy."""
+    order_entry, accounts_receivable, set_up = (
+        CreditHandlers(store),
+        ReceivablesHandlers(store),
+        AdminHandlers(store, policy),
+    )
     return Endpoints(
         (
             *_credit_endpoints(order_entry),
             *_receivables_endpoints(accounts_receivable),
+            *_desk_endpoints(DeskHandlers(store)),
             *_admin_endpoints(set_up),
         ),
         (
@@ -138,10 +146,28 @@ def _receivables_endpoints(handlers: ReceivablesHandlers) -> tuple[UnaryEndpoint
     )
 
 
+def _desk_endpoints(handlers: DeskHandlers) -> tuple[UnaryEndpoint, ...]:
+    return (
+        _endpoint(_DESK, desk.BlockAccountRequest, desk.BlockAccountResponse, handlers.block_account),
+        _endpoint(_DESK, desk.UnblockAccountRequest, desk.UnblockAccountResponse, handlers.unblock_account),
+        _endpoint(_DESK, desk.SetManualLimitRequest, desk.SetManualLimitResponse, handlers.set_manual_limit),
+        _endpoint(_DESK, desk.ClearManualLimitRequest, desk.ClearManualLimitResponse, handlers.clear_manual_limit),
+        _endpoint(_DESK, desk.SetTemporaryLimitRequest, desk.SetTemporaryLimitResponse, handlers.set_temporary_limit),
+        _endpoint(
+            _DESK, desk.ClearTemporaryLimitRequest, desk.ClearTemporaryLimitResponse, handlers.clear_temporary_limit
+        ),
+    )
+
+
 def _admin_endpoints(handlers: AdminHandlers) -> tuple[UnaryEndpoint, ...]:
     return (
         _endpoint(_ADMIN, admin.PutAccountRequest, admin.PutAccountResponse, handlers.put_account),
         _endpoint(_ADMIN, admin.CloseAccountRequest, admin.CloseAccountResponse, handlers.close_account),
         _endpoint(_ADMIN, admin.ListAccountsRequest, admin.ListAccountsResponse, handlers.list_accounts),
+        _endpoint(_ADMIN, admin.PutGroupRequest, admin.PutGroupResponse, handlers.put_group),
+        _endpoint(_ADMIN, admin.GetGroupRequest, admin.GetGroupResponse, handlers.get_group),
+        _endpoint(_ADMIN, admin.ListGroupsRequest, admin.ListGroupsResponse, handlers.list_groups),
+        _endpoint(_ADMIN, admin.PutExchangeRatesRequest, admin.PutExchangeRatesResponse, handlers.put_exchange_rates),
+        _endpoint(_ADMIN, admin.GetPolicyRequest, admin.GetPolicyResponse, handlers.get_policy),
         _endpoint(_ADMIN, admin.VerifyAccountsRequest, admin.VerifyAccountsResponse, handlers.verify_accounts),
     )

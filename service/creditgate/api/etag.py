@@ -5,7 +5,8 @@ from typing import Final
 
 from creditgate.domain.reservation import Etag
 
-_match_etag: Final = re.compile("([0-9a-f]{1,12})\\.([0-9a-f]{1,7})").fullmatch
+_match_etag: Final = re.compile("(0|[1-9a-f][0-9a-f]{0,11})\\.([1-9a-f][0-9a-f]{0,7})").fullmatch
+"""Revisions count from 1: one of 0 would mean to the store that nothing is compared."""
 
 
 def render_etag(etag: Etag) -> str:

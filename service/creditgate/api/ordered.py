@@ -1,7 +1,7 @@
 """Works on the items of a stream side by side, and gives their results in the items' order."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from typing import Any, TypeVar
 
 ItemT = TypeVar("ItemT")
@@ -10,12 +10,12 @@ ResultT = TypeVar("ResultT")
 
 async def in_order(
     items: AsyncIterator[ItemT], work: Callable[[ItemT], Coroutine[Any, Any, ResultT]], at_once_max: int
-) -> AsyncIterator[ResultT]:
+) -> AsyncGenerator[ResultT, None]:
     """Yield what `work` makes of each item, in the items' order.
 
-    Work begins in that order too. At most `at_once_max` items are under way; the next one is drawn when the first of
-    them is done and its result taken. What is under way when the caller stops is cancelled. Raises what drawing an item
-    or `work` raises, once the results before it have been taken.
+    Work begins in that order too. At most `at_once_max` items are under way; the next one is drawn when the caller is
+    done with the first one's result. What is under way when the caller stops is cancelled, and has ended when this has:
+    close it (`contextlib.aclosing`). Raises what drawing an item or `work` raises, behind the results before it.
     """
     under_way: asyncio.Queue[asyncio.Task[ResultT] | None] = asyncio.Queue()
     places = asyncio.Semaphore(at_once_max)
@@ -23,11 +23,12 @@ async def in_order(
 
     async def draw() -> None:
         try:
+            await places.acquire()
             async for item in items:
-                await places.acquire()
                 task = asyncio.create_task(work(item))
                 tasks.add(task)
                 under_way.put_nowait(task)
+                await places.acquire()
         finally:
             under_way.put_nowait(None)
 
@@ -36,10 +37,12 @@ async def in_order(
         while (task := await under_way.get()) is not None:
             result = await task
             tasks.discard(task)
-            places.release()
             yield result
+            places.release()
         await drawing
     finally:
         drawing.cancel()
         for unfinished in tasks:
             unfinished.cancel()
+        # Nothing goes on behind the caller's back.
+        await asyncio.gather(drawing, *tasks, return_exceptions=True)

@@ -1,6 +1,6 @@
 """Handlers of ReceivablesService: ERP and accounts receivable."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Final
 
 from creditgate.api.context import CallContext
@@ -73,7 +73,7 @@ class ReceivablesHandlers:
 
     async def import_open_items(
         self, requests: AsyncIterator[ImportOpenItemsRequest], context: CallContext
-    ) -> AsyncIterator[ImportOpenItemsResponse]:
+    ) -> AsyncGenerator[ImportOpenItemsResponse, None]:
         """Take over open items, chunk by chunk: the next one is read when this one is answered."""
         progress = ImportProgress()
         async for request in requests:

@@ -10,6 +10,7 @@ from typing import Final
 import structlog
 
 from creditgate.api.endpoints import build_endpoints
+from creditgate.bootstrap.policy import policy_source
 from creditgate.bootstrap.start_errors import naming_setting
 from creditgate.ops.counted_store import CountedStore
 from creditgate.ops.listen_address import ListenAddress
@@ -47,6 +48,7 @@ class CallsOptions:
         skip_wait: when set, the stop does not wait for load balancers to see NOT_SERVING.
         shares_port: whether other processes of this service listen on the same address.
         sweeps: whether this process settles holds whose time is over.
+        last_good_policy: what decides while the policy file can't be used; without one, that keeps it from starting.
 
     """
 
@@ -55,6 +57,7 @@ class CallsOptions:
     skip_wait: asyncio.Event | None = None
     shares_port: bool = False
     sweeps: bool = True
+    last_good_policy: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +76,19 @@ async def answering_calls(
     """Listen at once, NOT_SERVING until the store is ready; stop in order at the end.
 
     Raises:
-        ServiceStartError: the address can't be used, or what `prepare_redis` raises.
+        ServiceStartError: the address or the policy file can't be used, or what `prepare_redis` raises.
 
     """
     async with AsyncExitStack() as stack:
-        store = RedisCreditStore(redis_url, options=_store_options(settings), observer=metrics.store)
+        policy = policy_source(settings, metrics, options.last_good_policy)
+        store = RedisCreditStore(
+            redis_url, options=_store_options(settings), observer=metrics.store, policy=policy.policy
+        )
         sweeper = Sweeper(store, metrics.store, settings.sweep_interval_s, settings.idempotency_retention_s)
-        endpoints = build_endpoints(CountedStore(store, metrics.decisions))
+        endpoints = build_endpoints(CountedStore(store, metrics.decisions), policy)
         host = GrpcHost(endpoints, _host_options(settings, shares_port=options.shares_port), metrics.rpcs)
         stack.push_async_callback(store.close)
+        stack.push_async_callback(policy.stop)
         stack.push_async_callback(sweeper.stop)
         stack.push_async_callback(_drain, host, store, settings.drain_grace_s)
         with naming_setting("listen", settings.listen):
@@ -89,6 +96,7 @@ async def answering_calls(
 
         await options.prepare_redis()
         _log.info("using Redis", url=mask_url(redis_url))
+        policy.start(store.use_policy)
         await store.start()
         if options.sweeps:
             sweeper.start()

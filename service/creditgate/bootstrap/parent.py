@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from creditgate.bootstrap.calls import STORE_DRAIN_MIN_S
 from creditgate.bootstrap.embedded import embedded_redis, start_embedded
+from creditgate.bootstrap.policy import LAST_GOOD, policy_source
 from creditgate.bootstrap.service import new_metrics
 from creditgate.bootstrap.start_errors import ServiceStartError, naming_setting
 from creditgate.ops.http import OperatorHttpServer
@@ -52,12 +53,13 @@ async def running_workers(
         replace: when set, the workers are replaced one after another.
 
     Raises:
-        ServiceStartError: an address, the embedded Redis or a worker can't be used.
+        ServiceStartError: an address, the policy file, the embedded Redis or a worker can't be used.
 
     """
     _check_can_share(settings)
     readiness = Readiness()
     metrics = new_metrics(readiness)
+    policy = policy_source(settings, metrics)
     async with AsyncExitStack() as stack:
         embedded: EmbeddedRedis | None = None
         redis_url = settings.redis_url
@@ -68,7 +70,7 @@ async def running_workers(
 
         workers = WorkerSupervisor(
             settings.workers,
-            lambda number: WorkerProcess.start(number, WORKER_MODULE, environment),
+            lambda number: WorkerProcess.start(number, WORKER_MODULE, environment | {LAST_GOOD: policy.text}),
             stop_s_max=settings.stop_wait_s + settings.drain_grace_s + STORE_DRAIN_MIN_S + _ENDING_S_MAX,
             on_restart=metrics.worker_restarts.inc,
         )
@@ -88,6 +90,8 @@ async def running_workers(
         stack.callback(held.release)
 
         environment = _worker_environment(settings, redis_url, held.address)
+        policy.start(lambda _: None)
+        stack.push_async_callback(policy.stop)
         stack.push_async_callback(workers.stop, skip_wait)
         try:
             await workers.start()

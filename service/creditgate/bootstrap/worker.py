@@ -15,6 +15,7 @@ import structlog
 import uvloop
 
 from creditgate.bootstrap.calls import STORE_DRAIN_MIN_S, CallsOptions, answering_calls
+from creditgate.bootstrap.policy import LAST_GOOD
 from creditgate.bootstrap.service import new_metrics
 from creditgate.bootstrap.start_errors import ServiceStartError
 from creditgate.ops.joined_metrics import take_samples
@@ -82,6 +83,7 @@ class _Worker:
             skip_wait=self._skip_wait,
             shares_port=True,
             sweeps=self._number == _SWEEPING_WORKER,
+            last_good_policy=os.environ.get(LAST_GOOD),
         )
         redis_url = self._settings.redis_url
         if redis_url is None:

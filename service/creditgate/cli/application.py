@@ -4,7 +4,7 @@ from typing import Annotated, Final
 
 import typer
 
-from creditgate.cli import accounts, demo, library, orders, replay, reservations, service
+from creditgate.cli import accounts, demo, library, orders, receivables, replay, reservations, service, verification
 from creditgate.cli.command_group import CommandGroup
 
 _SERVICE_PANEL: Final = "Service"
@@ -47,8 +47,10 @@ app.command(rich_help_panel=_SERVICE_PANEL)(replay.replay)
 app.add_typer(library.app, name="library", rich_help_panel=_SERVICE_PANEL)
 app.command(rich_help_panel=_SERVICE_PANEL)(service.version)
 orders.register(app)
+receivables.register(app)
 app.add_typer(accounts.app, name="account", rich_help_panel=_ACCOUNTS_PANEL)
 app.add_typer(reservations.app, name="reservation", rich_help_panel=_ACCOUNTS_PANEL)
+app.command(rich_help_panel=_ACCOUNTS_PANEL, epilog="Example: creditgate verify acme --repair")(verification.verify)
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ from creditgate.cli.tables import print_answer, print_listing
 from creditgate.client import ClearableField, CreditCallError, CreditClient
 from creditgate.domain.money import Money, MoneyFormatError, parse_money
 from creditgate.v1.account_pb2 import ACCOUNT_STATUS_OPEN, Account, Block
-from creditgate.v1.credit_service_pb2 import CheckCreditResponse, ReserveCreditResponse
+from creditgate.v1.credit_service_pb2 import AmendReservationResponse, CheckCreditResponse, ReserveCreditResponse
 from creditgate.v1.decision_pb2 import OUTCOME_APPROVED, OUTCOME_FLAGGED
 from creditgate.v1.reservation_pb2 import (
     RESERVATION_STATE_COMMITTED,
@@ -46,12 +46,12 @@ _NEXT_STEPS: Final = {
     "RESERVATION_NOT_HELD": "look with `creditgate reservation show`",
     "CURRENCY_MISMATCH": "`creditgate account show` and `creditgate reservation show` tell the currency",
     "ORDER_EXISTS_WITH_DIFFERENT_DETAILS": "look with `creditgate reservation show`, or use another order id",
-    "DOCUMENT_EXISTS_WITH_DIFFERENT_DETAILS": "use the amount of the first time, or another --document",
+    "DOCUMENT_EXISTS_WITH_DIFFERENT_DETAILS": "use the amount of the first time, or another document id",
     "PAYMENT_EXISTS_WITH_DIFFERENT_DETAILS": "use the amount of the first time, or another payment id",
     "ACCOUNT_EXISTS_WITH_DIFFERENT_CURRENCY": "look with `creditgate account show`, or use another account id",
-    "STORE_UNAVAILABLE": "the service answers and its store does not; it is safe to ask again",
-    "OVERLOADED": "it is safe to ask again a little later",
-    "SHUTTING_DOWN": "it is safe to ask again when the service is back",
+    "REQUEST_EXISTS_WITH_DIFFERENT_DETAILS": "use the amount of the first time, or another --request-id",
+    "ETAG_MISMATCH": "look with `creditgate reservation show`, which tells the etag",
+    "STORE_UNAVAILABLE": "the service itself answers: look at its Redis",
 }
 
 
@@ -74,6 +74,17 @@ class Connection:
         else:
             print_answer(answer)
         return _exit_code(answer)
+
+    def check_currency(self, account_id: str, argument: str, money: Money) -> None:
+        """Make sure that an amount is in its account's currency, for a call that takes none.
+
+        Raises:
+            CommandFailure: it is not.
+
+        """
+        currency_code = self.client.get_account(account_id).account.currency_code
+        if money.currency_code != currency_code:
+            raise usage_failure(f"{argument}: {account_id} is kept in {currency_code}, not in {money.currency_code}")
 
     def show_each(self, listing: Iterator[Account | Reservation], rows_max: int | None) -> ExitCode:
         """Print a listing: a line of JSON each as they come, or a table."""
@@ -115,7 +126,7 @@ def parse_amount(argument: str, amount: str, currency: str = "") -> Money:
 
 
 def parse_part_minor(option: str, text: str, total: Money) -> int:
-    """Return the minor units of an amount that is a part of another one, and so in the same currency.
+    """Return the minor units of an amount that is a part of another one, and so in its currency.
 
     Raises:
         CommandFailure: it can't be read, or is in another currency.
@@ -123,7 +134,7 @@ def parse_part_minor(option: str, text: str, total: Money) -> int:
     """
     part = parse_amount(option, text)
     if part.currency_code != total.currency_code:
-        raise usage_failure(f"{option}: {text!r} is not in {total.currency_code}, the currency of the order")
+        raise usage_failure(f"{option}: {text!r} is not in {total.currency_code}, as the whole is")
     return part.amount_minor
 
 
@@ -151,7 +162,7 @@ def cleared_fields(*, limit: bool, block: bool) -> tuple[ClearableField, ...]:
 
 def _exit_code(answer: Message) -> ExitCode:
     match answer:
-        case CheckCreditResponse():
+        case CheckCreditResponse() | AmendReservationResponse():
             accepted = answer.decision.outcome in {OUTCOME_APPROVED, OUTCOME_FLAGGED}
         case ReserveCreditResponse():
             # A replay repeats the first decision; what counts is whether the order still has its reservation.

@@ -15,6 +15,7 @@ from creditgate.cli.deferred import bootstrap, settings
 from creditgate.cli.failures import CommandFailure, ExitCode
 from creditgate.cli.options import ADDRESS_DEFAULT, TIMEOUT_DEFAULT_S, reachable_address
 from creditgate.cli.replay import end_play
+from creditgate.domain.bounds import HOLD_MAX_S
 
 if TYPE_CHECKING:
     from creditgate.bootstrap import RunningService
@@ -97,11 +98,16 @@ class _Demo:
 
 
 def _demo_settings() -> "Settings":
-    """Return the settings with a data folder of the demo's own, and quiet logs unless a level is asked for."""
+    """Return the settings with a data folder of the demo's own, and quiet logs unless a level is asked for.
+
+    What was played is remembered as long as can be, so that a start months later still finds it.
+    """
     configured = settings.read_settings()
     changes: dict[str, object] = {"data_dir": configured.data_dir / _DATA_FOLDER}
     if "log_level" not in configured.model_fields_set:
         changes["log_level"] = "error"
+    if "idempotency_retention_s" not in configured.model_fields_set:
+        changes["idempotency_retention_s"] = HOLD_MAX_S
     return configured.model_copy(update=changes)
 
 

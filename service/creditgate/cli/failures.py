@@ -14,7 +14,8 @@ class ExitCode(IntEnum):
 
     DONE = 0
     REFUSED = 1
-    """The gate answered, and the order may not be sold on credit (or not yet); or the library is not usable."""
+    """The gate answered, and the order may not be sold on credit (or not yet); the library is not usable; rows were not
+    taken over; a sum differed."""
     FAILED = 2
     """The command line is wrong, the service can't be reached, or the call failed."""
     INTERRUPTED = 130

@@ -1,6 +1,7 @@
 """The arguments and options that several commands have, each spelled once."""
 
 import re
+from datetime import UTC, date, datetime
 from typing import Annotated, Final
 
 import typer
@@ -25,6 +26,7 @@ def reachable_address(address: str) -> str:
 
 AccountArgument = Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account's id.", show_default=False)]
 OrderArgument = Annotated[str, typer.Argument(metavar="ORDER", help="The order's id.", show_default=False)]
+DocumentArgument = Annotated[str, typer.Argument(metavar="DOCUMENT", help="The document's id.", show_default=False)]
 AmountArgument = Annotated[
     str, typer.Argument(metavar="AMOUNT", help='An amount such as 1250.00 USD, or "1250.00 USD".', show_default=False)
 ]
@@ -34,6 +36,10 @@ CurrencyArgument = Annotated[
 SecuredOption = Annotated[
     str | None,
     typer.Option("--secured", help='The part covered by security, such as "200.00 USD".'),
+]
+EtagOption = Annotated[
+    str,
+    typer.Option("--etag", help="Only if the reservation has not changed since `reservation show` told this etag."),
 ]
 AddressOption = Annotated[
     str,
@@ -79,3 +85,26 @@ def parse_duration_s(option: str, text: str) -> int:
     if not 1 <= duration_s <= HOLD_MAX_S:
         raise usage_failure(f"{option}: {text!r} is not from 1s to {HOLD_MAX_S // SECONDS_PER_DAY}d")
     return duration_s
+
+
+def parse_instant(option: str, text: str | None) -> datetime:
+    """Return the instant that a person wrote in ISO 8601, in local time where it has no zone; None is now.
+
+    Raises:
+        CommandFailure: it is written otherwise.
+
+    """
+    if text is None:
+        return datetime.now(UTC)
+    try:
+        return datetime.fromisoformat(text.strip()).astimezone()
+    except (ValueError, OverflowError):  # OverflowError: a year that no time zone is known of
+        raise usage_failure(f"{option}: {text!r} is not an instant such as 2026-05-31T18:00+02:00") from None
+
+
+def parse_date(option: str, text: str) -> date:
+    """Return the date that a person wrote as 2026-04-01, or raise `CommandFailure`."""
+    try:
+        return date.fromisoformat(text.strip())
+    except ValueError:
+        raise usage_failure(f"{option}: {text!r} is not a date such as 2026-04-01") from None

@@ -1,4 +1,4 @@
-"""The commands of order entry and accounts receivable: check, reserve, commit, release, pay."""
+"""The commands of order entry: check, reserve, amend, commit, release."""
 
 from functools import partial
 from typing import Annotated, Final
@@ -14,6 +14,7 @@ from creditgate.cli.options import (
     AddressOption,
     AmountArgument,
     CurrencyArgument,
+    EtagOption,
     JsonOption,
     OrderArgument,
     SecuredOption,
@@ -22,7 +23,6 @@ from creditgate.cli.options import (
 )
 
 _ORDERS_PANEL: Final = "Orders"
-_RECEIVABLES_PANEL: Final = "Receivables"
 _EXIT_CODES: Final = "Exit code: 0 it may be sold on credit, 1 refused or to be reviewed, 2 error."
 
 
@@ -88,6 +88,47 @@ def reserve(  # noqa: PLR0913 - one parameter per option of the command
         )
 
 
+def amend(  # noqa: PLR0913 - one parameter per option of the command
+    account: AccountArgument,
+    order: OrderArgument,
+    amount: AmountArgument,
+    currency: CurrencyArgument = "",
+    *,
+    hold: Annotated[
+        str | None,
+        typer.Option(
+            "--hold", help="How long to hold from now: 90s, 45m, 12h or 30d.", show_default="until it would have ended"
+        ),
+    ] = None,
+    request_id: Annotated[
+        str, typer.Option("--request-id", help="An id of this change: the same again changes nothing.")
+    ] = "",
+    etag: EtagOption = "",
+    address: AddressOption = ADDRESS_DEFAULT,
+    timeout_s: TimeoutOption = TIMEOUT_DEFAULT_S,
+    as_json: JsonOption = False,
+) -> ExitCode:
+    """Change the total of an order that is held.
+
+    AMOUNT is the new total. More is judged like an order of that amount, and
+    if it is refused, the order stays as it is; less is never refused.
+    """
+    money = connection.parse_amount("AMOUNT", amount, currency)
+    hold_s = parse_duration_s("--hold", hold) if hold else None
+    with connection.connect(address, timeout_s, as_json=as_json) as service:
+        return service.show(
+            service.client.amend_reservation(
+                account,
+                order,
+                amount_minor=money.amount_minor,
+                currency_code=money.currency_code,
+                hold_s=hold_s,
+                request_id=request_id,
+                etag=etag,
+            )
+        )
+
+
 def commit(  # noqa: PLR0913 - one parameter per option of the command
     account: AccountArgument,
     order: OrderArgument,
@@ -118,41 +159,21 @@ def commit(  # noqa: PLR0913 - one parameter per option of the command
         )
 
 
-def release(
+def release(  # noqa: PLR0913 - one parameter per option of the command
     account: AccountArgument,
     order: OrderArgument,
     *,
     reason: Annotated[str, typer.Option("--reason", help="Why, for the journal.")] = "",
     request_id: Annotated[str, typer.Option("--request-id", help="An id of this release, for the journal.")] = "",
+    etag: EtagOption = "",
     address: AddressOption = ADDRESS_DEFAULT,
     timeout_s: TimeoutOption = TIMEOUT_DEFAULT_S,
     as_json: JsonOption = False,
 ) -> ExitCode:
     """Give back what is still held for an order."""
     with connection.connect(address, timeout_s, as_json=as_json) as service:
-        return service.show(service.client.release_reservation(account, order, request_id=request_id, reason=reason))
-
-
-def pay(
-    account: AccountArgument,
-    payment: Annotated[str, typer.Argument(metavar="PAYMENT", help="The payment's id.", show_default=False)],
-    amount: AmountArgument,
-    currency: CurrencyArgument = "",
-    *,
-    address: AddressOption = ADDRESS_DEFAULT,
-    timeout_s: TimeoutOption = TIMEOUT_DEFAULT_S,
-    as_json: JsonOption = False,
-) -> ExitCode:
-    """Record that a customer has paid.
-
-    The same payment again changes nothing.
-    """
-    money = connection.parse_amount("AMOUNT", amount, currency)
-    with connection.connect(address, timeout_s, as_json=as_json) as service:
         return service.show(
-            service.client.record_payment(
-                account, payment, amount_minor=money.amount_minor, currency_code=money.currency_code
-            )
+            service.client.release_reservation(account, order, request_id=request_id, reason=reason, etag=etag)
         )
 
 
@@ -161,6 +182,6 @@ def register(app: typer.Typer) -> None:
     for_orders = partial(app.command, rich_help_panel=_ORDERS_PANEL)
     for_orders(epilog=f"Example: creditgate check acme 1250.00 USD\n\n{_EXIT_CODES}")(check)
     for_orders(epilog=f"Example: creditgate reserve acme order-7 1250.00 USD --hold 14d\n\n{_EXIT_CODES}")(reserve)
+    for_orders(epilog=f"Example: creditgate amend acme order-7 1400.00 USD\n\n{_EXIT_CODES}")(amend)
     for_orders(epilog="Example: creditgate commit acme order-7 1250.00 USD --document inv-1 --final")(commit)
     for_orders(epilog="Example: creditgate release acme order-7 --reason cancelled")(release)
-    app.command(rich_help_panel=_RECEIVABLES_PANEL, epilog="Example: creditgate pay acme payment-1 1250.00 USD")(pay)

@@ -9,7 +9,7 @@ import typer
 from creditgate.cli.deferred import connection
 from creditgate.cli.failures import USAGE_CODE, CommandFailure, ExitCode
 from creditgate.cli.options import ADDRESS_DEFAULT, TIMEOUT_DEFAULT_S, AddressOption, JsonOption, TimeoutOption
-from creditgate.replay.errors import ReplayError
+from creditgate.csv_rows.errors import FileError
 
 if TYPE_CHECKING:
     from creditgate.replay.summary import Summary
@@ -105,10 +105,14 @@ def replay(  # noqa: PLR0913 - one parameter per option of the command
     The accounts come first. Each invoice is reserved and committed on its date,
     and paid on its settlement date; what is rejected is neither committed nor
     paid. Playing a file again with the same limits changes nothing, and after
-    an interrupted play it carries on.
+    an interrupted play it carries on: for as long as the service remembers
+    what was played (CREDITGATE_IDEMPOTENCY_RETENTION).
+
+    At the end, the accounts played are verified (see `creditgate verify`).
 
     Rows that can't be read are listed and left out. Exit code: 0 played, 2 the
-    play can't start or calls failed, 130 interrupted (with the summary so far).
+    play can't start, calls failed or a sum differs, 130 interrupted (with the
+    summary so far).
     """
     from creditgate.replay import file_play, pace, session  # noqa: PLC0415 - help comes without what they import
 
@@ -118,7 +122,7 @@ def replay(  # noqa: PLR0913 - one parameter per option of the command
     try:
         options = session.PlayOptions(timeout_s, in_flight, pace.parse_speed(speed))
         play, rows = file_play.read_play(request)
-    except ReplayError as error:
+    except FileError as error:
         raise CommandFailure(str(error), code=USAGE_CODE) from None
     with connection.connect(address, timeout_s, as_json=as_json) as service:
         next(service.client.list_accounts(page_size=1), None)  # a service that is not there is told as everywhere
@@ -138,4 +142,4 @@ def end_play(summary: "Summary", *, as_json: bool) -> ExitCode:
     sys.stdout.write(render.summary_json(summary) if as_json else render.summary_text(summary))
     sys.stdout.flush()
     render.print_faults(summary)
-    return ExitCode.FAILED if summary.errors else ExitCode.DONE
+    return ExitCode.FAILED if summary.errors or summary.differing_sums else ExitCode.DONE

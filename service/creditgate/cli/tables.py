@@ -18,6 +18,7 @@ from creditgate.domain.money import format_amount, format_money
 from creditgate.v1.account_pb2 import ACCOUNT_STATUS_CLOSED, Account, AccountStatus
 from creditgate.v1.admin_service_pb2 import CloseAccountResponse, PutAccountResponse
 from creditgate.v1.credit_service_pb2 import (
+    AmendReservationResponse,
     CheckCreditResponse,
     CommitReservationResponse,
     GetAccountResponse,
@@ -25,8 +26,13 @@ from creditgate.v1.credit_service_pb2 import (
     ReleaseReservationResponse,
     ReserveCreditResponse,
 )
-from creditgate.v1.decision_pb2 import Decision, Exposure, Outcome, Reason, ReasonCode
-from creditgate.v1.receivables_service_pb2 import RecordPaymentResponse
+from creditgate.v1.decision_pb2 import OUTCOME_REJECTED, Decision, Exposure, Outcome, Reason, ReasonCode
+from creditgate.v1.receivables_service_pb2 import (
+    PostReceivableResponse,
+    RecordCreditNoteResponse,
+    RecordPaymentResponse,
+    UpdateAgingResponse,
+)
 from creditgate.v1.reservation_pb2 import Reservation, ReservationState
 
 if TYPE_CHECKING:
@@ -46,10 +52,10 @@ _STYLES: Final = {
     "BLOCKED": "red",
 }
 
-Facts = list[tuple[str, str | Text]]
+Facts = Sequence[tuple[str, str | Text]]
 
 
-class _OutputConsole(Console):
+class OutputConsole(Console):
     """A console that leaves a broken pipe to its caller, and gives a file or a pipe long lines."""
 
     def __init__(self) -> None:
@@ -64,7 +70,7 @@ class _OutputConsole(Console):
 
 def print_listing(rows: Sequence[Account | Reservation], *, more: bool) -> None:
     """Print a row for each, and how many there are; say so when there are more."""
-    console = _OutputConsole()
+    console = OutputConsole()
     if rows:
         console.print(_listing_table(rows))
     console.print(f"{len(rows):,} shown; there are more: raise --max" if more else f"{len(rows):,} in all")
@@ -72,7 +78,7 @@ def print_listing(rows: Sequence[Account | Reservation], *, more: bool) -> None:
 
 def print_settings(described: "Sequence[SettingDescription]") -> None:
     """Print each setting: its name and value, and below them what it means and its default."""
-    console = _OutputConsole()
+    console = OutputConsole()
     for setting in described:
         console.print(Text(setting.name, style="bold").append(f" = {setting.value or '(absent)'}", style="not bold"))
         default = "" if setting.value == setting.default else f" [default: {setting.default or '(absent)'}]"
@@ -87,26 +93,38 @@ def print_answer(answer: Message) -> None:
 
 @print_answer.register
 def _(answer: CheckCreditResponse) -> None:
-    console = _OutputConsole()
+    console = OutputConsole()
     console.print(_headline(_outcome(answer.decision)))
     _print_grounds(console, answer.decision)
-    _print_facts(console, _exposure_facts(answer.decision.exposure))
+    print_facts(console, _exposure_facts(answer.decision.exposure))
 
 
 @print_answer.register
 def _(answer: ReserveCreditResponse) -> None:
-    console = _OutputConsole()
+    console = OutputConsole()
     console.print(_headline(_outcome(answer.decision), _REPLAYED if answer.replayed else ""))
     _print_grounds(console, answer.decision)
     if answer.HasField("reservation"):
-        _print_facts(console, _reservation_facts(answer.reservation))
+        print_facts(console, _reservation_facts(answer.reservation))
         console.print("The account before this order:")
-    _print_facts(console, _exposure_facts(answer.decision.exposure))
+    print_facts(console, _exposure_facts(answer.decision.exposure))
+
+
+@print_answer.register
+def _(answer: AmendReservationResponse) -> None:
+    console = OutputConsole()
+    outcome = _outcome(answer.decision)
+    refused = answer.decision.outcome == OUTCOME_REJECTED
+    console.print(_headline(outcome, "the order stays as it is" if refused else _REPLAYED if answer.replayed else ""))
+    _print_grounds(console, answer.decision)
+    print_facts(console, _reservation_facts(answer.reservation))
+    console.print("The account before this change:")
+    print_facts(console, _exposure_facts(answer.decision.exposure))
 
 
 @print_answer.register
 def _(answer: CommitReservationResponse) -> None:
-    console = _OutputConsole()
+    console = OutputConsole()
     over = format_money(answer.over_committed_minor, answer.reservation.currency_code)
     notes = (
         _REPLAYED if answer.replayed else "",
@@ -114,27 +132,43 @@ def _(answer: CommitReservationResponse) -> None:
         f"{over} more than the order: recorded all the same" if answer.over_committed_minor else "",
     )
     console.print(_headline("recorded as receivable", "; ".join(filter(None, notes))))
-    _print_facts(console, _reservation_facts(answer.reservation))
+    print_facts(console, _reservation_facts(answer.reservation))
 
 
 @print_answer.register
 def _(answer: ReleaseReservationResponse) -> None:
-    console = _OutputConsole()
+    console = OutputConsole()
     console.print(_headline("released", _REPLAYED if answer.replayed else ""))
-    _print_facts(console, _reservation_facts(answer.reservation))
+    print_facts(console, _reservation_facts(answer.reservation))
+
+
+@print_answer.register
+def _(answer: PostReceivableResponse) -> None:
+    _print_account("invoice recorded", answer.account, _REPLAYED if answer.replayed else "")
+
+
+@print_answer.register
+def _(answer: RecordCreditNoteResponse) -> None:
+    _print_account("credit note recorded", answer.account, _REPLAYED if answer.replayed else "")
 
 
 @print_answer.register
 def _(answer: RecordPaymentResponse) -> None:
-    console = _OutputConsole()
-    console.print(_headline("payment recorded", _REPLAYED if answer.replayed else ""))
-    _print_facts(console, _account_facts(answer.account))
+    _print_account("payment recorded", answer.account, _REPLAYED if answer.replayed else "")
+
+
+@print_answer.register
+def _(answer: UpdateAgingResponse) -> None:
+    if answer.ignored:
+        _print_account("ageing left as it is", answer.account, "figures of a later instant are there")
+    else:
+        _print_account("ageing recorded", answer.account, _REPLAYED if answer.replayed else "")
 
 
 @print_answer.register
 def _(answer: GetReservationResponse) -> None:
-    console = _OutputConsole()
-    _print_facts(console, _reservation_facts(answer.reservation))
+    console = OutputConsole()
+    print_facts(console, _reservation_facts(answer.reservation))
     decision = answer.reservation.decision
     console.print(_headline(f"decided {_outcome(decision)}", f"on {_time(decision.decide_time)}"))
     _print_grounds(console, decision)
@@ -142,21 +176,23 @@ def _(answer: GetReservationResponse) -> None:
 
 @print_answer.register
 def _(answer: GetAccountResponse) -> None:
-    _print_facts(_OutputConsole(), _account_facts(answer.account))
+    print_facts(OutputConsole(), _account_facts(answer.account))
 
 
 @print_answer.register
 def _(answer: PutAccountResponse) -> None:
-    console = _OutputConsole()
-    console.print(_headline("account created" if answer.created else "account changed"))
-    _print_facts(console, _account_facts(answer.account))
+    _print_account("account created" if answer.created else "account changed", answer.account)
 
 
 @print_answer.register
 def _(answer: CloseAccountResponse) -> None:
-    console = _OutputConsole()
-    console.print(_headline("account closed"))
-    _print_facts(console, _account_facts(answer.account))
+    _print_account("account closed", answer.account)
+
+
+def _print_account(words: str, account: Account, note: str = "") -> None:
+    console = OutputConsole()
+    console.print(_headline(words, note))
+    print_facts(console, _account_facts(account))
 
 
 def _headline(words: str, note: str = "") -> Text:
@@ -177,7 +213,8 @@ def _print_grounds(console: Console, decision: Decision) -> None:
         )
 
 
-def _print_facts(console: Console, facts: Facts) -> None:
+def print_facts(console: Console, facts: Facts) -> None:
+    """Print a line for each fact: its name and its value."""
     width = max(len(name) for name, _ in facts)
     for name, value in facts:
         console.print(Text.assemble("  ", (name.ljust(width), "dim"), "  ", value), soft_wrap=True)
@@ -186,7 +223,7 @@ def _print_facts(console: Console, facts: Facts) -> None:
 def _exposure_facts(exposure: Exposure) -> Facts:
     currency_code = exposure.currency_code
     exposure_minor = exposure.reserved_minor + max(0, exposure.receivable_minor)
-    facts: Facts = [
+    facts: list[tuple[str, str | Text]] = [
         ("limit", _limit(exposure)),
         ("reserved", format_money(exposure.reserved_minor, currency_code)),
         ("receivable", format_money(exposure.receivable_minor, currency_code)),
@@ -214,7 +251,7 @@ def _available(exposure: Exposure) -> str:
 
 def _reservation_facts(reservation: Reservation) -> Facts:
     currency_code = reservation.currency_code
-    facts: Facts = [
+    facts: list[tuple[str, str | Text]] = [
         ("account", reservation.account_id),
         ("order", reservation.order_id),
         ("state", _styled(_state(reservation))),
@@ -230,11 +267,12 @@ def _reservation_facts(reservation: Reservation) -> Facts:
         ("remaining", format_money(reservation.remaining_minor, currency_code)),
         ("created", _time(reservation.create_time)),
         ("expires", _time(reservation.expire_time)),
+        ("etag", reservation.etag),
     ]
 
 
 def _account_facts(account: Account) -> Facts:
-    facts: Facts = [("account", account.account_id)]
+    facts: list[tuple[str, str | Text]] = [("account", account.account_id)]
     if account.display_name:
         facts.append(("name", _printable(account.display_name)))
     if account.risk_class:
@@ -248,7 +286,18 @@ def _account_facts(account: Account) -> Facts:
     if account.secured_receivable_minor:
         secured = format_money(account.secured_receivable_minor, account.currency_code)
         facts.append(("secured", f"{secured} of invoices is covered by security and takes no credit"))
+    if account.HasField("aging_as_of"):
+        facts += _aging_facts(account)
     return [*facts, ("created", _time(account.create_time))]
+
+
+def _aging_facts(account: Account) -> Facts:
+    since = f", the oldest of it due on {account.oldest_due_date}" if account.oldest_due_date else ""
+    facts = [("overdue", f"{format_money(account.overdue_minor, account.currency_code)}{since}")]
+    if account.disputed_minor:
+        disputed = format_money(account.disputed_minor, account.currency_code)
+        facts.append(("disputed", f"{disputed} of what is overdue"))
+    return [*facts, ("aged as of", _time(account.aging_as_of))]
 
 
 def _listing_table(rows: Sequence[Account | Reservation]) -> Table:

@@ -10,9 +10,11 @@ A credit refusal is an answer, a fault is a `CreditCallError`. `AsyncCreditClien
 
 from creditgate.client.aio import AsyncCreditClient
 from creditgate.client.blocking import CreditClient
+from creditgate.client.calls import VerifiedAccounts
 from creditgate.client.channel import DEFAULT_TARGET, DEFAULT_TIMEOUT_S
 from creditgate.client.errors import CreditCallError
-from creditgate.client.requests import ClearableField
+from creditgate.client.open_items import ImportSummary, OpenItemFailure
+from creditgate.client.requests import ClearableField, open_item
 from creditgate.client.requests import reserve_credit as reserve_credit_request
 from creditgate.domain.errors import FieldViolation
 
@@ -24,5 +26,9 @@ __all__ = [
     "CreditCallError",
     "CreditClient",
     "FieldViolation",
+    "ImportSummary",
+    "OpenItemFailure",
+    "VerifiedAccounts",
+    "open_item",
     "reserve_credit_request",
 ]

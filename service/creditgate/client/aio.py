@@ -1,6 +1,8 @@
 """The client for asyncio."""
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable
+from contextlib import aclosing
 from copy import copy
 from types import TracebackType
 from typing import Any, Concatenate, Self
@@ -9,12 +11,29 @@ import grpc
 from grpc.aio import UnaryUnaryMultiCallable
 
 from creditgate.client import requests
-from creditgate.client.calls import AnswerT, ItemT, P, PageRequestT, PageT, RequestT, batch_requests, signed_as
+from creditgate.client.aio_stream import stream_orders
+from creditgate.client.calls import (
+    AnswerT,
+    ItemT,
+    P,
+    PageRequestT,
+    PageT,
+    RequestT,
+    VerifiedAccounts,
+    batch_requests,
+    signed_as,
+    verification_requests,
+    verified_accounts,
+)
 from creditgate.client.channel import CHANNEL_OPTIONS, DEFAULT_TARGET, DEFAULT_TIMEOUT_S
-from creditgate.client.errors import CreditCallError, error_of_call, error_of_status
+from creditgate.client.errors import CreditCallError, error_of_call
+from creditgate.client.open_items import ImportRun, ImportSummary, OpenItemFailure
+from creditgate.client.window import answer_of
+from creditgate.domain.bounds import VERIFIED_ACCOUNTS_MAX
 from creditgate.v1.admin_service_pb2_grpc import AdminServiceStub
 from creditgate.v1.credit_service_pb2 import ReserveCreditRequest, ReserveCreditResponse
 from creditgate.v1.credit_service_pb2_grpc import CreditServiceStub
+from creditgate.v1.receivables_service_pb2 import OpenItem
 from creditgate.v1.receivables_service_pb2_grpc import ReceivablesServiceStub
 
 
@@ -141,4 +160,76 @@ class AsyncCreditClient:
         for request in batch_requests(orders):
             response = await _answer(self._stubs.credit.BatchReserveCredit, request, self.timeout_s)
             for result in response.results:
-                yield error_of_status(result.error) if result.HasField("error") else result.response
+                yield answer_of(result)
+
+    async def stream_reserve_credit(
+        self, orders: Iterable[ReserveCreditRequest] | AsyncIterable[ReserveCreditRequest]
+    ) -> AsyncIterator[ReserveCreditResponse | CreditCallError]:
+        """Decide about orders as they come, over one stream; an order is answered without waiting for the next one.
+
+        Yields an answer or an error for each order, in their order. When the stream breaks, another one is opened and
+        what is not answered is sent again: up to five times in a row, and no longer than the client's deadline. Raises
+        `CreditCallError` when that is in vain, or an answer takes longer than the client's deadline: what was yielded
+        until then stands, and the rest may be asked again.
+
+        Args:
+            orders: built by `creditgate.client.reserve_credit_request`; drawn in the event loop, where an iterable that
+                is not asynchronous must not block. At most 128 are drawn and not answered. What drawing raises comes
+                out once the orders before are answered.
+
+        """
+        async with aclosing(stream_orders(self._stubs.credit.StreamReserveCredit, orders, self.timeout_s)) as answers:
+            async for answer in answers:
+                yield answer
+
+    async def import_open_items(
+        self,
+        items: Iterable[OpenItem],
+        *,
+        on_progress: Callable[[ImportSummary], object] | None = None,
+        on_failure: Callable[[OpenItemFailure], object] | None = None,
+    ) -> ImportSummary:
+        """Take over open items, as the first load from an ERP does, in chunks of up to 1000.
+
+        Items are independent, and may be sent again: an item that is there already is a replay. A chunk whose service
+        is away, or that is not answered within the client's deadline, is sent again, up to eight times within some
+        seconds; so are the items that could not be carried out because the store, or a part of it, was away. Raises
+        `CreditCallError` when no item of a chunk could be carried out in all that time: what was imported until then
+        stands, and everything may be sent again.
+
+        Args:
+            items: built by `creditgate.client.open_item`; drawn as they are sent.
+            on_progress: is called after each answer with the summary so far, which goes on changing.
+            on_failure: is called with each item that could not be taken over.
+
+        """
+        run = ImportRun(items, on_progress, on_failure)
+        while (request := run.next_chunk()) is not None:
+            try:
+                call = self._stubs.receivables.ImportOpenItems(iter((request,)), timeout=self.timeout_s)
+                responses = [response async for response in call]
+            except grpc.aio.AioRpcError as error:
+                wait_s = run.not_answered(error_of_call(error))
+            else:
+                wait_s = run.answered(responses)
+            await asyncio.sleep(wait_s)
+        return run.summary
+
+    async def verify_accounts(
+        self, account_ids: Iterable[str] = (), *, repair: bool = False, page_size: int = VERIFIED_ACCOUNTS_MAX
+    ) -> AsyncIterator[VerifiedAccounts]:
+        """Recompute the sums of accounts while orders run, and yield what was found, call by call.
+
+        Args:
+            account_ids: the accounts; empty: all accounts.
+            repair: put sums right that differ.
+            page_size: most accounts in one call, up to 100; fewer where accounts are so large that a call takes long.
+
+        """
+        for request in verification_requests(account_ids, repair=repair, page_size=page_size):
+            while True:
+                page = await _answer(self._stubs.admin.VerifyAccounts, request, self.timeout_s)
+                yield verified_accounts(page)
+                if not page.next_page_token:
+                    break
+                request.page_token = page.next_page_token

@@ -1,11 +1,12 @@
-"""What the two clients share: how a method takes its parameters from a request builder, and how a batch is split."""
+"""What the two clients share: how a method takes its parameters from a request builder, and how calls are split."""
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from typing import ParamSpec, Protocol, TypeVar
+from typing import NamedTuple, ParamSpec, Protocol, TypeVar
 
 from creditgate.domain.bounds import BATCH_SIZE_MAX
+from creditgate.v1.admin_service_pb2 import SumDifference, VerifyAccountsRequest, VerifyAccountsResponse
 from creditgate.v1.credit_service_pb2 import BatchReserveCreditRequest, ReserveCreditRequest
 
 MethodT = TypeVar("MethodT", bound=Callable[..., object])
@@ -54,3 +55,34 @@ def batch_requests(orders: Iterable[ReserveCreditRequest]) -> Iterator[BatchRese
     remaining = iter(orders)
     while batch := list(islice(remaining, BATCH_SIZE_MAX)):
         yield BatchReserveCreditRequest(requests=batch)
+
+
+class VerifiedAccounts(NamedTuple):
+    """What verifying some accounts found.
+
+    Attributes:
+        verified: how many accounts they were.
+        differences: every sum of theirs that differs from what it sums up.
+
+    """
+
+    verified: int
+    differences: tuple[SumDifference, ...]
+
+
+def verification_requests(
+    account_ids: Iterable[str], *, repair: bool, page_size: int
+) -> Iterator[VerifyAccountsRequest]:
+    """Yield the calls that verify these accounts; without any, the first call for all accounts."""
+    remaining = iter(account_ids)
+    ids = list(islice(remaining, page_size))
+    if not ids:
+        yield VerifyAccountsRequest(page_size=page_size, repair=repair)
+    while ids:
+        yield VerifyAccountsRequest(account_ids=ids, repair=repair)
+        ids = list(islice(remaining, page_size))
+
+
+def verified_accounts(page: VerifyAccountsResponse) -> VerifiedAccounts:
+    """Return what a call has found."""
+    return VerifiedAccounts(page.verified, tuple(page.differences))

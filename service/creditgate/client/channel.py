@@ -16,15 +16,13 @@ _KEEPALIVE_AFTER_MS: Final = 30_000
 _KEEPALIVE_TIMEOUT_MS: Final = 5_000
 _MESSAGE_MAX_BYTES: Final = 16 * 1024 * 1024
 
-_SERVICES: Final = [
-    service.full_name for file in (CREDIT, RECEIVABLES, ADMIN) for service in file.services_by_name.values()
-]
+_SERVICES: Final = [service for file in (CREDIT, RECEIVABLES, ADMIN) for service in file.services_by_name.values()]
 
 _SERVICE_CONFIG: Final = json.dumps(
     {
         "methodConfig": [
             {
-                "name": [{"service": service} for service in _SERVICES],
+                "name": [{"service": service.full_name} for service in _SERVICES],
                 # Every call may be repeated. UNAVAILABLE invites it; CANCELLED is what gRPC itself answers for a call
                 # that reached a stopping server too late to be handled. Five attempts are the most that gRPC
                 # makes; the waits between them are 50, 100, 200 and 400 ms (each ± 20 %), never past the deadline.
@@ -35,7 +33,17 @@ _SERVICE_CONFIG: Final = json.dumps(
                     "backoffMultiplier": 2,
                     "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
                 },
-            }
+            },
+            # A method's own entry comes first, and this one has no policy: gRPC repeats a stream only until its first
+            # answer, and keeps all that was sent until then. The clients know what is not answered, and send just that.
+            {
+                "name": [
+                    {"service": service.full_name, "method": method.name}
+                    for service in _SERVICES
+                    for method in service.methods
+                    if method.client_streaming
+                ]
+            },
         ],
         # While a service stays away its callers stop repeating: a failed attempt takes a token; with half of them gone
         # gRPC repeats nothing, and every two answers give one back.

@@ -14,7 +14,7 @@ _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
 class CreditCallError(Exception):
-    """A fault of a call or of one item of a batch. A credit refusal is none: it is an answer.
+    """A fault of a call or of one item of a batch or a stream. A credit refusal is none: it is an answer.
 
     Attributes:
         code: the gRPC status code. Calls that may be repeated were already repeated on UNAVAILABLE.
@@ -66,8 +66,20 @@ def error_of_call(call: EndedCall) -> CreditCallError:
     return error_of_status(status)
 
 
+def no_answer_error(timeout_s: float) -> CreditCallError:
+    """Return the error of a stream that owes an answer for too long."""
+    message = f"no answer within {timeout_s:g} s; asking again is safe"
+    return CreditCallError(grpc.StatusCode.DEADLINE_EXCEEDED, "", message)
+
+
+def stream_ended_error() -> CreditCallError:
+    """Return the error of a stream that was ended in order and owes answers."""
+    message = "the stream ended before every order was answered; asking again is safe"
+    return CreditCallError(grpc.StatusCode.UNAVAILABLE, "", message)
+
+
 def error_of_status(status: Status) -> CreditCallError:
-    """Return the error of one item of a batch."""
+    """Return the error of one item of a batch or a stream."""
     reason = ""
     violations: list[FieldViolation] = []
     for detail in status.details:

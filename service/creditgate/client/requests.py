@@ -24,6 +24,7 @@ from creditgate.v1.credit_service_pb2 import (
     ReserveCreditRequest,
 )
 from creditgate.v1.receivables_service_pb2 import (
+    OpenItem,
     PostReceivableRequest,
     RecordCreditNoteRequest,
     RecordPaymentRequest,
@@ -36,7 +37,13 @@ ClearableField: TypeAlias = Literal["base_limit_minor", "block"]
 
 
 def check_credit(
-    account_id: str, *, amount_minor: int, currency_code: str, secured_minor: int = 0, explain: bool = False
+    account_id: str,
+    *,
+    amount_minor: int,
+    currency_code: str,
+    secured_minor: int = 0,
+    explain: bool = False,
+    payment_terms_days: int = 0,
 ) -> CheckCreditRequest:
     """Ask what `reserve_credit` would decide now; nothing is written or held.
 
@@ -46,6 +53,7 @@ def check_credit(
         currency_code: the order's ISO 4217 currency.
         secured_minor: the part of the total covered by security, which takes no credit.
         explain: also return the rules that did not fire, in `decision.passed_rules`.
+        payment_terms_days: the order's payment terms.
 
     """
     return CheckCreditRequest(
@@ -54,6 +62,7 @@ def check_credit(
         currency_code=currency_code,
         secured_minor=secured_minor,
         explain=explain,
+        payment_terms_days=payment_terms_days,
     )
 
 
@@ -243,6 +252,21 @@ def record_credit_note(
 
     """
     return RecordCreditNoteRequest(
+        account_id=account_id, document_id=document_id, amount_minor=amount_minor, currency_code=currency_code
+    )
+
+
+def open_item(account_id: str, document_id: str, *, amount_minor: int, currency_code: str) -> OpenItem:
+    """Return an open item for `import_open_items`.
+
+    Args:
+        account_id: the account that owes.
+        document_id: the document's id, unique among the account's documents: the same document again is a replay.
+        amount_minor: what is still open, from -(2^53-1) to 2^53-1 and not 0; below 0: a credit that is not used yet.
+        currency_code: the account's currency.
+
+    """
+    return OpenItem(
         account_id=account_id, document_id=document_id, amount_minor=amount_minor, currency_code=currency_code
     )
 

@@ -17,8 +17,35 @@ class AccountStatus(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Why, by whom and since when (milliseconds since 1970 by the store's clock) an account is stopped."""
+    """Why, by whom and since when (milliseconds since 1970 by the store's clock) an account is stopped.
 
+    `expire_time_s` 0 does not end by itself.
+    """
+
+    reason: str
+    actor: str
+    create_time_ms: int = 0
+    expire_time_s: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ManualLimit:
+    """A limit that a person has set; `limit_minor` None is no ceiling, `expire_time_s` 0 never ends by itself."""
+
+    limit_minor: int | None
+    expire_time_s: int
+    reason: str
+    actor: str
+    create_time_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TemporaryLimit:
+    """A limit that counts from `start_time_s` until `end_time_s`."""
+
+    limit_minor: int
+    start_time_s: int
+    end_time_s: int
     reason: str
     actor: str
     create_time_ms: int = 0
@@ -41,13 +68,15 @@ class Aging:
 class Account:
     """One customer's credit account.
 
-    `base_limit_minor` is None when no limit is set. `secured_receivable_minor` is what is invoiced, unpaid and covered
-    by security: it takes no credit, and payments are counted against it first.
+    `base_limit_minor` is None when no limit is set; `limit_expire_time_s` is 0 for a limit that does not end,
+    `limit_confirm_time_s` when it was last set or confirmed. `secured_receivable_minor` is what is invoiced, unpaid and
+    covered by security: it takes no credit, and payments are counted against it first.
     """
 
     account_id: str
     display_name: str
     currency_code: str
+    group_id: str
     risk_class: str
     status: AccountStatus
     exposure: Exposure
@@ -55,6 +84,10 @@ class Account:
     unlimited: bool
     secured_receivable_minor: int
     limit_version: int
+    limit_expire_time_s: int
+    limit_confirm_time_s: int
+    manual_limit: ManualLimit | None
+    temporary_limit: TemporaryLimit | None
     block: Block | None
     aging: Aging | None
     create_time_ms: int

@@ -14,6 +14,15 @@ BLOCK_REASON_LENGTH_MAX: Final = 500
 BLOCK_ACTOR_LENGTH_MAX: Final = 128
 RELEASE_REASON_LENGTH_MAX: Final = 200
 
+GROUP_CURRENCIES_MAX: Final = 16
+"""Most currencies in which a group's accounts may be kept: each is converted when an order of the group is decided."""
+
+RATES_MAX: Final = 500
+"""Most rates in one `PutExchangeRates`."""
+
+RATE_DIGITS_MAX: Final = 12
+RATE_DECIMALS_MAX: Final = 10
+
 BATCH_SIZE_MAX: Final = 1000
 """Most orders in one `BatchReserveCredit`."""
 
@@ -33,6 +42,9 @@ RETENTION_DEFAULT_S: Final = 7 * SECONDS_PER_DAY
 """How long ended orders, and the ids that make calls repeatable, are kept."""
 HOLD_DEFAULT_S: Final = 30 * SECONDS_PER_DAY
 HOLD_MAX_S: Final = 400 * SECONDS_PER_DAY
+SECOND_MAX: Final = 2**32 - 1
+"""The last second, counted from 1970, that limits, blocks and rates may end at: in the year 2106."""
+
 DUE_DATE_MIN: Final = date(1970, 1, 2)
 DUE_DATE_MAX: Final = date(2999, 12, 31)
 PAYMENT_TERMS_DAYS_MAX: Final = 3650

@@ -32,16 +32,27 @@ class ReasonCode(IntEnum):
     ACCOUNT_BLOCKED = 1
     ACCOUNT_CLOSED = 2
     LIMIT_NOT_SET = 3
+    LIMIT_EXPIRED = 4
+    LIMIT_STALE = 5
     LIMIT_EXCEEDED = 6
+    WITHIN_TOLERANCE = 7
+    NEAR_LIMIT = 8
+    GROUP_LIMIT_EXCEEDED = 9
+    ORDER_TOO_LARGE = 10
+    OVERDUE_AMOUNT = 11
+    OVERDUE_DAYS = 12
+    VELOCITY_EXCEEDED = 13
+    TERMS_TOO_LONG = 14
 
 
 class Reason(NamedTuple):
-    """A rule's verdict with the numbers it saw, in minor units of the account's currency."""
+    """A rule's verdict with the numbers it saw: minor units of `currency_code`, or days when that is empty."""
 
     code: ReasonCode
     action: Action
     observed: int
     threshold: int
+    currency_code: str = ""
 
 
 class Exposure(NamedTuple):
@@ -53,11 +64,12 @@ class Exposure(NamedTuple):
     reserved_minor: int
     receivable_minor: int
     pending_review_minor: int
+    credit_counts: bool = False
 
     @property
     def exposure_minor(self) -> int:
-        """Reserved plus receivable; a negative receivable counts as 0."""
-        return self.reserved_minor + max(0, self.receivable_minor)
+        """Reserved plus receivable; a negative receivable counts as 0 unless the policy says that credit counts."""
+        return self.reserved_minor + (self.receivable_minor if self.credit_counts else max(0, self.receivable_minor))
 
     @property
     def available_minor(self) -> int | None:

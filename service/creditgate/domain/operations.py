@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Generic, NamedTuple, TypeVar
 
-from creditgate.domain.account import Account, AccountStatus, Block
+from creditgate.domain.account import Account, AccountStatus, Block, ManualLimit, TemporaryLimit
 from creditgate.domain.decision import Decision
+from creditgate.domain.group import CreditGroup
 from creditgate.domain.reservation import Etag, Reservation
 
 R_co = TypeVar("R_co", covariant=True)
@@ -19,6 +20,16 @@ class Operation(Generic[R_co]):
     """One thing to do to one account; `R_co` is the type of its answer."""
 
     account_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class GroupOperation(Operation[R_co]):
+    """One thing to do to one credit group: its id stands in the place of an account's, and leads to its partition."""
+
+    @property
+    def group_id(self) -> str:
+        """The group."""
+        return self.account_id
 
 
 class Reserved(NamedTuple):
@@ -89,16 +100,17 @@ class CheckCredit(Operation[Decision]):
     currency_code: str
     secured_minor: int = 0
     explain: bool = False
+    payment_terms_days: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class ReserveCredit(Operation[Reserved]):
-    """Decide about an order and hold its exposure if it is approved."""
+    """Decide about an order and hold its exposure if it is approved; `hold_s` None: as long as the policy says."""
 
     order_id: str
     amount_minor: int
     currency_code: str
-    hold_s: int
+    hold_s: int | None = None
     secured_minor: int = 0
     payment_terms_days: int = 0
     source: str = ""
@@ -205,14 +217,16 @@ class BlockSetting:
 class PutAccount(Operation[AccountPut]):
     """Create an account, or change the settings that are not None.
 
-    An empty currency is that of the existing account.
+    An empty currency is that of the existing account, an empty group is none, a `limit_expire_time_s` of 0 never.
     """
 
     currency_code: str = ""
     display_name: str | None = None
     risk_class: str | None = None
     status: AccountStatus | None = None
+    group_id: str | None = None
     base_limit: LimitSetting | None = None
+    limit_expire_time_s: int | None = None
     unlimited: bool | None = None
     block: BlockSetting | None = None
 
@@ -232,3 +246,54 @@ class GetReservation(Operation[Reservation]):
     """Read a reservation."""
 
     order_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetManualLimit(Operation[Account]):
+    """Set a limit that counts instead of the base limit; `manual_limit` None takes it away, for this reason."""
+
+    currency_code: str
+    manual_limit: ManualLimit | None
+    reason: str
+    actor: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetTemporaryLimit(Operation[Account]):
+    """Set a limit that counts between two instants; `temporary_limit` None takes it away, for this reason."""
+
+    currency_code: str
+    temporary_limit: TemporaryLimit | None
+    reason: str
+    actor: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetBlock(Operation[Account]):
+    """Block an account; `block` None ends the block, for this reason."""
+
+    block: Block | None
+    reason: str
+    actor: str
+
+
+@dataclass(frozen=True, slots=True)
+class GroupPut:
+    """Answer to `PutGroup`."""
+
+    group: CreditGroup
+    created: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PutGroup(GroupOperation[GroupPut]):
+    """Create a group, or change its limit and name; `limit_minor` None is no ceiling."""
+
+    currency_code: str
+    limit_minor: int | None
+    display_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class GetGroup(GroupOperation[CreditGroup]):
+    """Read a group."""

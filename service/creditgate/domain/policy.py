@@ -1,20 +1,91 @@
-"""What each rule does when it fires."""
+"""What each rule does when it fires, and with which thresholds; written by a credit manager, compiled for the store."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
+from creditgate.domain.bounds import HOLD_DEFAULT_S, HOLD_MAX_S
 from creditgate.domain.decision import Action, ReasonCode
+
+BASIS_POINTS: Final = 10_000
+"""One whole, in basis points: 250 are 2.5 %."""
+
+DEFAULT_CLASS: Final = ""
+"""Name of the class that judges accounts whose own class the policy does not name."""
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSetting:
+    """What one rule does, and its thresholds; which of them a rule reads says `docs/policy.md`.
+
+    Attributes:
+        action: what the rule does when it fires.
+        number: days, or the seconds of a window.
+        share_bps: a share of the limit, in basis points.
+        amounts: by ISO 4217 code, in minor units; an account in a currency that is not named has no amount.
+
+    """
+
+    action: Action
+    number: int = 0
+    share_bps: int = 0
+    amounts: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True, slots=True)
+class ClassPolicy:
+    """The rules of one risk class.
+
+    Attributes:
+        rules: a setting for every rule.
+        credit_balance_raises_headroom: whether a negative receivable counts against what is reserved, or as 0.
+        limit_rise_releases_reviews: whether what waits for a person is judged anew when the account's limit changes.
+
+    """
+
+    rules: Mapping[ReasonCode, RuleSetting]
+    credit_balance_raises_headroom: bool = False
+    limit_rise_releases_reviews: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A compiled policy. Its version explains a decision for as long as the decision is kept."""
+    """A compiled policy. Its version explains a decision for as long as the decision is kept.
+
+    Attributes:
+        version: changes with everything that could change a decision.
+        classes: by risk class; `DEFAULT_CLASS` is always there.
+        hold_default_s: how long an order is held that does not say.
+        hold_longest_s: how long an order may be held at most.
+        time_zone: where days begin; an IANA name.
+        shadow: whether the whole gate only says what it would do.
+
+    """
 
     version: str
-    actions: Mapping[ReasonCode, Action]
+    classes: Mapping[str, ClassPolicy]
+    hold_default_s: int = HOLD_DEFAULT_S
+    hold_longest_s: int = HOLD_MAX_S
+    time_zone: str = "UTC"
+    shadow: bool = False
 
 
-DEFAULT_POLICY: Final = Policy("default", MappingProxyType(dict.fromkeys(ReasonCode, Action.REJECT)))
-"""Every rule rejects: what the gate does unless it is told otherwise."""
+_REJECTING: Final = frozenset(
+    {
+        ReasonCode.ACCOUNT_BLOCKED,
+        ReasonCode.ACCOUNT_CLOSED,
+        ReasonCode.LIMIT_NOT_SET,
+        ReasonCode.LIMIT_EXPIRED,
+        ReasonCode.LIMIT_EXCEEDED,
+        ReasonCode.GROUP_LIMIT_EXCEEDED,
+    }
+)
+
+DEFAULT_RULES: Final[Mapping[ReasonCode, RuleSetting]] = MappingProxyType(
+    {code: RuleSetting(Action.REJECT if code in _REJECTING else Action.OFF) for code in ReasonCode}
+)
+"""What a rule does that the policy says nothing about: over limit is rejected, what needs a threshold is off."""
+
+DEFAULT_POLICY: Final = Policy("default", MappingProxyType({DEFAULT_CLASS: ClassPolicy(DEFAULT_RULES)}))
+"""What decides without a policy file."""

@@ -6,7 +6,10 @@ from typing import Generic, Protocol, TypeVar
 
 from creditgate.domain.account import Account
 from creditgate.domain.errors import CreditError
+from creditgate.domain.group import CreditGroup
 from creditgate.domain.operations import Operation
+from creditgate.domain.policy import Policy
+from creditgate.domain.rates import ExchangeRate
 from creditgate.domain.reservation import Reservation, ReservationState
 from creditgate.domain.verification import SumDifference, Verified
 
@@ -20,6 +23,25 @@ class Page(Generic[T_co]):
 
     items: tuple[T_co, ...]
     next_page_token: str
+
+
+class PolicySource(Protocol):
+    """Where the policy comes from that decides now."""
+
+    @property
+    def policy(self) -> Policy:
+        """The policy."""
+        ...
+
+    @property
+    def document(self) -> str:
+        """The policy as its author writes it, with every default written out."""
+        ...
+
+    @property
+    def problem(self) -> str:
+        """Why what its author has written last is not used; empty when it is."""
+        ...
 
 
 class CreditStore(Protocol):
@@ -54,6 +76,20 @@ class CreditStore(Protocol):
         """Return a page of all accounts, in no particular order.
 
         Raises INVALID_FIELD for a token that this listing did not give out.
+        """
+        ...
+
+    async def list_groups(self, page_size: int, page_token: str, deadline: float) -> Page[CreditGroup]:
+        """Return a page of all credit groups, in no particular order.
+
+        Raises INVALID_FIELD for a token that this listing did not give out.
+        """
+        ...
+
+    async def put_rates(self, rates: Sequence[ExchangeRate], version: int, expire_time_s: int, deadline: float) -> int:
+        """Replace exchange rates, except by an older version; return how many are in force by this call.
+
+        They may be in force for some accounts earlier than for others; asking again after an error is safe.
         """
         ...
 

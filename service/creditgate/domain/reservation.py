@@ -29,7 +29,9 @@ class Reservation(NamedTuple):
     """A reservation as it is now; a hold whose time is over reads as EXPIRED.
 
     `amount_minor`, `secured_minor`, `committed_minor` and `remaining_minor` are in minor units of the order's currency,
-    `exposure_minor` in those of the account's. `expire_time_s` is a whole second, `revision` grows with every change.
+    `exposure_minor` in those of the account's, converted at `rate`. `pending_amount_minor` is the total that an amend
+    asks for and a person has to decide about, 0 when none waits. `expire_time_s` is a whole second, `revision` grows
+    with every change.
     """
 
     account_id: str
@@ -41,6 +43,8 @@ class Reservation(NamedTuple):
     committed_minor: int
     remaining_minor: int
     exposure_minor: int
+    rate: str
+    pending_amount_minor: int
     create_time_ms: int
     expire_time_s: int
     revision: int

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 class SumDifference:
     """A sum that is kept and differs from what reservations and entries add up to, in minor units.
 
-    `sum_name` is `reserved`, `receivable`, `secured_receivable`, `pending_review`, or `due@SECOND` for what falls due
-    at a second. With `next_due` the two are no amounts but seconds: when the account next looks at what falls due.
+    `sum_name` is `reserved`, `receivable`, `secured_receivable`, `pending_review`, or `due@SECOND` and
+    `pending_due@SECOND` for what of it falls due at a second. With `next_due` the two are no amounts but seconds: when
+    the account next looks at what falls due. A sum of a credit group has its `group_id`, no account, and a name that
+    ends in its currency.
     """
 
     account_id: str
@@ -16,6 +18,7 @@ class SumDifference:
     kept_minor: int
     recomputed_minor: int
     repaired: bool = False
+    group_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

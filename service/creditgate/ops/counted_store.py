@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, Counter
 from creditgate.domain.account import Account
 from creditgate.domain.decision import Action, Decision, Outcome, ReasonCode
 from creditgate.domain.errors import CreditError
+from creditgate.domain.group import CreditGroup
 from creditgate.domain.operations import (
     Amended,
     AmendReservation,
@@ -25,6 +26,7 @@ from creditgate.domain.operations import (
     UpdateAging,
 )
 from creditgate.domain.ports import CreditStore, Page
+from creditgate.domain.rates import ExchangeRate
 from creditgate.domain.reservation import Reservation, ReservationState
 from creditgate.domain.verification import SumDifference, Verified
 from creditgate.ops.loop_metrics import Count, LoopCounter
@@ -98,7 +100,7 @@ class DecisionMetrics:
         for reason in decision.reasons:
             self._reasons[reason.code, reason.action].inc()
         for reason in decision.shadow_reasons:
-            self._reasons[reason.code, reason.action].inc()
+            self._reasons[reason.code, Action.SHADOW].inc()
 
     def _count_committed(self, committed: Committed) -> None:
         if committed.late:
@@ -136,6 +138,14 @@ class CountedStore:
     async def list_accounts(self, page_size: int, page_token: str, deadline: float) -> Page[Account]:
         """Return a page of accounts (see `CreditStore.list_accounts`)."""
         return await self._store.list_accounts(page_size, page_token, deadline)
+
+    async def list_groups(self, page_size: int, page_token: str, deadline: float) -> Page[CreditGroup]:
+        """Return a page of credit groups (see `CreditStore.list_groups`)."""
+        return await self._store.list_groups(page_size, page_token, deadline)
+
+    async def put_rates(self, rates: Sequence[ExchangeRate], version: int, expire_time_s: int, deadline: float) -> int:
+        """Replace exchange rates (see `CreditStore.put_rates`)."""
+        return await self._store.put_rates(rates, version, expire_time_s, deadline)
 
     async def verify_accounts(self, *, page_size: int, page_token: str, repair: bool, deadline: float) -> Verified:
         """Verify a page of all accounts (see `CreditStore.verify_accounts`)."""

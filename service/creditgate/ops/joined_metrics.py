@@ -24,8 +24,10 @@ _OF_PARENT: Final = frozenset(
 """Families that the parent alone knows."""
 
 _JOINED_BY: Final[Mapping[str, Callable[[Iterable[float]], float]]] = {
+    "creditgate_policy_file_usable": min,
     "creditgate_store_ready": min,
     "creditgate_sweeper_lag_seconds": max,
+    "creditgate_sweeper_retention_lag_seconds": max,
 }
 """How gauges are joined that are not a sum."""
 

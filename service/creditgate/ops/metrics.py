@@ -60,6 +60,24 @@ class Metrics:
             "How often a worker was started again because it had ended by itself; 0 without workers.",
             registry=self.registry,
         )
+        self._policy_usable = Gauge(
+            "creditgate_policy_file_usable",
+            "1 while the policy file as it is now decides, 0 while an earlier one does; 1 without a file.",
+            registry=self.registry,
+        )
+        self._policy_usable.set(1)
+        reads = Counter(
+            "creditgate_policy_reads_total",
+            "Versions of the policy file that were read, by whether they could be used.",
+            ("usable",),
+            registry=self.registry,
+        )
+        self._policy_reads = {True: reads.labels("true"), False: reads.labels("false")}
+
+    def policy_read(self, *, usable: bool) -> None:
+        """A version of the policy file was read, and can be used or not."""
+        self._policy_usable.set(1 if usable else 0)
+        self._policy_reads[usable].inc()
 
     def watch_workers(self, ready: Callable[[], int]) -> None:
         """Show from now on how many processes answer calls."""

@@ -40,6 +40,23 @@ class RejectedBefore(NamedTuple):
     """Not asked, because an earlier play asked and was refused (see `creditgate.replay.earlier`)."""
 
 
+class Difference(NamedTuple):
+    """A sum of an account that differs from what it sums up, in minor units of the account's currency."""
+
+    account_id: str
+    currency_code: str
+    sum_name: str
+    kept_minor: int
+    recomputed_minor: int
+
+
+class AccountsVerified(NamedTuple):
+    """So many accounts were verified, and these of their sums differ."""
+
+    accounts: int
+    differences: tuple[Difference, ...]
+
+
 class StepFailed(NamedTuple):
     """The call ended with an error. `service_lost`: others would end like it, so the play stops."""
 

@@ -1,7 +1,7 @@
 """Asks the service, and turns its messages into answers to add up: only this part of a replay knows them."""
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, TypeVar
 
 import grpc
@@ -16,7 +16,15 @@ from creditgate.domain.operations import (
     ReleaseReservation,
     ReserveCredit,
 )
-from creditgate.replay.answers import AccountChange, Answer, OrderDecided, StepDone, StepFailed
+from creditgate.replay.answers import (
+    AccountChange,
+    AccountsVerified,
+    Answer,
+    Difference,
+    OrderDecided,
+    StepDone,
+    StepFailed,
+)
 from creditgate.replay.earlier import Standing
 from creditgate.replay.schedule import Event
 from creditgate.v1.account_pb2 import Account, AccountStatus, Block
@@ -32,6 +40,9 @@ _STEP_REFUSED: Final = frozenset(
     }
 )
 """Codes that say something about one step. Any other is about the service, and the next step would meet it too."""
+
+VERIFY_TIMEOUT_S: Final = 60.0
+"""Deadline of verifying a hundred accounts, however many orders they have; as long as a service grants."""
 
 T = TypeVar("T")
 
@@ -81,6 +92,29 @@ class ServiceCalls:
                     return await self._pay(payment)
         except CreditCallError as error:
             return _failed(error)
+
+    async def verify(self, accounts: Sequence[PutAccount]) -> AccountsVerified | StepFailed:
+        """Recompute the sums of some accounts, as many as one call takes."""
+        client = self._client.with_timeout(VERIFY_TIMEOUT_S)
+        currency_codes = {account.account_id: account.currency_code for account in accounts}
+        verified = 0
+        differences: list[Difference] = []
+        try:
+            async for page in client.verify_accounts(currency_codes):
+                verified += page.verified
+                differences += [
+                    Difference(
+                        each.account_id,
+                        currency_codes[each.account_id],
+                        each.sum,
+                        each.kept_minor,
+                        each.recomputed_minor,
+                    )
+                    for each in page.differences
+                ]
+        except CreditCallError as error:
+            return _failed(error)
+        return AccountsVerified(verified, tuple(differences))
 
     async def _put_account(self, settings: PutAccount) -> AccountChange:
         try:

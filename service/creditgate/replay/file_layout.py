@@ -5,13 +5,9 @@ from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from typing import Final
 
-from creditgate.domain.money import minor_digits
+from creditgate.csv_rows.layout import parse_columns
 from creditgate.replay.errors import ReplayError
 
-DELIMITERS: Final = (",", ";", "\t", "|")
-"""Delimiters that a header is tried with when none is named."""
-
-_DELIMITER_NAMES: Final = {"tab": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
 _TRIAL_TIME: Final = datetime(2013, 4, 25, tzinfo=UTC)
 
 
@@ -42,22 +38,14 @@ class FileLayout:
     delimiter: str | None = None
 
 
-def parse_columns(assignments: list[str]) -> ColumnNames:
+def parse_column_names(assignments: list[str]) -> ColumnNames:
     """Return the default column names, changed by `FIELD=HEADER` assignments; `FIELD=` turns an optional one off.
 
     Raises:
-        ReplayError: an assignment is malformed, names no field, or turns a required field off.
+        FileError: an assignment is malformed, names no field, or turns a required field off.
 
     """
-    named: dict[str, str] = {}
-    for assignment in assignments:
-        field, equals, header = (part.strip() for part in assignment.partition("="))
-        if not equals or field not in FIELD_NAMES:
-            raise ReplayError(f"--column {assignment!r} is not FIELD=HEADER; the fields are {', '.join(FIELD_NAMES)}")
-        if not header and field in REQUIRED_FIELDS:
-            raise ReplayError(f"--column {assignment!r}: {field} is required and needs a header")
-        named[field] = header
-    return replace(ColumnNames(), **named)
+    return replace(ColumnNames(), **parse_columns(assignments, FIELD_NAMES, REQUIRED_FIELDS))
 
 
 def parse_date_format(text: str) -> str:
@@ -74,26 +62,3 @@ def parse_date_format(text: str) -> str:
     if read_back is None or read_back.date() != _TRIAL_TIME.date():
         raise ReplayError(f"--date-format {text!r} does not name year, month and day, as %m/%d/%Y and %Y-%m-%d do")
     return text
-
-
-def parse_currency(text: str) -> str:
-    """Return an ISO 4217 code in capitals, or raise `ReplayError`."""
-    currency_code = text.strip().upper()
-    if minor_digits(currency_code) is None:
-        raise ReplayError(f"--currency {text!r} is not an ISO 4217 currency code such as USD")
-    return currency_code
-
-
-def parse_delimiter(text: str | None) -> str | None:
-    """Return the delimiter itself for a character or a name (tab, comma, semicolon, pipe); None stays None.
-
-    Raises:
-        ReplayError: neither.
-
-    """
-    if text is None:
-        return None
-    delimiter = _DELIMITER_NAMES.get(text.lower(), text)
-    if len(delimiter) != 1 or delimiter.isalnum() or delimiter in '"\r\n ':
-        raise ReplayError(f"--delimiter {text!r} is not one character, nor one of {', '.join(_DELIMITER_NAMES)}")
-    return delimiter

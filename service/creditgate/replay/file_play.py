@@ -1,15 +1,15 @@
 """From a file to what is played: every row read once, the good ones scheduled, the bad ones counted and listed."""
 
-import csv
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from creditgate.replay.csv_source import BadRow, Invoice, read_lines, read_rows
+from creditgate.csv_rows.layout import parse_currency, parse_delimiter
+from creditgate.csv_rows.listing import bad_row_listing
+from creditgate.csv_rows.rows import BadRow, read_lines
+from creditgate.replay.csv_source import Invoice, read_rows
 from creditgate.replay.errors import ReplayError
-from creditgate.replay.file_layout import FileLayout, parse_columns, parse_currency, parse_date_format, parse_delimiter
+from creditgate.replay.file_layout import FileLayout, parse_column_names, parse_date_format
 from creditgate.replay.schedule import Play, parse_limit_rule, schedule_invoices
 from creditgate.replay.summary import RowCounts
 
@@ -40,23 +40,21 @@ def read_play(request: FileRequest) -> FilePlay:
     """Return the play of a file; the rows that can't be read are written to `bad_rows_path` as CSV, if it is given.
 
     Raises:
-        ReplayError: an option is wrong, the file can't be read or has no row that can be played, or the bad rows can't
+        FileError: an option is wrong, the file can't be read or has no row that can be played, or the bad rows can't
             be written.
 
     """
     layout = FileLayout(
-        parse_columns(request.columns),
+        parse_column_names(request.columns),
         parse_date_format(request.date_format),
         parse_currency(request.currency),
         parse_delimiter(request.delimiter),
     )
     rule = parse_limit_rule(request.limits, request.limit_multiple, unlimited=request.unlimited)
-    path, bad_rows_path = request.path, request.bad_rows_path
-    if bad_rows_path is not None and bad_rows_path.resolve() == path.resolve():
-        raise ReplayError(f"the bad rows can't be written to {path}: it is the file being read")
+    path = request.path
     rows = RowCounts()
     invoices: list[Invoice] = []
-    with _listing_of(bad_rows_path) as list_bad_row:
+    with bad_row_listing(request.bad_rows_path, path) as list_bad_row:
         for row in read_rows(read_lines(path), layout):
             rows.add(row)
             if isinstance(row, Invoice):
@@ -67,18 +65,3 @@ def read_play(request: FileRequest) -> FilePlay:
         first = f"; the first: {rows.bad_rows[0]}" if rows.bad_rows else ""
         raise ReplayError(f"{path} has no row that can be played: {rows.read} read, {rows.bad} bad{first}")
     return FilePlay(schedule_invoices(invoices, rule), rows)
-
-
-@contextmanager
-def _listing_of(path: Path | None) -> Iterator[Callable[[BadRow], object]]:
-    """Give a function that lists a bad row in a CSV file (line, column, reason); without a path, nowhere."""
-    if path is None:
-        yield lambda _: None
-        return
-    try:
-        with path.open("w", encoding="utf-8", newline="") as listing:
-            writer = csv.writer(listing)
-            writer.writerow(BadRow._fields)
-            yield writer.writerow
-    except OSError as error:
-        raise ReplayError(f"can't write {path}: {error.strerror}") from None

@@ -1,14 +1,16 @@
 """Plays accounts and events against a service, many at a time, each account strictly in order."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol, TypeVar
 
+from creditgate.domain.bounds import VERIFIED_ACCOUNTS_MAX
 from creditgate.domain.operations import PutAccount, ReserveCredit
 from creditgate.replay.answers import (
     APPROVED_OUTCOMES,
     AccountChange,
+    AccountsVerified,
     Answer,
     OrderDecided,
     RejectedBefore,
@@ -36,6 +38,10 @@ class Calls(Protocol):
 
     async def play(self, event: Event) -> Answer:
         """Ask for one step."""
+        ...
+
+    async def verify(self, accounts: Sequence[PutAccount]) -> AccountsVerified | StepFailed:
+        """Recompute the sums of some accounts, as many as one call takes."""
         ...
 
 
@@ -86,6 +92,19 @@ class Player:
             await self._pace.wait(stride[0].time)
             await self._play_stride(stride)
         return not self._service_lost
+
+    async def verify(self, play: Play) -> None:
+        """Verify the accounts that were played: what they owe and hold is what their orders and entries add up to."""
+        played = [account for account in play.accounts if account.account_id not in self._dropped_accounts]
+        starts = range(0, len(played), VERIFIED_ACCOUNTS_MAX)
+        await self._each((played[start : start + VERIFIED_ACCOUNTS_MAX] for start in starts), self._verify)
+
+    async def _verify(self, accounts: Sequence[PutAccount]) -> None:
+        verified = await self._calls.verify(accounts)
+        if isinstance(verified, StepFailed):
+            self._tally.verify_failed(accounts[0].account_id, verified)
+        else:
+            self._tally.verified(verified)
 
     async def _put_account(self, settings: PutAccount, amounts_minor: dict[str, dict[str, int]]) -> None:
         account_id = settings.account_id

@@ -9,9 +9,11 @@ from rich.table import Table
 from rich.text import Text
 
 from creditgate.domain.money import format_amount, format_money
+from creditgate.replay.answers import Difference
 from creditgate.replay.summary import CurrencySummary, RowCounts, Summary, summary_document
 
 _MS_PER_S: Final = 1000
+_NEXT_DUE: Final = "next_due"
 _PIPED_WIDTH: Final = 200
 _OUTCOME_STYLES: Final = {"APPROVED": "green", "FLAGGED": "yellow", "PENDING_REVIEW": "yellow", "REJECTED": "red"}
 
@@ -42,7 +44,7 @@ def _tables(summary: Summary) -> RenderableType:
 
 
 def print_faults(summary: Summary) -> None:
-    """Tell on standard error which rows could not be read and which calls failed: the first, and how many more."""
+    """Tell on standard error which rows are bad, calls failed, and sums differ: the first, and how many more."""
     console = Console(stderr=True, highlight=False, markup=False, emoji=False)
     if summary.rows is not None and summary.rows.bad:
         for line in _bad_row_lines(summary.rows):
@@ -52,8 +54,20 @@ def print_faults(summary: Summary) -> None:
         step = " ".join(filter(None, (failure.account_id, failure.step_id)))
         line = f"{failure.call} {step}: {failure.reason}: {failure.message}"
         console.print(line, soft_wrap=True)
+    for difference in summary.differences:
+        console.print(_difference_line(difference), soft_wrap=True)
+    if summary.differing_sums > len(summary.differences):
+        console.print(f"… and {summary.differing_sums - len(summary.differences)} more sums that differ")
     if failed > len(summary.failures):
         console.print(f"… and {failed - len(summary.failures)} more failed calls")
+
+
+def _difference_line(difference: Difference) -> str:
+    account_id, currency_code, sum_name, kept_minor, recomputed_minor = difference
+    if sum_name == _NEXT_DUE:  # seconds, no amounts
+        return f"{account_id}: {sum_name} is {kept_minor} and should be {recomputed_minor}"
+    kept, recomputed = (format_money(amount, currency_code) for amount in (kept_minor, recomputed_minor))
+    return f"{account_id}: {sum_name} is {kept} and should be {recomputed}"
 
 
 def _bad_row_lines(rows: RowCounts) -> Iterator[str]:
@@ -81,15 +95,29 @@ def _overview(summary: Summary) -> Table:
     if summary.errors:
         errors = ", ".join(f"{error.calls:,} {error.call} {error.reason}" for error in summary.errors)
         table.add_row("Errors", Text(errors, style="red"))
+    if summary.differing_sums:
+        sums = "1 sum differs" if summary.differing_sums == 1 else f"{summary.differing_sums:,} sums differ"
+        text = f"{sums}: `creditgate verify` tells more"
+        table.add_row("Verified", Text(text, style="bold red"))
+    elif summary.verified_accounts:
+        text = f"{summary.verified_accounts:,} accounts: every sum is what its orders and entries add up to"
+        table.add_row("Verified", text)
     if not summary.complete:
         table.add_row("Ended early", Text("play it again to carry on from here", style="yellow"))
     return table
 
 
 def _replayed_text(summary: Summary) -> str:
-    if summary.replayed and summary.changed_nothing:
-        return f"all {summary.replayed:,} answers: everything had been played before, and nothing has changed"
-    return f"{summary.replayed:,} of {summary.answered:,} answers had been given before"
+    given = f"{summary.replayed:,} of {summary.answered:,} answers"
+    if not summary.replayed:
+        return f"{given} had been given before"
+    if not summary.changed_nothing:
+        return f"{given} had been given before: an order keeps its first decision"
+    if summary.replayed == summary.answered:
+        given = f"all {given}"
+    else:
+        given += ", and the other orders were rejected again"
+    return f"{given}: everything had been played before, and nothing has changed"
 
 
 def _decisions(summary: Summary) -> Table:

@@ -9,7 +9,7 @@ from creditgate.client import AsyncCreditClient
 from creditgate.replay.calls import ServiceCalls
 from creditgate.replay.pace import Pace
 from creditgate.replay.player import Player
-from creditgate.replay.progress import show_progress
+from creditgate.replay.progress import show_play
 from creditgate.replay.schedule import Play
 from creditgate.replay.summary import RowCounts, Summary, summarize
 from creditgate.replay.tally import Tally
@@ -55,18 +55,21 @@ class Session:
         uvloop.run(self.run(target, title))
 
     async def run(self, target: str, title: str) -> None:
-        """Play against the service at a target, and show on standard error how far it is."""
+        """Play against the service at a target and verify what was played; show on standard error how far it is."""
         options = self._options
         self._begin_s = time.monotonic()
         try:
             async with AsyncCreditClient(target, timeout_s=options.timeout_s) as client:
-                with show_progress(title) as progress:
+                with show_play(title) as progress:
                     calls = ServiceCalls(client, self._tally.time_call)
                     pace = Pace(options.speed)
                     player = Player(calls, self._tally, progress, in_flight=options.in_flight, pace=pace)
                     self._complete = await player.play(self._play)
+                    self._end_s = time.monotonic()
+                    if self._complete:
+                        await player.verify(self._play)
         finally:
-            self._end_s = time.monotonic()
+            self._end_s = self._end_s or time.monotonic()
 
     def summary(self) -> Summary:
         """Return what the play has come to."""

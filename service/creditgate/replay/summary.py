@@ -4,7 +4,9 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, NamedTuple
 
-from creditgate.replay.csv_source import BadRow, Invoice, RepeatedRow
+from creditgate.csv_rows.rows import BadRow
+from creditgate.replay.answers import Difference
+from creditgate.replay.csv_source import Invoice, RepeatedRow
 from creditgate.replay.latency import LatencyFigures
 from creditgate.replay.tally import CurrencySums, Failure, Tally
 
@@ -76,7 +78,10 @@ class CurrencySummary:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a play came to. `rows` is None when what was played is not from a file."""
+    """What a play came to. `rows` is None when what was played is not from a file.
+
+    `verified_accounts` is 0 when the play ended early; `differences` are the first of the `differing_sums`.
+    """
 
     complete: bool
     elapsed_s: float
@@ -89,6 +94,9 @@ class Summary:
     calls: dict[str, CallCount]
     errors: tuple[ErrorCount, ...]
     failures: tuple[Failure, ...]
+    verified_accounts: int
+    differing_sums: int
+    differences: tuple[Difference, ...]
     currencies: tuple[CurrencySummary, ...]
     latencies: dict[str, LatencyFigures]
 
@@ -129,6 +137,9 @@ def summarize(tally: Tally, rows: RowCounts | None, elapsed_s: float, *, complet
         calls={call: CallCount(count, tally.replayed[call]) for call, count in sorted(tally.asked.items())},
         errors=tuple(ErrorCount(*names, count) for names, count in tally.errors.most_common()),
         failures=tuple(tally.failures),
+        verified_accounts=tally.verified_accounts,
+        differing_sums=tally.differing_sums,
+        differences=tuple(tally.differences),
         currencies=tuple(CurrencySummary(code, sums, _largest_accounts(tally, code)) for code, sums in currencies),
         latencies={call: histogram.figures() for call, histogram in sorted(tally.latencies.items())},
     )
@@ -157,6 +168,11 @@ def summary_document(summary: Summary) -> dict[str, Any]:
         "calls": {call: count._asdict() for call, count in summary.calls.items()},
         "errors": _documents(summary.errors),
         "failures": _documents(summary.failures),
+        "verified": {
+            "accounts": summary.verified_accounts,
+            "differing_sums": summary.differing_sums,
+            "differences": _documents(summary.differences),
+        },
         "currencies": [
             {
                 "currency_code": currency.currency_code,
@@ -169,7 +185,9 @@ def summary_document(summary: Summary) -> dict[str, Any]:
     }
 
 
-def _documents(values: Iterable[BadRow | ReasonCount | ErrorCount | Failure | AccountPeak]) -> list[dict[str, Any]]:
+def _documents(
+    values: Iterable[BadRow | ReasonCount | ErrorCount | Failure | Difference | AccountPeak],
+) -> list[dict[str, Any]]:
     return [value._asdict() for value in values]
 
 

@@ -9,7 +9,9 @@ from creditgate.domain.operations import CommitReservation, RecordPayment, Relea
 from creditgate.replay.answers import (
     APPROVED_OUTCOMES,
     AccountChange,
+    AccountsVerified,
     Answer,
+    Difference,
     OrderDecided,
     RejectedBefore,
     StepDone,
@@ -20,7 +22,9 @@ from creditgate.replay.latency import LatencyHistogram
 from creditgate.replay.schedule import Event
 
 FAILURES_SHOWN_MAX: Final = 10
+DIFFERENCES_SHOWN_MAX: Final = 10
 PUT_ACCOUNT: Final = "PutAccount"
+VERIFY_ACCOUNTS: Final = "VerifyAccounts"
 
 
 class Failure(NamedTuple):
@@ -81,6 +85,9 @@ class Tally:
     currencies: dict[str, CurrencySums] = field(default_factory=dict)
     levels: dict[str, AccountLevel] = field(default_factory=dict)
     latencies: dict[str, LatencyHistogram] = field(default_factory=dict)
+    verified_accounts: int = 0
+    differing_sums: int = 0
+    differences: list[Difference] = field(default_factory=list)
     _totals: Counter[str] = field(default_factory=Counter)
 
     def plan(self, events: Iterable[Event]) -> None:
@@ -109,6 +116,16 @@ class Tally:
     def account_failed(self, account_id: str, failure: StepFailed) -> None:
         """Count an account whose settings could not be written."""
         self._fail(Failure(PUT_ACCOUNT, account_id, "", failure.reason, failure.message))
+
+    def verified(self, verified: AccountsVerified) -> None:
+        """Count accounts that were verified after the play, and keep the first sums that differ."""
+        self.verified_accounts += verified.accounts
+        self.differing_sums += len(verified.differences)
+        self.differences += verified.differences[: DIFFERENCES_SHOWN_MAX - len(self.differences)]
+
+    def verify_failed(self, account_id: str, failure: StepFailed) -> None:
+        """Count a call that could not verify its accounts, of which one is named."""
+        self._fail(Failure(VERIFY_ACCOUNTS, account_id, "", failure.reason, failure.message))
 
     def record(self, event: Event, answer: Answer) -> None:
         """Count the answer to a step."""

@@ -37,7 +37,7 @@ def stream_with(endpoint: StreamEndpoint) -> Respond[Stream]:
 
     async def respond(stream: Stream, context: CallContext) -> bytes:
         requests = (parse(message) async for message in stream.messages)
-        async with aclosing(handler(requests, context)) as responses:  # type: ignore[type-var]  # handlers are generators
+        async with aclosing(requests), aclosing(handler(requests, context)) as responses:
             async for response in responses:
                 await stream.send(response.SerializeToString())
         return b""

@@ -3,7 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,8 +11,7 @@ import grpc
 from grpc_reflection.v1alpha import reflection
 
 from creditgate.api.endpoints import Endpoints
-from creditgate.api.status import render_status
-from creditgate.domain.errors import CreditError, ErrorKind, ErrorReason
+from creditgate.domain.errors import ErrorKind
 from creditgate.ops.listen_address import AddressUnusableError, ListenAddress, check_usable
 from creditgate.ops.rpc_metrics import RpcMetrics
 from creditgate.server.answer import Failure, Serve, Stream
@@ -30,16 +29,6 @@ _FAILURE_CODES: Final = {kind: _STATUS_CODES[kind.value] for kind in ErrorKind}
 
 STREAM_AGE_MAX_S: Final = 30.0 * 60
 """How long a stream may last at most: as long as a connection does before its client is asked to connect anew."""
-
-_STOPPING: Final = Failure(
-    ErrorReason.SHUTTING_DOWN,
-    render_status(
-        CreditError(
-            ErrorReason.SHUTTING_DOWN,
-            "the service is stopping; what it had read of the stream is answered, ask another one for the rest",
-        )
-    ),
-)
 
 _CONNECTION_AGE_MAX_MS: Final = 30 * 60 * 1000
 _CONNECTION_AGE_GRACE_MS: Final = 60 * 1000
@@ -158,11 +147,10 @@ class GrpcHost:
             deadline = deadline_of(host, STREAM_AGE_MAX_S, STREAM_AGE_MAX_S)
             context = GrpcCallContext(method, deadline, item_timeout_s, host)
             with self._streams.open(messages) as open_stream:
-                answer = await serve(Stream(open_stream.messages(), host.write), context)
+                async with aclosing(open_stream.messages()) as read:
+                    answer = await serve(Stream(read, host.write), context)
                 if isinstance(answer, Failure):
                     _fail(host, answer)
-                elif open_stream.ended_early:
-                    _fail(host, _STOPPING)
 
         return handle
 

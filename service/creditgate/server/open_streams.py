@@ -1,50 +1,59 @@
 """Streams that are open, so that they can be ended from this side: what was read is still answered."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Final
+
+from creditgate.domain.errors import CreditError, ErrorReason
 
 _READ_AHEAD_MAX: Final = 16
 """Messages of a stream that are read before they are asked for."""
 
 
 class OpenStream:
-    """One stream's messages. `ended_early` says that not all of them were read."""
+    """One stream's messages."""
 
     def __init__(self, messages: AsyncIterator[bytes]) -> None:
         self._messages = messages
-        self._read: asyncio.Queue[bytes | None] = asyncio.Queue(_READ_AHEAD_MAX)
+        self._read: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._room = asyncio.Semaphore(_READ_AHEAD_MAX)
+        self._error: BaseException | None = None
         self._reading = asyncio.create_task(self._read_all())
-        self.ended_early = False
+        self._reading.add_done_callback(self._reading_ended)
 
-    async def messages(self) -> AsyncIterator[bytes]:
-        """Yield the messages as they come, to the end of the stream or until it is ended from this side."""
-        while (message := await self._next()) is not None:
+    async def messages(self) -> AsyncGenerator[bytes, None]:
+        """Yield the messages as they come, to the end of the stream or until it is ended from this side.
+
+        Raises, behind what was read:
+            CreditError: SHUTTING_DOWN, when it was ended from this side.
+
+        """
+        while (message := await self._read.get()) is not None:
+            self._room.release()
             yield message
+        if self._error is not None:
+            raise self._error
 
     def end(self) -> None:
         """Read no more; what was read is still given out."""
-        if not self._reading.done():
-            self.ended_early = True
-            self._reading.cancel()
-
-    async def _next(self) -> bytes | None:
-        if self._read.empty() and not self._reading.done():
-            getting = asyncio.ensure_future(self._read.get())
-            await asyncio.wait({getting, self._reading}, return_when=asyncio.FIRST_COMPLETED)
-            if getting.done():
-                return getting.result()
-            getting.cancel()
-        if not self._read.empty():
-            return self._read.get_nowait()
-        if not self._reading.cancelled():
-            self._reading.result()  # raises what reading ended with, if anything
-        return None
+        self._reading.cancel()
 
     async def _read_all(self) -> None:
+        await self._room.acquire()
         async for message in self._messages:
-            await self._read.put(message)
+            self._read.put_nowait(message)
+            await self._room.acquire()
+
+    def _reading_ended(self, reading: asyncio.Task[None]) -> None:
+        if reading.cancelled():
+            self._error = CreditError(
+                ErrorReason.SHUTTING_DOWN,
+                "the service is stopping; what it had read of the stream is answered, ask another one for the rest",
+            )
+        else:
+            self._error = reading.exception()
+        self._read.put_nowait(None)
 
 
 class OpenStreams:

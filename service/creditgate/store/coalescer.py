@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import compress
 from typing import Final, cast
 
 from redis.exceptions import OutOfMemoryError, ResponseError
@@ -45,6 +46,7 @@ class _Entry:
     """Operations that wait together, at most as many as a call takes; `number` counts them in order of arrival."""
 
     operations: Sequence[AnyOperation]
+    partitions: Sequence[int]
     future: asyncio.Future[Sequence[Outcome]]
     number: int
     refusals: int = 0
@@ -52,13 +54,14 @@ class _Entry:
 
 @dataclass(eq=False, slots=True)
 class _Call:
-    """A call in flight: what it was made for, and what was sent of that to which function."""
+    """A call in flight: what it was made for, and what was sent of that, for which partitions, to which function."""
 
     lane: Lane
     entries: list[_Entry]
     operations: Sequence[AnyOperation]
     function: str
     sent: Sequence[AnyOperation]
+    partitions: Sequence[int]
     started: float = 0.0
 
 
@@ -130,10 +133,9 @@ def _fail(entries: list[_Entry], error: Exception) -> None:
 
 @dataclass(frozen=True, slots=True)
 class CallOptions:
-    """What the calls of all coalescers have in common: the packed policy, the partition count, who is told."""
+    """What the calls of all coalescers have in common; `policy` returns the packed policy as it is now."""
 
-    policy: bytes
-    partitions: int
+    policy: Callable[[], bytes]
     room: WaitingRoom
     observer: StoreObserver
     acks: ReplicaAcks
@@ -157,7 +159,6 @@ class Coalescer:
         self._function = function
         self._command = "FCALL_RO" if read_only else "FCALL"
         self._policy = options.policy
-        self._partitions = options.partitions
         self._acks = options.acks if options.acks.count and not read_only else None
         self._room = options.room
         self._observer = options.observer
@@ -187,8 +188,10 @@ class Coalescer:
         self._lane, self._why = None, why
         self._fail_queue()
 
-    async def submit(self, operations: Sequence[AnyOperation], deadline: float) -> Sequence[Outcome]:
-        """Carry out at most `CALL_OPERATIONS_MAX` operations and return what each ended with, in their order.
+    async def submit(
+        self, operations: Sequence[AnyOperation], partitions: Sequence[int], deadline: float
+    ) -> Sequence[Outcome]:
+        """Carry out at most `CALL_OPERATIONS_MAX` operations, each in its partition; return what each ended with.
 
         Raises:
             CreditError: OVERLOADED, STORE_UNAVAILABLE or DEADLINE_EXCEEDED, for all of them alike.
@@ -200,7 +203,7 @@ class Coalescer:
         room.admit(self._queued, len(operations))
         if deadline <= time.monotonic():
             raise _deadline_exceeded()
-        entry = _Entry(operations, asyncio.get_running_loop().create_future(), next(room.numbers))
+        entry = _Entry(operations, partitions, asyncio.get_running_loop().create_future(), next(room.numbers))
         step = self._deadlines.watch(deadline, entry)
         self._queue.append(entry)
         self._count_queued(len(operations))
@@ -244,11 +247,12 @@ class Coalescer:
     # may raise: the callers would wait for their deadline, and the connection would be lost.
 
     def _begin(self, lane: Lane, entries: list[_Entry]) -> None:
-        operations = entries[0].operations
+        operations, partitions = entries[0].operations, entries[0].partitions
         if len(entries) > 1:
             operations = [operation for entry in entries for operation in entry.operations]
+            partitions = [partition for entry in entries for partition in entry.partitions]
         self._calls += 1
-        self._send(_Call(lane, entries, operations, self._function, operations))
+        self._send(_Call(lane, entries, operations, self._function, operations, partitions))
 
     def _send(self, call: _Call) -> None:
         try:
@@ -268,11 +272,10 @@ class Coalescer:
         """Return the partitions that a call touches, and its arguments."""
         parts: dict[int, int] = {}
         blobs = []
-        for operation in call.sent:
-            partition = keys.partition_of(operation.account_id, self._partitions)
+        for operation, partition in zip(call.sent, call.partitions, strict=True):
             blobs.append(codec.pack(operation, parts.setdefault(partition, len(parts) + 1)))
         prefixes = map(keys.prefix, parts)
-        return parts, (self._command, call.function, len(parts), *prefixes, self._policy, *blobs)
+        return parts, (self._command, call.function, len(parts), *prefixes, self._policy(), *blobs)
 
     async def _wait_replicas(
         self, call: _Call, acks: ReplicaAcks, partitions: Collection[int], arguments: tuple[Argument, ...]
@@ -316,8 +319,10 @@ class Coalescer:
 
     def _settle(self, call: _Call) -> None:
         """Carry out what is carried out even when the store is full; Redis refused the whole call before it began."""
+        settles = [type(operation) in codec.SETTLE_OPERATIONS for operation in call.operations]
         call.function = _SETTLE
-        call.sent = [operation for operation in call.operations if type(operation) in codec.SETTLE_OPERATIONS]
+        call.sent = list(compress(call.sent, settles))
+        call.partitions = list(compress(call.partitions, settles))
         if call.sent:
             self._send(call)
         else:

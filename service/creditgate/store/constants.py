@@ -34,9 +34,19 @@ class OperationCode(IntEnum):
     RECORD_CREDIT_NOTE = 12
     IMPORT_OPEN_ITEM = 13
     UPDATE_AGING = 14
+    SET_MANUAL_LIMIT = 15
+    SET_TEMPORARY_LIMIT = 16
+    SET_BLOCK = 17
+    PUT_GROUP = 18
+    GET_GROUP = 19
 
 
-OPERATIONS_READ: Final = (OperationCode.CHECK_CREDIT, OperationCode.GET_ACCOUNT, OperationCode.GET_RESERVATION)
+OPERATIONS_READ: Final = (
+    OperationCode.CHECK_CREDIT,
+    OperationCode.GET_ACCOUNT,
+    OperationCode.GET_RESERVATION,
+    OperationCode.GET_GROUP,
+)
 """Operations that write nothing."""
 
 OPERATIONS_SETTLE: Final = (
@@ -47,6 +57,7 @@ OPERATIONS_SETTLE: Final = (
     OperationCode.POST_RECEIVABLE,
     OperationCode.RECORD_CREDIT_NOTE,
     OperationCode.UPDATE_AGING,
+    OperationCode.SET_BLOCK,
 )
 """Operations that are carried out even when the store is full: they make room, or record what has happened."""
 
@@ -55,6 +66,9 @@ OPERATIONS_APPLY: Final = (
     OperationCode.AMEND_RESERVATION,
     OperationCode.PUT_ACCOUNT,
     OperationCode.IMPORT_OPEN_ITEM,
+    OperationCode.SET_MANUAL_LIMIT,
+    OperationCode.SET_TEMPORARY_LIMIT,
+    OperationCode.PUT_GROUP,
     *OPERATIONS_SETTLE,
 )
 """Operations that write."""
@@ -69,14 +83,30 @@ class AccountFlag(IntFlag):
     LIMIT_SET = 4
     BLOCKED = 8
     AGED = 16
+    MANUAL = 32
+    MANUAL_UNLIMITED = 64
+    TEMPORARY = 128
+    BLOCK_ENDS = 256
+    GROUPED = 512
+    MOVED = 1024
+    FROZEN = 2048
 
 
 @unique
 class ExposureFlag(IntFlag):
-    """Switches of the exposure that a decision saw."""
+    """Switches of an exposure: of its limit, and whether a negative receivable counts in it."""
 
     LIMIT_SET = 1
     UNLIMITED = 2
+    CREDIT_COUNTS = 4
+
+
+@unique
+class OrderFlag(IntFlag):
+    """What a reservation's record has beside the fields of all of them."""
+
+    FOREIGN = 1
+    AMEND_PENDING = 2
 
 
 @unique
@@ -99,6 +129,8 @@ class PutMask(IntFlag):
     RISK_CLASS = 8
     DISPLAY_NAME = 16
     BLOCK = 32
+    GROUP = 64
+    LIMIT_EXPIRE = 128
 
 
 @unique
@@ -139,3 +171,27 @@ class EffectKind(IntEnum):
     FORGOTTEN = 12
     FOLDED = 13
     REPAIRED = 14
+    GROUP_CHANGED = 15
+    RATE_CHANGED = 16
+    MOVED_AWAY = 17
+    MOVED_HERE = 18
+    REVIEW_RELEASED = 19
+
+
+SHADOW_BIT: Final = 128
+"""Added to the action of a reason that has no effect because the whole gate is in shadow mode."""
+
+ACCOUNT_MOVED: Final = 255
+"""The error of an operation that came to a partition which its account has left; never leaves the store."""
+
+VELOCITY_BUCKETS: Final = 24
+"""A velocity window is counted in so many buckets; the present one and so many before it are summed."""
+
+DUE_PENDING: Final = "P"
+"""Tag of the due sums of what waits for a person."""
+
+SHIFT_ZERO: Final = 8
+"""The `shift` of a rate between currencies whose minor units have as many decimals."""
+
+MOVE_PATIENCE_S: Final = 10
+"""A move of an account that is not finished after so many seconds is finished by the sweeper."""

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final, cast
 
-from creditgate.domain.bounds import AMOUNT_MAX_MINOR
+from creditgate.domain.bounds import AMOUNT_MAX_MINOR, GROUP_CURRENCIES_MAX
 from creditgate.domain.errors import CreditError, ErrorReason
 from creditgate.domain.money import format_money
 from creditgate.domain.operations import CommitReservation, Operation, PutAccount
@@ -48,11 +48,11 @@ def _currency_mismatch(operation: Operation[object], reason: ErrorReason, _numbe
 
 
 def _no_exchange_rate(operation: Operation[object], reason: ErrorReason, _number: int, text: str) -> CreditError:
-    currency = cast("str", getattr(operation, "currency_code", ""))
+    from_currency, _, to_currency = text.partition(">")
     return CreditError(
         reason,
-        f"currency_code is {currency}, account {operation.account_id} is kept in {text}, and there is no exchange rate "
-        f"from {currency} to {text}",
+        f"an order of account {operation.account_id} has to be converted, and there is no exchange rate from "
+        f"{from_currency} to {to_currency} in force",
     )
 
 
@@ -107,8 +107,31 @@ def _request_differs(operation: Operation[object], reason: ErrorReason, number: 
 
 
 def _invalid_field(_operation: Operation[object], _reason: ErrorReason, number: int, text: str) -> CreditError:
+    if text == "hold_duration":
+        return CreditError.of_field(text, f"must be at most {number} seconds, as the policy says")
     now = datetime.fromtimestamp(number / _MS_PER_S, UTC).isoformat(timespec="seconds")
-    return CreditError.of_field(text, f"must be at most a day ahead of the store's clock, which says {now}")
+    bound = "at most a day ahead of" if text == "as_of" else "later than"
+    return CreditError.of_field(text, f"must be {bound} the store's clock, which says {now}")
+
+
+def _group_not_found(_operation: Operation[object], reason: ErrorReason, _number: int, text: str) -> CreditError:
+    return CreditError(reason, f"there is no credit group {text}")
+
+
+def _group_currency_differs(_operation: Operation[object], reason: ErrorReason, _number: int, text: str) -> CreditError:
+    return CreditError.of_field("group.currency_code", f"is {text} and can't change", reason)
+
+
+def _group_currencies_exhausted(
+    _operation: Operation[object], reason: ErrorReason, _number: int, text: str
+) -> CreditError:
+    return CreditError(
+        reason, f"credit group {text} has accounts in {GROUP_CURRENCIES_MAX} currencies already, the most there may be"
+    )
+
+
+def _account_moving(operation: Operation[object], reason: ErrorReason, _number: int, _text: str) -> CreditError:
+    return CreditError(reason, f"account {operation.account_id} is just joining a credit group; ask again in a moment")
 
 
 def _internal(operation: Operation[object], reason: ErrorReason, _number: int, text: str) -> CreditError:
@@ -130,5 +153,9 @@ _FAILURES: Final[dict[ErrorReason, _Failure]] = {
     ErrorReason.ETAG_MISMATCH: _etag_mismatch,
     ErrorReason.REQUEST_EXISTS_WITH_DIFFERENT_DETAILS: _request_differs,
     ErrorReason.INVALID_FIELD: _invalid_field,
+    ErrorReason.GROUP_NOT_FOUND: _group_not_found,
+    ErrorReason.GROUP_EXISTS_WITH_DIFFERENT_CURRENCY: _group_currency_differs,
+    ErrorReason.GROUP_CURRENCIES_EXHAUSTED: _group_currencies_exhausted,
+    ErrorReason.ACCOUNT_MOVING: _account_moving,
     ErrorReason.INTERNAL: _internal,
 }

@@ -17,10 +17,21 @@ _ORDER_TEXTS: Final = {
     EffectKind.COMMITTED: 1,
     EffectKind.RELEASED: 2,
     EffectKind.EXPIRED: 0,
+    EffectKind.REVIEW_RELEASED: 0,
 }
 """Kinds of effects on an order, each with the number of texts of its own."""
 
-_ENTRY_KINDS: Final = frozenset({EffectKind.RECORDED, EffectKind.FOLDED, EffectKind.FORGOTTEN})
+_ENTRY_KINDS: Final = frozenset(
+    {
+        EffectKind.RECORDED,
+        EffectKind.FOLDED,
+        EffectKind.FORGOTTEN,
+        EffectKind.GROUP_CHANGED,
+        EffectKind.RATE_CHANGED,
+        EffectKind.MOVED_AWAY,
+        EffectKind.MOVED_HERE,
+    }
+)
 
 
 class Sums(NamedTuple):
@@ -38,9 +49,10 @@ class Effect(NamedTuple):
     Attributes:
         kind: what it did.
         time_ms: when, by the store's clock.
-        account_id: the account.
-        name: the order, or the field of the ledger; empty for an effect on the account's settings.
-        texts: what the kind says beside its record: a source, a document id, a request id, a reason.
+        account_id: the account; empty for an effect on a group or a rate.
+        name: the order, the field of the ledger, the group or the pair of currencies; empty for an effect on
+            the account's settings.
+        texts: what the kind says beside its record: a source, a document id, a request id, an actor and a reason.
         sums: the account's sums afterwards; None for an effect on its settings.
         record: the packed record as it is afterwards, with what else was written behind it.
 
@@ -74,6 +86,6 @@ def _read_effect(blob: bytes) -> Effect:
         account_id, name, *own = (text.decode() for text in texts)
         return Effect(kind, time_ms, account_id, name, tuple(own), Sums(*sums), record)
     _, _, time_ms = layouts.ACCOUNT_EFFECT.packer.unpack_from(blob)
-    record = blob[layouts.ACCOUNT_EFFECT.size :]
+    actor, reason, record = blob[layouts.ACCOUNT_EFFECT.size :].split(b"\0", 2)
     account_id = record[layouts.ACCOUNT_ANSWER.size :].split(b"\0", 1)[0].decode()
-    return Effect(kind, time_ms, account_id, "", (), None, record)
+    return Effect(kind, time_ms, account_id, "", (actor.decode(), reason.decode()), None, record)

@@ -72,6 +72,41 @@ def retention_list(partition: int, step: int) -> str:
     return f"{prefix(partition)}:r:{step}"
 
 
+def waiting(partition: int, account_id: str) -> str:
+    """Return the sorted set of an account's orders that wait for a person, or whose amend does."""
+    return f"{prefix(partition)}:w:{account_id}"
+
+
+def velocity(partition: int, account_id: str) -> str:
+    """Return the string of what was approved for an account within its window."""
+    return f"{prefix(partition)}:v:{account_id}"
+
+
+def group(partition: int, group_id: str) -> str:
+    """Return the string of a credit group's limit and sums."""
+    return f"{prefix(partition)}:g:{group_id}"
+
+
+def group_due(partition: int, group_id: str) -> str:
+    """Return the sorted set of a group's exposure by the second at which it falls due."""
+    return f"{prefix(partition)}:h:{group_id}"
+
+
+def group_names(partition: int) -> str:
+    """Return the hash of display names by group id: the partition's list of groups."""
+    return f"{prefix(partition)}:gn"
+
+
+def rates(partition: int) -> str:
+    """Return the hash of exchange rates by pair of currencies."""
+    return f"{prefix(partition)}:x"
+
+
+def moves(partition: int) -> str:
+    """Return the hash of the accounts that are being moved away."""
+    return f"{prefix(partition)}:m"
+
+
 def journal(partition: int) -> str:
     """Return the partition's journal, a stream."""
     return f"{prefix(partition)}:j"

@@ -72,12 +72,16 @@ ACCOUNT: Final = _layout(
     pending=_I64,
     next_due_s=_U32,
     limit=_I64,
+    limit_expire_s=_U32,
+    limit_confirm_s=_U32,
     limit_version=_I64,
     create_ms=_I64,
+    epoch=_U32,
     currency=_CODE,
     risk_class=_TEXT,
 )
-"""An AGING follows when the flags say so."""
+"""As the flags say, AGING, MANUAL_LIMIT, TEMPORARY_LIMIT, BLOCK_END, MEMBERSHIP and MOVING follow, in this order.
+`epoch` counts how often the account was moved."""
 AGING: Final = _layout(
     "AGING",
     overdue=_I64,
@@ -88,9 +92,37 @@ AGING: Final = _layout(
     reported_due_day=_U32,
 )
 """What the ERP reported, and what payments have left of it; days are counted from 1970-01-01, 0 is none."""
+MANUAL_LIMIT: Final = _layout("MANUAL_LIMIT", limit=_I64, expire_s=_U32)
+TEMPORARY_LIMIT: Final = _layout("TEMPORARY_LIMIT", limit=_I64, start_s=_U32, end_s=_U32)
+BLOCK_END: Final = _layout("BLOCK_END", expire_s=_U32)
+MEMBERSHIP: Final = _layout("MEMBERSHIP", group_id=_TEXT)
+MOVING: Final = _layout("MOVING", partition=_U16, epoch=_U32, arriving=_U8)
+"""The account is being moved to a partition or, `arriving`, from it; `epoch` is the one that it will have there."""
+MOVED_STUB: Final = _layout("MOVED_STUB", flags=_U16, partition=_U16, epoch=_U32)
+"""Stands in the place of an ACCOUNT that lives in another partition."""
+GROUP: Final = _layout(
+    "GROUP",
+    unlimited=_U8,
+    currency_count=_U8,
+    limit=_I64,
+    next_due_s=_U32,
+    account_count=_U32,
+    create_ms=_I64,
+    currency=_CODE,
+)
+"""`currency_count` GROUP_SUMS follow."""
+GROUP_SUMS: Final = _layout("GROUP_SUMS", currency=_CODE, reserved=_I64, receivable=_I64, owed=_I64)
+VELOCITY: Final = _layout("VELOCITY", window_s=_U32, bucket=_U32, count=_U8)
+"""What was approved within a window, as of a bucket of it; `count` VELOCITY_BUCKETs follow."""
+VELOCITY_BUCKET: Final = _layout("VELOCITY_BUCKET", age=_U8, amount=_I64)
+RATE: Final = _layout("RATE", mantissa=_I64, scale=_U8, shift=_U8)
+"""An exchange rate; `shift` is SHIFT_ZERO plus the decimals that the converted currency's minor unit has more."""
+STORED_RATE: Final = _layout("STORED_RATE", version=_I64, expire_s=_U32)
+"""What a partition keeps of a pair of currencies; the RATE follows."""
 ORDER: Final = _layout(
     "ORDER",
     state=_U8,
+    flags=_U8,
     terms_days=_U16,
     revision=_U32,
     amount=_I64,
@@ -102,7 +134,10 @@ ORDER: Final = _layout(
     update_s=_U32,
     currency=_CODE,
 )
-"""A reservation; the DECISION that made it follows. `first_amount` is the total that it was asked for with."""
+"""A reservation. As its flags say, a RATE and a PENDING_AMEND follow, in this order, then the DECISION that made it.
+`first_amount` is the total that it was asked for with. `held` is in the account's currency, all else in the order's."""
+PENDING_AMEND: Final = _layout("PENDING_AMEND", amount=_I64, more=_I64)
+"""The total that waits for a person, and what it would hold more, in the account's currency."""
 DECISION: Final = _layout(
     "DECISION",
     outcome=_U8,
@@ -117,7 +152,8 @@ DECISION: Final = _layout(
     policy_version=_TEXT,
 )
 """`reason_count` REASONs follow."""
-REASON: Final = _layout("REASON", code=_U8, action=_U8, observed=_I64, threshold=_I64)
+REASON: Final = _layout("REASON", code=_U8, action=_U8, observed=_I64, threshold=_I64, currency=_CODE)
+"""The currency is three blanks when the numbers are no amounts."""
 LEDGER_ENTRY: Final = _layout(
     "LEDGER_ENTRY",
     kind=_U8,
@@ -126,9 +162,11 @@ LEDGER_ENTRY: Final = _layout(
     receivable_change=_I64,
     over_committed=_I64,
     time_s=_U32,
+    secured_change=_I64,
     order_id=_TEXT,
 )
-"""`amount` is below 0 for what reduces the receivable; security covers what of it `receivable_change` leaves out."""
+"""`amount` is below 0 for what reduces the receivable; for a commit it is in the order's currency, the changes in the
+account's. `secured_change` is what of it security covers."""
 AMEND_MARKER: Final = _layout("AMEND_MARKER", amount=_I64, hold_s=_U32)
 """The change that a request id stands for; the DECISION about it follows."""
 
@@ -141,6 +179,7 @@ CHECK_CREDIT: Final = _layout(
     explain=_U8,
     amount=_I64,
     secured=_I64,
+    terms_days=_U16,
     account_id=_TEXT,
     currency=_TEXT,
 )
@@ -213,6 +252,55 @@ UPDATE_AGING: Final = _layout(
     as_of_ms=_I64,
     account_id=_TEXT,
 )
+SET_MANUAL_LIMIT: Final = _layout(
+    "SET_MANUAL_LIMIT",
+    code=_U8,
+    part=_U8,
+    present=_U8,
+    unlimited=_U8,
+    limit=_I64,
+    expire_s=_U32,
+    account_id=_TEXT,
+    currency=_TEXT,
+    reason=_TEXT,
+    actor=_TEXT,
+)
+"""`present` 0 takes the limit away."""
+SET_TEMPORARY_LIMIT: Final = _layout(
+    "SET_TEMPORARY_LIMIT",
+    code=_U8,
+    part=_U8,
+    present=_U8,
+    limit=_I64,
+    start_s=_U32,
+    end_s=_U32,
+    account_id=_TEXT,
+    currency=_TEXT,
+    reason=_TEXT,
+    actor=_TEXT,
+)
+"""`present` 0 takes the limit away; a `start_s` of 0 is now."""
+SET_BLOCK: Final = _layout(
+    "SET_BLOCK",
+    code=_U8,
+    part=_U8,
+    present=_U8,
+    expire_s=_U32,
+    account_id=_TEXT,
+    reason=_TEXT,
+    actor=_TEXT,
+)
+"""`present` 0 ends the block."""
+PUT_GROUP: Final = _layout(
+    "PUT_GROUP",
+    code=_U8,
+    part=_U8,
+    unlimited=_U8,
+    limit=_I64,
+    group_id=_TEXT,
+    currency=_TEXT,
+    display_name=_TEXT,
+)
 PUT_ACCOUNT: Final = _layout(
     "PUT_ACCOUNT",
     code=_U8,
@@ -220,15 +308,39 @@ PUT_ACCOUNT: Final = _layout(
     mask=_U8,
     flags=_U8,
     limit=_I64,
+    limit_expire_s=_U32,
+    block_expire_s=_U32,
     account_id=_TEXT,
     currency=_TEXT,
     risk_class=_TEXT,
     display_name=_TEXT,
     block_reason=_TEXT,
     block_actor=_TEXT,
+    group_id=_TEXT,
 )
 ACCOUNT_NAMED: Final = _layout("ACCOUNT_NAMED", code=_U8, part=_U8, account_id=_TEXT)
 ORDER_NAMED: Final = _layout("ORDER_NAMED", code=_U8, part=_U8, account_id=_TEXT, order_id=_TEXT)
+
+# --- the policy, the first argument of each call
+
+POLICY: Final = _layout(
+    "POLICY",
+    shadow=_U8,
+    credit_counts=_U8,
+    hold_default_s=_U32,
+    hold_longest_s=_U32,
+    offset_count=_U16,
+    class_count=_U16,
+    version=_TEXT,
+)
+"""`offset_count` POLICY_OFFSETs and `class_count` POLICY_CLASSes follow."""
+POLICY_OFFSET: Final = _layout("POLICY_OFFSET", from_s=_I64, offset_s=_I64)
+"""From a second on, the policy's time zone is so many seconds ahead of UTC."""
+POLICY_CLASS: Final = _layout("POLICY_CLASS", credit_counts=_U8, releases_reviews=_U8, rule_count=_U8, class_name=_TEXT)
+"""`class_name` is `class|currency`, where an empty class stands for all others, and so does an empty currency.
+`rule_count` POLICY_RULEs follow, in the order in which they are evaluated."""
+POLICY_RULE: Final = _layout("POLICY_RULE", code=_U8, action=_U8, number=_I64, share_bps=_I64, amount=_I64)
+"""A rule that is on; an `amount` of -1 is none."""
 
 # --- what a call answers: the error's number, 0 for none, comes first
 
@@ -236,7 +348,7 @@ FAILURE: Final = _layout("FAILURE", error=_U8, number=_I64, text=_TEXT)
 ORDER_ANSWER: Final = _layout(
     "ORDER_ANSWER", error=_U8, flags=_U8, state=_U8, over_committed=_I64, account_currency=_CODE
 )
-"""An ORDER with its DECISION follows; behind it the answer to an amend has the DECISION about the change."""
+"""An ORDER with all that belongs to it follows; behind it, the answer to an amend has the DECISION about the change."""
 ACCOUNT_ANSWER: Final = _layout(
     "ACCOUNT_ANSWER",
     error=_U8,
@@ -254,13 +366,45 @@ ACCOUNT_ANSWER: Final = _layout(
     disputed=_I64,
     due_day=_U32,
     as_of_ms=_I64,
+    limit_expire_s=_U32,
+    limit_confirm_s=_U32,
+    effective_flags=_U8,
+    effective_limit=_I64,
+    block_expire_s=_U32,
+    manual_limit=_I64,
+    manual_expire_s=_U32,
+    manual_ms=_I64,
+    temporary_limit=_I64,
+    temporary_start_s=_U32,
+    temporary_end_s=_U32,
+    temporary_ms=_I64,
     account_id=_TEXT,
     currency=_TEXT,
+    group_id=_TEXT,
     risk_class=_TEXT,
     display_name=_TEXT,
     block_reason=_TEXT,
     block_actor=_TEXT,
+    manual_reason=_TEXT,
+    manual_actor=_TEXT,
+    temporary_reason=_TEXT,
+    temporary_actor=_TEXT,
 )
+GROUP_ANSWER: Final = _layout(
+    "GROUP_ANSWER",
+    error=_U8,
+    created=_U8,
+    unlimited=_U8,
+    currency_count=_U8,
+    limit=_I64,
+    exposure=_I64,
+    account_count=_U32,
+    create_ms=_I64,
+    currency=_CODE,
+    group_id=_TEXT,
+    display_name=_TEXT,
+)
+"""`currency_count` GROUP_SUMS follow. An `exposure` of -1 can't be told: a rate is missing."""
 AUDIT_SUMS: Final = _layout(
     "AUDIT_SUMS",
     reserved=_I64,
@@ -302,7 +446,7 @@ ENTRY_EFFECT: Final = _layout(
 )
 """`field` names what was recorded, folded into the opening balance, or forgotten (`lua/ledger.lua`, or `o:` order id).
 The LEDGER_ENTRY of what was recorded follows, or the opening balance after folding."""
-ACCOUNT_EFFECT: Final = _layout("ACCOUNT_EFFECT", size=_U32, kind=_U8, time_ms=_I64)
+ACCOUNT_EFFECT: Final = _layout("ACCOUNT_EFFECT", size=_U32, kind=_U8, time_ms=_I64, actor=_TEXT, reason=_TEXT)
 """The ACCOUNT_ANSWER with the account as it is afterwards follows."""
 
 EFFECT_HEADS: Final = {"ORDER": ORDER_EFFECT, "ENTRY": ENTRY_EFFECT, "ACCOUNT": ACCOUNT_EFFECT}

@@ -15,7 +15,7 @@ from typing import Final, cast
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
-from creditgate.domain.bounds import AMOUNT_MAX_MINOR
+from creditgate.domain.bounds import AMOUNT_MAX_MINOR, GROUP_CURRENCIES_MAX
 from creditgate.domain.decision import Action, Outcome, ReasonCode
 from creditgate.domain.errors import ErrorReason
 from creditgate.domain.reservation import ReservationState
@@ -32,14 +32,26 @@ _GENERATION: Final = 1000
 _ASK_TIMEOUT_S: Final = 5.0
 """How long a sentinel, or a node of a cluster, may take to tell where the primaries are."""
 
-_SOURCES: Final = (
+_SHARED: Final = (
     "keys",
     "failures",
+    "policy",
+    "due",
+    "rates",
+    "groups",
+    "velocity",
     "accounts",
+    "membership",
     "call",
     "ledger",
     "reservations",
     "decide",
+    "reviews",
+    "paging",
+)
+"""Files under `lua/` that others use, in an order in which what is used stands before what uses it."""
+
+_OWN: Final = (
     "check_credit",
     "reserve_credit",
     "amend_reservation",
@@ -51,19 +63,27 @@ _SOURCES: Final = (
     "import_open_item",
     "update_aging",
     "put_account",
+    "set_manual_limit",
+    "set_temporary_limit",
+    "set_block",
+    "put_group",
+    "get_group",
     "close_account",
     "get_account",
     "get_reservation",
-    "paging",
     "list_reservations",
     "list_accounts",
+    "list_groups",
+    "put_rates",
+    "move",
     "sweep",
     "retire",
     "audit",
     "repair",
+    "audit_group",
     "register",
 )
-"""The files under `lua/`, in the order in which they make up the library: what is used stands before what uses it."""
+"""Files that keep their names to themselves: each is a block of its own, since Lua allows a chunk 200 local names."""
 
 _ENUMS: Final[tuple[tuple[str, type[Enum]], ...]] = (
     ("OPERATION", constants.OperationCode),
@@ -76,6 +96,7 @@ _ENUMS: Final[tuple[tuple[str, type[Enum]], ...]] = (
     ("EXPOSURE_FLAG", constants.ExposureFlag),
     ("ANSWER_FLAG", constants.AnswerFlag),
     ("PUT_MASK", constants.PutMask),
+    ("ORDER_FLAG", constants.OrderFlag),
     ("LEDGER_KIND", constants.LedgerKind),
     ("LEDGER_FLAG", constants.LedgerFlag),
     ("EFFECT", constants.EffectKind),
@@ -96,16 +117,26 @@ def render_prelude() -> str:
         f"local LIBRARY_VERSION = {LIBRARY_VERSION}",
         f"local AMOUNT_MAX = {AMOUNT_MAX_MINOR}",
         f"local JOURNAL_ENTRIES_MAX = {constants.JOURNAL_ENTRIES_MAX}",
+        f"local SHADOW_BIT = {constants.SHADOW_BIT}",
+        f"local ACCOUNT_MOVED = {constants.ACCOUNT_MOVED}",
+        f"local VELOCITY_BUCKETS = {constants.VELOCITY_BUCKETS}",
+        f"local GROUP_CURRENCIES_MAX = {GROUP_CURRENCIES_MAX}",
+        f"local DUE_PENDING = '{constants.DUE_PENDING}'",
+        f"local SHIFT_ZERO = {constants.SHIFT_ZERO}",
         f"local RETENTION_STEP_S = {constants.RETENTION_STEP_S}",
         f"local AGING_AHEAD_MAX_S = {constants.AGING_AHEAD_MAX_S}",
         f"local OPERATIONS_APPLY = {_codes(constants.OPERATIONS_APPLY)}",
         f"local OPERATIONS_SETTLE = {_codes(constants.OPERATIONS_SETTLE)}",
         f"local OPERATIONS_READ = {_codes(constants.OPERATIONS_READ)}",
         "local operations = {}",
+        "local functions = {}",
     ]
     lines += [f"local {name} = {_table({member.name: str(member.value) for member in enum})}" for name, enum in _ENUMS]
     heads = {name: str(layout.size + layout.text_count) for name, layout in EFFECT_HEADS.items()}
     lines.append(f"local EFFECT_HEAD = {_table(heads)}")
+    lines.append(
+        f"local SIZE = {_table({layout.name: str(layout.size) for layout in LAYOUTS if not layout.text_count})}"
+    )
     lines.append(f"local LAYOUT = {_table({layout.name: repr(layout.lua_format) for layout in LAYOUTS})}")
     return "\n".join(lines) + "\n"
 
@@ -114,7 +145,9 @@ def render_parts() -> list[tuple[str, str]]:
     """Return the library's parts as (name, source) in order; the first is the prelude."""
     directory = files("creditgate.store") / "lua"
     parts = [("prelude", f"#!lua name={LIBRARY_NAME}\n{render_prelude()}")]
-    parts += [(f"{name}.lua", (directory / f"{name}.lua").read_text()) for name in _SOURCES]
+    parts += [(f"{name}.lua", (directory / f"{name}.lua").read_text()) for name in _SHARED]
+    for name in _OWN:
+        parts += [("block", "do"), (f"{name}.lua", (directory / f"{name}.lua").read_text()), ("block", "end")]
     return parts
 
 

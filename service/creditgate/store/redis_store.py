@@ -3,28 +3,33 @@
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple, TypeVar, cast
 
 from creditgate.domain.account import Account
-from creditgate.domain.bounds import CALL_OPERATIONS_MAX
+from creditgate.domain.bounds import CALL_OPERATIONS_MAX, PAGE_SIZE_MAX
 from creditgate.domain.errors import CreditError, ErrorReason
-from creditgate.domain.operations import Operation
+from creditgate.domain.group import CreditGroup
+from creditgate.domain.operations import AccountPut, GetAccount, GetGroup, Operation, PutAccount
 from creditgate.domain.policy import DEFAULT_POLICY, Policy
 from creditgate.domain.ports import Page
+from creditgate.domain.rates import ExchangeRate
 from creditgate.domain.reservation import Reservation, ReservationState
 from creditgate.domain.verification import SumDifference, Verified
-from creditgate.store import codec, keys
+from creditgate.store import codec
 from creditgate.store.audit import audit_account
 from creditgate.store.coalescer import AnyOperation, CallOptions, WaitingRoom
+from creditgate.store.directory import HOPS_MAX, Directory
 from creditgate.store.failures import unpack_failure
 from creditgate.store.lane import Argument, Reply
 from creditgate.store.location import RedisKind, parse_location
+from creditgate.store.mover import Mover
 from creditgate.store.observer import StoreObserver
 from creditgate.store.page_token import PagePlace, PageTokenError, parse_page_token, render_page_token
 from creditgate.store.partition_group import PartitionGroup
+from creditgate.store.policy_blob import pack_policy
 from creditgate.store.replication import ReplicaAcks
 from creditgate.store.topology import Topology
 from creditgate.store.topology_cluster import ClusterTopology
@@ -34,6 +39,9 @@ R = TypeVar("R")
 
 PARTITIONS_DEFAULT: Final = 16
 PARTITIONS_MAX: Final = 4096
+MEMBERS_TRIES_MAX: Final = 3
+"""How often the accounts of a group are listed for verifying it, when some join or leave meanwhile."""
+
 _SWEEP_WAIT_S: Final = 10.0
 """How long one step of the sweeper may wait for lanes to its partition."""
 
@@ -90,11 +98,14 @@ class RedisCreditStore:
         self, url: str, *, options: StoreOptions, observer: StoreObserver, policy: Policy = DEFAULT_POLICY
     ) -> None:
         self._options = options
+        self._policy = pack_policy(policy)
+        self._directory = Directory(options.partitions)
+        self._mover = Mover(self._directory, self._move_step)
         self._observer = observer
         self._topology = _topology(url, options)
         spans = self._topology.groups
         room = WaitingRoom(options.queue_max, len(spans))
-        call_options = CallOptions(codec.pack_policy(policy), options.partitions, room, observer, options.replica_acks)
+        call_options = CallOptions(lambda: self._policy, room, observer, options.replica_acks)
         self._groups = [
             PartitionGroup(number, self._topology.refused, call_options, self._group_changed)
             for number in range(len(spans))
@@ -106,6 +117,10 @@ class RedisCreditStore:
         self._stopping = False
         self._ready = asyncio.Event()
         self._unready_reason = "the store has not been started"
+
+    def use_policy(self, policy: Policy) -> None:
+        """Decide by another policy from the next call on; those under way are decided by the one they went out with."""
+        self._policy = pack_policy(policy)
 
     # --- life
 
@@ -155,7 +170,9 @@ class RedisCreditStore:
 
     async def run(self, operation: Operation[R], deadline: float) -> R:
         """Carry out one operation (see `CreditStore.run`)."""
-        (outcome,) = await self._submit((cast("AnyOperation", operation),), deadline)
+        if type(operation) is PutAccount and operation.group_id:
+            return cast("R", await self._join(operation, deadline))
+        outcome = await self._run(cast("AnyOperation", operation), deadline)
         self._count(operation, outcome)
         if isinstance(outcome, CreditError):
             raise outcome
@@ -163,9 +180,14 @@ class RedisCreditStore:
 
     async def run_each(self, operations: Sequence[Operation[R]], deadline: float) -> list[R | CreditError]:
         """Carry out operations of one kind, reading or writing, independently (see `CreditStore.run_each`)."""
-        chunks = self._chunks(cast("Sequence[AnyOperation]", operations))
+        asked = cast("Sequence[AnyOperation]", operations)
+        partitions = [self._partition_of(operation) for operation in asked]
+        chunks = self._chunks(partitions)
         ended = await asyncio.gather(
-            *(self._submit([operations[index] for index in chunk], deadline) for chunk in chunks),
+            *(
+                self._submit([asked[index] for index in chunk], [partitions[index] for index in chunk], deadline)
+                for chunk in chunks
+            ),
             return_exceptions=True,
         )
         outcomes: list[object] = [None] * len(operations)
@@ -175,42 +197,58 @@ class RedisCreditStore:
             each = [result] * len(chunk) if isinstance(result, CreditError) else result
             for index, outcome in zip(chunk, each, strict=True):
                 outcomes[index] = outcome
-        for operation, outcome in zip(operations, outcomes, strict=True):
-            self._count(operation, outcome)
+        for index, outcome in enumerate(outcomes):
+            if isinstance(outcome, codec.MovedTo):
+                # One after the other: operations of one account keep their order.
+                self._directory.learn(asked[index].account_id, outcome.partition)
+                outcomes[index] = await self._run(asked[index], deadline)
+            self._count(operations[index], outcomes[index])
         return cast("list[R | CreditError]", outcomes)
 
     async def list_reservations(
         self, account_id: str, states: frozenset[ReservationState], page_size: int, page_token: str, deadline: float
     ) -> Page[Reservation]:
         """Return a page of reservations (see `CreditStore.list_reservations`)."""
-        partition = keys.partition_of(account_id, self.partitions)
-        place = self._place(page_token, partition)
         wanted = "".join("1" if not states or state in states else "0" for state in ReservationState)
-        reply = await self._list(
-            "creditgate_list_reservations",
-            partition,
-            (account_id, place.cursor, place.behind, page_size, wanted),
-            deadline,
-        )
-        if isinstance(reply, bytes):
-            raise unpack_failure(Operation(account_id), reply)
+
+        place = PagePlace(0, "0", "")
+
+        async def ask(partition: int) -> Reply:
+            nonlocal place
+            place = self._place(page_token, partition)
+            arguments = (account_id, place.cursor, place.behind, page_size, wanted)
+            return await self._call("creditgate_list_reservations", partition, arguments, deadline, read_only=True)
+
+        reply = await self._at_account(account_id, ask)
         cursor, behind, *items = cast("list[bytes]", reply)
         reservations = tuple(
             codec.unpack_reservation(account_id, items[index].decode(), items[index + 1])
             for index in range(0, len(items), 2)
         )
-        return Page(reservations, render_page_token(PagePlace(partition, cursor.decode(), behind.decode())))
+        return Page(reservations, render_page_token(PagePlace(place.partition, cursor.decode(), behind.decode())))
 
     async def list_accounts(self, page_size: int, page_token: str, deadline: float) -> Page[Account]:
         """Return a page of accounts, partition after partition (see `CreditStore.list_accounts`)."""
-        place = self._place(page_token, None)
-        arguments = (place.cursor, place.behind, page_size)
-        reply = await self._list("creditgate_list_accounts", place.partition, arguments, deadline)
-        cursor, behind, *items = cast("list[bytes]", reply)
-        following = PagePlace(place.partition, cursor.decode(), behind.decode())
-        if not cursor and place.partition + 1 < self.partitions:
-            following = PagePlace(place.partition + 1, "0", "")
-        return Page(tuple(codec.unpack_account(item)[0] for item in items), render_page_token(following))
+        items, token = await self._list_all("creditgate_list_accounts", page_size, page_token, deadline)
+        return Page(tuple(codec.unpack_account(item)[0] for item in items), token)
+
+    async def list_groups(self, page_size: int, page_token: str, deadline: float) -> Page[CreditGroup]:
+        """Return a page of credit groups, partition after partition (see `CreditStore.list_groups`)."""
+        items, token = await self._list_all("creditgate_list_groups", page_size, page_token, deadline)
+        return Page(tuple(codec.unpack_group(item)[0] for item in items), token)
+
+    async def put_rates(self, rates: Sequence[ExchangeRate], version: int, expire_time_s: int, deadline: float) -> int:
+        """Replace exchange rates in every partition (see `CreditStore.put_rates`)."""
+        arguments: list[Argument] = [version, expire_time_s]
+        for rate in rates:
+            arguments += (f"{rate.from_currency_code}>{rate.to_currency_code}", codec.pack_rate(rate))
+        applied = await asyncio.gather(
+            *(
+                self._call("creditgate_put_rates", partition, tuple(arguments), deadline, read_only=False)
+                for partition in range(self.partitions)
+            )
+        )
+        return min(cast("list[int]", applied))
 
     async def verify_account(self, account_id: str, *, repair: bool, deadline: float) -> tuple[SumDifference, ...]:
         """Recompute an account's sums (see `CreditStore.verify_account`)."""
@@ -225,20 +263,84 @@ class RedisCreditStore:
         differences: list[SumDifference] = []
         for account in page.items:
             differences += await self._verify(account.account_id, repair=repair, deadline=deadline) or ()
+        partition = self._place(page_token, None).partition
+        if not page.next_page_token or self._place(page.next_page_token, None).partition != partition:
+            differences += await self._verify_groups(partition, repair=repair, deadline=deadline)
         return Verified(len(page.items), tuple(differences), page.next_page_token)
 
+    async def _verify_groups(self, partition: int, *, repair: bool, deadline: float) -> list[SumDifference]:
+        """Compare the sums of a partition's groups with those of their accounts."""
+        first = render_page_token(PagePlace(partition, "0", ""))
+        group_ids = [
+            group.group_id
+            for item in await self._list_partition("creditgate_list_groups", first, deadline)
+            for group, _ in (codec.unpack_group(item),)
+        ]
+        differences: list[SumDifference] = []
+        tries = MEMBERS_TRIES_MAX if group_ids else 0
+        while group_ids and tries:
+            members: defaultdict[str, list[str]] = defaultdict(list)
+            for item in await self._list_partition("creditgate_list_accounts", first, deadline):
+                account, _ = codec.unpack_account(item)
+                members[account.group_id].append(account.account_id)
+            unsettled = []
+            for group_id in group_ids:
+                found = await self._verify_group(
+                    partition, group_id, members[group_id], repair=repair, deadline=deadline
+                )
+                if found is None:
+                    unsettled.append(group_id)  # an account has joined or left meanwhile
+                differences += found or ()
+            group_ids, tries = unsettled, tries - 1
+        return differences
+
+    async def _verify_group(
+        self, partition: int, group_id: str, account_ids: Sequence[str], *, repair: bool, deadline: float
+    ) -> list[SumDifference] | None:
+        """Return what differs between a group's sums and its accounts', or None when these are not all of them."""
+        function = "creditgate_repair_group" if repair else "creditgate_audit_group"
+        arguments = (group_id, *account_ids)
+        flat = cast("list[bytes]", await self._call(function, partition, arguments, deadline, read_only=not repair))
+        if not flat:
+            return None
+        names, kept, recomputed = flat[3::3], flat[4::3], flat[5::3]
+        return [
+            SumDifference("", name.decode(), int(kept_minor), int(should_minor), repair, group_id)
+            for name, kept_minor, should_minor in zip(names, kept, recomputed, strict=True)
+        ]
+
+    async def _list_partition(self, function: str, token: str, deadline: float) -> list[bytes]:
+        """Return all that one partition has, page by page."""
+        partition = self._place(token, None).partition
+        items: list[bytes] = []
+        while token and self._place(token, None).partition == partition:
+            page, token = await self._list_all(function, PAGE_SIZE_MAX, token, deadline)
+            items += page
+        return items
+
     async def _verify(self, account_id: str, *, repair: bool, deadline: float) -> tuple[SumDifference, ...] | None:
-        partition = keys.partition_of(account_id, self.partitions)
-
         async def ask(arguments: Sequence[Argument]) -> Reply:
-            return await self._call_shielded("creditgate_audit", partition, tuple(arguments), deadline, read_only=True)
+            async def ask_at(partition: int) -> Reply:
+                return await self._call("creditgate_audit", partition, tuple(arguments), deadline, read_only=True)
 
-        finding = await audit_account(account_id, ask)
-        if finding is None or not finding.differences or not repair:
-            return finding.differences if finding is not None else None
-        arguments = (account_id, *finding.repair)
-        await self._call_shielded("creditgate_repair", partition, arguments, deadline, read_only=False)
-        return tuple(replace(difference, repaired=True) for difference in finding.differences)
+            return await self._at_account(account_id, ask_at)
+
+        try:
+            finding = await audit_account(account_id, ask)
+        except CreditError as error:
+            if error.reason is ErrorReason.ACCOUNT_NOT_FOUND:
+                return None
+            raise
+        told = {difference.sum_name: difference for difference in finding.differences}
+        while repair and finding.differences:
+            partition = self._directory.partition_of(account_id)
+            arguments = (account_id, *finding.repair)
+            done = await self._call("creditgate_repair", partition, arguments, deadline, read_only=False)
+            if done and not finding.more:
+                break
+            finding = await audit_account(account_id, ask)
+            told |= {difference.sum_name: difference for difference in finding.differences}
+        return tuple(replace(difference, repaired=repair) for difference in told.values())
 
     async def sweep(self, partition: int, references_max: int) -> QueueStep:
         """Settle holds of a partition whose time is over, oldest first.
@@ -264,27 +366,122 @@ class RedisCreditStore:
 
     # --- inside
 
-    async def _submit(self, operations: Sequence[AnyOperation], deadline: float) -> Sequence[object]:
+    def _partition_of(self, operation: AnyOperation) -> int:
+        if type(operation) in codec.GROUP_OPERATIONS:
+            return self._directory.home_of(operation.account_id)
+        return self._directory.partition_of(operation.account_id)
+
+    async def _run(self, operation: AnyOperation, deadline: float) -> object:
+        """Carry out an operation where its account lives; return what it ended with."""
+        for _ in range(HOPS_MAX):
+            (outcome,) = await self._submit((operation,), (self._partition_of(operation),), deadline)
+            if not isinstance(outcome, codec.MovedTo):
+                return outcome
+            self._directory.learn(operation.account_id, outcome.partition)
+        return CreditError(ErrorReason.ACCOUNT_MOVING, f"account {operation.account_id} is on the move; ask again")
+
+    async def _submit(
+        self, operations: Sequence[AnyOperation], partitions: Sequence[int], deadline: float
+    ) -> Sequence[object]:
         if self._stopping:
             raise CreditError(ErrorReason.SHUTTING_DOWN, "the service is stopping; ask another one, or again later")
-        group = self._only or self._group_of[keys.partition_of(operations[0].account_id, self.partitions)]
+        group = self._only or self._group_of[partitions[0]]
         coalescer = group.reads if type(operations[0]) in codec.READ_OPERATIONS else group.writes
-        return await coalescer.submit(operations, deadline)
+        return await coalescer.submit(operations, partitions, deadline)
 
-    def _chunks(self, operations: Sequence[AnyOperation]) -> list[Sequence[int]]:
+    def _chunks(self, partitions: Sequence[int]) -> list[Sequence[int]]:
         """Return which operations, by index, share a call: as many as a call takes, of one group of partitions."""
         if self._only is not None:
-            spans: Iterable[Sequence[int]] = (range(len(operations)),)
+            spans: Iterable[Sequence[int]] = (range(len(partitions)),)
         else:
             by_group: defaultdict[int, list[int]] = defaultdict(list)
-            for index, operation in enumerate(operations):
-                by_group[self._group_of[keys.partition_of(operation.account_id, self.partitions)].number].append(index)
+            for index, partition in enumerate(partitions):
+                by_group[self._group_of[partition].number].append(index)
             spans = by_group.values()
         return [
             span[start : start + CALL_OPERATIONS_MAX]
             for span in spans
             for start in range(0, len(span), CALL_OPERATIONS_MAX)
         ]
+
+    # --- groups
+
+    async def _join(self, operation: PutAccount, deadline: float) -> AccountPut:
+        """Put an account that is to be in a group: it is created where the group lives, or moved there first."""
+        account_id, group_id = operation.account_id, operation.group_id or ""
+        await self.run(GetGroup(group_id), deadline)
+        target = self._directory.home_of(group_id)
+        for _ in range(HOPS_MAX):
+            outcome = await self._run(GetAccount(account_id), deadline)
+            lives_in = self._directory.partition_of(account_id)
+            if isinstance(outcome, CreditError):
+                if outcome.reason is not ErrorReason.ACCOUNT_NOT_FOUND:
+                    raise outcome
+                if lives_in != target and operation.currency_code:
+                    lives_in = await self._mover.place(account_id, target)
+                if lives_in != target:
+                    # Somebody else has begun to create it, for another group or none; that has to end first.
+                    await self.run(replace(operation, group_id=None), deadline)
+                    continue
+            elif lives_in != target:
+                failed = await self._mover.move(account_id, lives_in, target, group_id)
+                if failed is not None:
+                    raise failed
+                continue
+            put = await self._run(cast("AnyOperation", operation), deadline)
+            if self._directory.partition_of(account_id) == target:
+                self._count(operation, put)
+                if isinstance(put, CreditError):
+                    raise put
+                return cast("AccountPut", put)
+        raise CreditError(ErrorReason.ACCOUNT_MOVING, f"account {account_id} is on the move; ask again in a moment")
+
+    async def resume_moves(self, partition: int, patience_s: int) -> int:
+        """Finish moves away from a partition that somebody began longer ago and did not finish; return how many.
+
+        Raises `CreditError` STORE_UNAVAILABLE.
+        """
+        now_s, flat = cast("tuple[int, list[bytes]]", await self._move_step("creditgate_moves", partition, ()))
+        resumed = 0
+        for account_id, begun in zip(flat[::2], flat[1::2], strict=True):
+            target, since_s, group_id = begun.decode().split("|")
+            if now_s - int(since_s) >= patience_s:
+                await self._mover.move(account_id.decode(), partition, int(target), group_id)
+                resumed += 1
+        return resumed
+
+    async def _move_step(
+        self, function: str, partition: int, arguments: Sequence[Argument], *, read_only: bool = False
+    ) -> Reply:
+        deadline = time.monotonic() + _SWEEP_WAIT_S
+        return await self._call(function, partition, tuple(arguments), deadline, read_only=read_only)
+
+    # --- calls that are no operations
+
+    async def _at_account(self, account_id: str, ask: Callable[[int], Awaitable[Reply]]) -> Reply:
+        """Ask about an account where it lives; raise the `CreditError` of a call that could not be carried out."""
+        for _ in range(HOPS_MAX):
+            reply = await ask(self._directory.partition_of(account_id))
+            if not isinstance(reply, bytes):
+                return reply
+            moved = codec.moved_to(reply)
+            if moved is None:
+                raise unpack_failure(Operation(account_id), reply)
+            self._directory.learn(account_id, moved.partition)
+        raise CreditError(ErrorReason.ACCOUNT_MOVING, f"account {account_id} is on the move; ask again in a moment")
+
+    async def _list_all(
+        self, function: str, page_size: int, page_token: str, deadline: float
+    ) -> tuple[list[bytes], str]:
+        """Return a page of what all partitions have, one after the other, and the token of the next page."""
+        place = self._place(page_token, None)
+        arguments = (place.cursor, place.behind, page_size)
+        reply = await self._call(function, place.partition, arguments, deadline, read_only=True)
+        cursor, behind, *items = cast("list[bytes]", reply)
+        following = PagePlace(place.partition, cursor.decode(), behind.decode())
+        if not cursor and place.partition + 1 < self.partitions:
+            following = PagePlace(place.partition + 1, "0", "")
+        return items, render_page_token(following)
 
     def _count(self, operation: Operation[R], outcome: object) -> None:
         result = outcome.reason.name if isinstance(outcome, CreditError) else "OK"
@@ -296,10 +493,7 @@ class RedisCreditStore:
         except PageTokenError:
             raise CreditError.of_field("page_token", "is not a token that this listing gave out") from None
 
-    async def _list(self, function: str, partition: int, arguments: tuple[Argument, ...], deadline: float) -> Reply:
-        return await self._call_shielded(function, partition, arguments, deadline, read_only=True)
-
-    async def _call_shielded(
+    async def _call(
         self, function: str, partition: int, arguments: tuple[Argument, ...], deadline: float, *, read_only: bool
     ) -> Reply:
         # Shielded: a call that is given up must not take the lane with it.

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from creditgate.domain.bounds import RETENTION_DEFAULT_S
 from creditgate.domain.errors import CreditError
-from creditgate.store.constants import SWEEP_REFERENCES_MAX
+from creditgate.store.constants import MOVE_PATIENCE_S, SWEEP_REFERENCES_MAX
 from creditgate.store.observer import StoreObserver
 from creditgate.store.redis_store import QueueStep, RedisCreditStore
 
@@ -71,6 +71,7 @@ class Sweeper:
                 settled, lag_s = settled + done.settled, max(lag_s, done.lag_s)
                 done = await _work_off(partial(self._store.retire, partition, SWEEP_REFERENCES_MAX, self._retention_s))
                 retired, retention_lag_s = retired + done.settled, max(retention_lag_s, done.lag_s)
+                await self._store.resume_moves(partition, MOVE_PATIENCE_S)
             except CreditError as error:
                 away.append(error)
         if len(away) < self._store.partitions:

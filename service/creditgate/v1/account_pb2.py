@@ -26,17 +26,21 @@ from creditgate.v1 import decision_pb2 as creditgate_dot_v1_dot_decision__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x63reditgate/v1/account.proto\x12\rcreditgate.v1\x1a\x1c\x63reditgate/v1/decision.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"W\n\x05\x42lock\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\t\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x86\x04\n\x07\x41\x63\x63ount\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x15\n\rcurrency_code\x18\x03 \x01(\t\x12\x12\n\nrisk_class\x18\x05 \x01(\t\x12,\n\x06status\x18\x06 \x01(\x0e\x32\x1c.creditgate.v1.AccountStatus\x12)\n\x08\x65xposure\x18\x07 \x01(\x0b\x32\x17.creditgate.v1.Exposure\x12\x1d\n\x10\x62\x61se_limit_minor\x18\x08 \x01(\x03H\x00\x88\x01\x01\x12\x11\n\tunlimited\x18\t \x01(\x08\x12\x15\n\roverdue_minor\x18\r \x01(\x03\x12\x16\n\x0e\x64isputed_minor\x18\x0e \x01(\x03\x12\x17\n\x0foldest_due_date\x18\x0f \x01(\t\x12/\n\x0b\x61ging_as_of\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rlimit_version\x18\x0c \x01(\x03\x12 \n\x18secured_receivable_minor\x18\x13 \x01(\x03\x12#\n\x05\x62lock\x18\x11 \x01(\x0b\x32\x14.creditgate.v1.Block\x12/\n\x0b\x63reate_time\x18\x12 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x13\n\x11_base_limit_minor*c\n\rAccountStatus\x12\x1e\n\x1a\x41\x43\x43OUNT_STATUS_UNSPECIFIED\x10\x00\x12\x17\n\x13\x41\x43\x43OUNT_STATUS_OPEN\x10\x01\x12\x19\n\x15\x41\x43\x43OUNT_STATUS_CLOSED\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x63reditgate/v1/account.proto\x12\rcreditgate.v1\x1a\x1c\x63reditgate/v1/decision.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb6\x01\n\x0bManualLimit\x12\x13\n\x0blimit_minor\x18\x01 \x01(\x03\x12\x11\n\tunlimited\x18\x02 \x01(\x08\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x05 \x01(\t\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xd3\x01\n\x0eTemporaryLimit\x12\x13\n\x0blimit_minor\x18\x01 \x01(\x03\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x05 \x01(\t\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x88\x01\n\x05\x42lock\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\t\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xf1\x05\n\x07\x41\x63\x63ount\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x15\n\rcurrency_code\x18\x03 \x01(\t\x12\x10\n\x08group_id\x18\x04 \x01(\t\x12\x12\n\nrisk_class\x18\x05 \x01(\t\x12,\n\x06status\x18\x06 \x01(\x0e\x32\x1c.creditgate.v1.AccountStatus\x12)\n\x08\x65xposure\x18\x07 \x01(\x0b\x32\x17.creditgate.v1.Exposure\x12\x1d\n\x10\x62\x61se_limit_minor\x18\x08 \x01(\x03H\x00\x88\x01\x01\x12\x11\n\tunlimited\x18\t \x01(\x08\x12\x30\n\x0cmanual_limit\x18\n \x01(\x0b\x32\x1a.creditgate.v1.ManualLimit\x12\x36\n\x0ftemporary_limit\x18\x0b \x01(\x0b\x32\x1d.creditgate.v1.TemporaryLimit\x12\x15\n\roverdue_minor\x18\r \x01(\x03\x12\x16\n\x0e\x64isputed_minor\x18\x0e \x01(\x03\x12\x17\n\x0foldest_due_date\x18\x0f \x01(\t\x12/\n\x0b\x61ging_as_of\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rlimit_version\x18\x0c \x01(\x03\x12\x35\n\x11limit_expire_time\x18\x14 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x36\n\x12limit_confirm_time\x18\x15 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12 \n\x18secured_receivable_minor\x18\x13 \x01(\x03\x12#\n\x05\x62lock\x18\x11 \x01(\x0b\x32\x14.creditgate.v1.Block\x12/\n\x0b\x63reate_time\x18\x12 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x13\n\x11_base_limit_minor*c\n\rAccountStatus\x12\x1e\n\x1a\x41\x43\x43OUNT_STATUS_UNSPECIFIED\x10\x00\x12\x17\n\x13\x41\x43\x43OUNT_STATUS_OPEN\x10\x01\x12\x19\n\x15\x41\x43\x43OUNT_STATUS_CLOSED\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'creditgate.v1.account_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ACCOUNTSTATUS']._serialized_start=719
-  _globals['_ACCOUNTSTATUS']._serialized_end=818
-  _globals['_BLOCK']._serialized_start=109
-  _globals['_BLOCK']._serialized_end=196
-  _globals['_ACCOUNT']._serialized_start=199
-  _globals['_ACCOUNT']._serialized_end=717
+  _globals['_ACCOUNTSTATUS']._serialized_start=1403
+  _globals['_ACCOUNTSTATUS']._serialized_end=1502
+  _globals['_MANUALLIMIT']._serialized_start=110
+  _globals['_MANUALLIMIT']._serialized_end=292
+  _globals['_TEMPORARYLIMIT']._serialized_start=295
+  _globals['_TEMPORARYLIMIT']._serialized_end=506
+  _globals['_BLOCK']._serialized_start=509
+  _globals['_BLOCK']._serialized_end=645
+  _globals['_ACCOUNT']._serialized_start=648
+  _globals['_ACCOUNT']._serialized_end=1401
 # @@protoc_insertion_point(module_scope)

@@ -44,6 +44,100 @@ ACCOUNT_STATUS_CLOSED: AccountStatus.ValueType  # 2
 Global___AccountStatus: _TypeAlias = AccountStatus  # noqa: Y015
 
 @_typing.final
+class ManualLimit(_message.Message):
+    """A limit that a person has set instead of the scorer's."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LIMIT_MINOR_FIELD_NUMBER: _builtins.int
+    UNLIMITED_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    limit_minor: _builtins.int
+    """The ceiling on exposure, from 0 to 2^53-1 minor units of the account's currency."""
+    unlimited: _builtins.bool
+    """True: no ceiling; `limit_minor` is then 0."""
+    reason: _builtins.str
+    """Why, for people; at most 500 characters."""
+    actor: _builtins.str
+    """Who set it; at most 128 characters."""
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When it ends and the base limit counts again; absent: not by itself."""
+
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was set, by the store's clock."""
+
+    def __init__(
+        self,
+        *,
+        limit_minor: _builtins.int = ...,
+        unlimited: _builtins.bool = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+        reason: _builtins.str = ...,
+        actor: _builtins.str = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "create_time", b"create_time", "expire_time", b"expire_time", "limit_minor", b"limit_minor", "reason", b"reason", "unlimited", b"unlimited"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ManualLimit: _TypeAlias = ManualLimit  # noqa: Y015
+
+@_typing.final
+class TemporaryLimit(_message.Message):
+    """A limit that counts instead of every other between two instants."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LIMIT_MINOR_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    limit_minor: _builtins.int
+    """The ceiling on exposure, from 0 to 2^53-1 minor units of the account's currency."""
+    reason: _builtins.str
+    """Why, for people; at most 500 characters."""
+    actor: _builtins.str
+    """Who set it; at most 128 characters."""
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """From when on it counts."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """When it no longer counts."""
+
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was set, by the store's clock."""
+
+    def __init__(
+        self,
+        *,
+        limit_minor: _builtins.int = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        reason: _builtins.str = ...,
+        actor: _builtins.str = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "create_time", b"create_time", "end_time", b"end_time", "limit_minor", b"limit_minor", "reason", b"reason", "start_time", b"start_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TemporaryLimit: _TypeAlias = TemporaryLimit  # noqa: Y015
+
+@_typing.final
 class Block(_message.Message):
     """Why and since when an account is stopped."""
 
@@ -52,6 +146,7 @@ class Block(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     ACTOR_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
     """Why, for people; at most 500 characters."""
     actor: _builtins.str
@@ -60,16 +155,21 @@ class Block(_message.Message):
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """Since when, by the store's clock; output only."""
 
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When it ends by itself; absent: it does not."""
+
     def __init__(
         self,
         *,
         reason: _builtins.str = ...,
         actor: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "create_time", b"create_time", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "create_time", b"create_time", "expire_time", b"expire_time", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -84,16 +184,21 @@ class Account(_message.Message):
     ACCOUNT_ID_FIELD_NUMBER: _builtins.int
     DISPLAY_NAME_FIELD_NUMBER: _builtins.int
     CURRENCY_CODE_FIELD_NUMBER: _builtins.int
+    GROUP_ID_FIELD_NUMBER: _builtins.int
     RISK_CLASS_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     EXPOSURE_FIELD_NUMBER: _builtins.int
     BASE_LIMIT_MINOR_FIELD_NUMBER: _builtins.int
     UNLIMITED_FIELD_NUMBER: _builtins.int
+    MANUAL_LIMIT_FIELD_NUMBER: _builtins.int
+    TEMPORARY_LIMIT_FIELD_NUMBER: _builtins.int
     OVERDUE_MINOR_FIELD_NUMBER: _builtins.int
     DISPUTED_MINOR_FIELD_NUMBER: _builtins.int
     OLDEST_DUE_DATE_FIELD_NUMBER: _builtins.int
     AGING_AS_OF_FIELD_NUMBER: _builtins.int
     LIMIT_VERSION_FIELD_NUMBER: _builtins.int
+    LIMIT_EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    LIMIT_CONFIRM_TIME_FIELD_NUMBER: _builtins.int
     SECURED_RECEIVABLE_MINOR_FIELD_NUMBER: _builtins.int
     BLOCK_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
@@ -103,6 +208,8 @@ class Account(_message.Message):
     """The customer's name, for people; at most 200 characters."""
     currency_code: _builtins.str
     """ISO 4217 code; fixed once the account exists."""
+    group_id: _builtins.str
+    """The credit group whose limit it shares; empty: none."""
     risk_class: _builtins.str
     """Name of the policy's class that judges this account: 1 to 32 characters of `[a-z0-9_-]`; empty is the default class."""
     status: Global___AccountStatus.ValueType
@@ -130,8 +237,24 @@ class Account(_message.Message):
         """Where the account stands now; output only."""
 
     @_builtins.property
+    def manual_limit(self) -> Global___ManualLimit:
+        """The limit that a person has set, as long as it counts; output only."""
+
+    @_builtins.property
+    def temporary_limit(self) -> Global___TemporaryLimit:
+        """The limit that counts for some time, from when it is set until it ends; output only."""
+
+    @_builtins.property
     def aging_as_of(self) -> _timestamp_pb2.Timestamp:
         """The instant that the last ageing describes; absent before the first. Output only."""
+
+    @_builtins.property
+    def limit_expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When the base limit ends, a whole second; absent: not by itself. What then happens says the policy (`LIMIT_EXPIRED`)."""
+
+    @_builtins.property
+    def limit_confirm_time(self) -> _timestamp_pb2.Timestamp:
+        """When the base limit was last set or confirmed, by the store's clock; output only."""
 
     @_builtins.property
     def block(self) -> Global___Block:
@@ -147,23 +270,28 @@ class Account(_message.Message):
         account_id: _builtins.str = ...,
         display_name: _builtins.str = ...,
         currency_code: _builtins.str = ...,
+        group_id: _builtins.str = ...,
         risk_class: _builtins.str = ...,
         status: Global___AccountStatus.ValueType = ...,
         exposure: _decision_pb2.Exposure | None = ...,
         base_limit_minor: _builtins.int | None = ...,
         unlimited: _builtins.bool = ...,
+        manual_limit: Global___ManualLimit | None = ...,
+        temporary_limit: Global___TemporaryLimit | None = ...,
         overdue_minor: _builtins.int = ...,
         disputed_minor: _builtins.int = ...,
         oldest_due_date: _builtins.str = ...,
         aging_as_of: _timestamp_pb2.Timestamp | None = ...,
         limit_version: _builtins.int = ...,
+        limit_expire_time: _timestamp_pb2.Timestamp | None = ...,
+        limit_confirm_time: _timestamp_pb2.Timestamp | None = ...,
         secured_receivable_minor: _builtins.int = ...,
         block: Global___Block | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_base_limit_minor", b"_base_limit_minor", "aging_as_of", b"aging_as_of", "base_limit_minor", b"base_limit_minor", "block", b"block", "create_time", b"create_time", "exposure", b"exposure"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_base_limit_minor", b"_base_limit_minor", "aging_as_of", b"aging_as_of", "base_limit_minor", b"base_limit_minor", "block", b"block", "create_time", b"create_time", "exposure", b"exposure", "limit_confirm_time", b"limit_confirm_time", "limit_expire_time", b"limit_expire_time", "manual_limit", b"manual_limit", "temporary_limit", b"temporary_limit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_base_limit_minor", b"_base_limit_minor", "account_id", b"account_id", "aging_as_of", b"aging_as_of", "base_limit_minor", b"base_limit_minor", "block", b"block", "create_time", b"create_time", "currency_code", b"currency_code", "display_name", b"display_name", "disputed_minor", b"disputed_minor", "exposure", b"exposure", "limit_version", b"limit_version", "oldest_due_date", b"oldest_due_date", "overdue_minor", b"overdue_minor", "risk_class", b"risk_class", "secured_receivable_minor", b"secured_receivable_minor", "status", b"status", "unlimited", b"unlimited"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_base_limit_minor", b"_base_limit_minor", "account_id", b"account_id", "aging_as_of", b"aging_as_of", "base_limit_minor", b"base_limit_minor", "block", b"block", "create_time", b"create_time", "currency_code", b"currency_code", "display_name", b"display_name", "disputed_minor", b"disputed_minor", "exposure", b"exposure", "group_id", b"group_id", "limit_confirm_time", b"limit_confirm_time", "limit_expire_time", b"limit_expire_time", "limit_version", b"limit_version", "manual_limit", b"manual_limit", "oldest_due_date", b"oldest_due_date", "overdue_minor", b"overdue_minor", "risk_class", b"risk_class", "secured_receivable_minor", b"secured_receivable_minor", "status", b"status", "temporary_limit", b"temporary_limit", "unlimited", b"unlimited"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__base_limit_minor: _TypeAlias = _typing.Literal["base_limit_minor"]  # noqa: Y015
     _WhichOneofArgType__base_limit_minor: _TypeAlias = _typing.Literal["_base_limit_minor", b"_base_limit_minor"]  # noqa: Y015

@@ -23,34 +23,58 @@ _sym_db = _symbol_database.Default()
 
 
 from creditgate.v1 import account_pb2 as creditgate_dot_v1_dot_account__pb2
+from creditgate.v1 import group_pb2 as creditgate_dot_v1_dot_group__pb2
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!creditgate/v1/admin_service.proto\x12\rcreditgate.v1\x1a\x1b\x63reditgate/v1/account.proto\x1a google/protobuf/field_mask.proto\"m\n\x11PutAccountRequest\x12\'\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x16.creditgate.v1.Account\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"N\n\x12PutAccountResponse\x12\'\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x16.creditgate.v1.Account\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\")\n\x13\x43loseAccountRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\"?\n\x14\x43loseAccountResponse\x12\'\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x16.creditgate.v1.Account\"<\n\x13ListAccountsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"Y\n\x14ListAccountsResponse\x12(\n\x08\x61\x63\x63ounts\x18\x01 \x03(\x0b\x32\x16.creditgate.v1.Account\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"c\n\x15VerifyAccountsRequest\x12\x13\n\x0b\x61\x63\x63ount_ids\x18\x01 \x03(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x0e\n\x06repair\x18\x04 \x01(\x08\"v\n\x16VerifyAccountsResponse\x12\x10\n\x08verified\x18\x01 \x01(\x05\x12\x31\n\x0b\x64ifferences\x18\x02 \x03(\x0b\x32\x1c.creditgate.v1.SumDifference\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"p\n\rSumDifference\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0b\n\x03sum\x18\x02 \x01(\t\x12\x12\n\nkept_minor\x18\x03 \x01(\x03\x12\x18\n\x10recomputed_minor\x18\x04 \x01(\x03\x12\x10\n\x08repaired\x18\x05 \x01(\x08\x32\xf2\x02\n\x0c\x41\x64minService\x12Q\n\nPutAccount\x12 .creditgate.v1.PutAccountRequest\x1a!.creditgate.v1.PutAccountResponse\x12W\n\x0c\x43loseAccount\x12\".creditgate.v1.CloseAccountRequest\x1a#.creditgate.v1.CloseAccountResponse\x12W\n\x0cListAccounts\x12\".creditgate.v1.ListAccountsRequest\x1a#.creditgate.v1.ListAccountsResponse\x12]\n\x0eVerifyAccounts\x12$.creditgate.v1.VerifyAccountsRequest\x1a%.creditgate.v1.VerifyAccountsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!creditgate/v1/admin_service.proto\x12\rcreditgate.v1\x1a\x1b\x63reditgate/v1/account.proto\x1a\x19\x63reditgate/v1/group.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"m\n\x11PutAccountRequest\x12\'\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x16.creditgate.v1.Account\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"N\n\x12PutAccountResponse\x12\'\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x16.creditgate.v1.Account\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\")\n\x13\x43loseAccountRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\"?\n\x14\x43loseAccountResponse\x12\'\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x16.creditgate.v1.Account\"<\n\x13ListAccountsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"Y\n\x14ListAccountsResponse\x12(\n\x08\x61\x63\x63ounts\x18\x01 \x03(\x0b\x32\x16.creditgate.v1.Account\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"c\n\x15VerifyAccountsRequest\x12\x13\n\x0b\x61\x63\x63ount_ids\x18\x01 \x03(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x0e\n\x06repair\x18\x04 \x01(\x08\"v\n\x16VerifyAccountsResponse\x12\x10\n\x08verified\x18\x01 \x01(\x05\x12\x31\n\x0b\x64ifferences\x18\x02 \x03(\x0b\x32\x1c.creditgate.v1.SumDifference\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"\x82\x01\n\rSumDifference\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0b\n\x03sum\x18\x02 \x01(\t\x12\x12\n\nkept_minor\x18\x03 \x01(\x03\x12\x18\n\x10recomputed_minor\x18\x04 \x01(\x03\x12\x10\n\x08repaired\x18\x05 \x01(\x08\x12\x10\n\x08group_id\x18\x06 \x01(\t\"<\n\x0fPutGroupRequest\x12)\n\x05group\x18\x01 \x01(\x0b\x32\x1a.creditgate.v1.CreditGroup\"N\n\x10PutGroupResponse\x12)\n\x05group\x18\x01 \x01(\x0b\x32\x1a.creditgate.v1.CreditGroup\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\"#\n\x0fGetGroupRequest\x12\x10\n\x08group_id\x18\x01 \x01(\t\"=\n\x10GetGroupResponse\x12)\n\x05group\x18\x01 \x01(\x0b\x32\x1a.creditgate.v1.CreditGroup\":\n\x11ListGroupsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"Y\n\x12ListGroupsResponse\x12*\n\x06groups\x18\x01 \x03(\x0b\x32\x1a.creditgate.v1.CreditGroup\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"R\n\x0c\x45xchangeRate\x12\x1a\n\x12\x66rom_currency_code\x18\x01 \x01(\t\x12\x18\n\x10to_currency_code\x18\x02 \x01(\t\x12\x0c\n\x04rate\x18\x03 \x01(\t\"\x87\x01\n\x17PutExchangeRatesRequest\x12*\n\x05rates\x18\x01 \x03(\x0b\x32\x1b.creditgate.v1.ExchangeRate\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"<\n\x18PutExchangeRatesResponse\x12\x0f\n\x07\x61pplied\x18\x01 \x01(\x05\x12\x0f\n\x07ignored\x18\x02 \x01(\x05\"\x12\n\x10GetPolicyRequest\"^\n\x11GetPolicyResponse\x12\x16\n\x0epolicy_version\x18\x01 \x01(\t\x12\x10\n\x08\x64ocument\x18\x02 \x01(\t\x12\x0e\n\x06shadow\x18\x03 \x01(\x08\x12\x0f\n\x07problem\x18\x04 \x01(\t2\x94\x06\n\x0c\x41\x64minService\x12Q\n\nPutAccount\x12 .creditgate.v1.PutAccountRequest\x1a!.creditgate.v1.PutAccountResponse\x12W\n\x0c\x43loseAccount\x12\".creditgate.v1.CloseAccountRequest\x1a#.creditgate.v1.CloseAccountResponse\x12W\n\x0cListAccounts\x12\".creditgate.v1.ListAccountsRequest\x1a#.creditgate.v1.ListAccountsResponse\x12K\n\x08PutGroup\x12\x1e.creditgate.v1.PutGroupRequest\x1a\x1f.creditgate.v1.PutGroupResponse\x12K\n\x08GetGroup\x12\x1e.creditgate.v1.GetGroupRequest\x1a\x1f.creditgate.v1.GetGroupResponse\x12Q\n\nListGroups\x12 .creditgate.v1.ListGroupsRequest\x1a!.creditgate.v1.ListGroupsResponse\x12\x63\n\x10PutExchangeRates\x12&.creditgate.v1.PutExchangeRatesRequest\x1a\'.creditgate.v1.PutExchangeRatesResponse\x12N\n\tGetPolicy\x12\x1f.creditgate.v1.GetPolicyRequest\x1a .creditgate.v1.GetPolicyResponse\x12]\n\x0eVerifyAccounts\x12$.creditgate.v1.VerifyAccountsRequest\x1a%.creditgate.v1.VerifyAccountsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'creditgate.v1.admin_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PUTACCOUNTREQUEST']._serialized_start=115
-  _globals['_PUTACCOUNTREQUEST']._serialized_end=224
-  _globals['_PUTACCOUNTRESPONSE']._serialized_start=226
-  _globals['_PUTACCOUNTRESPONSE']._serialized_end=304
-  _globals['_CLOSEACCOUNTREQUEST']._serialized_start=306
-  _globals['_CLOSEACCOUNTREQUEST']._serialized_end=347
-  _globals['_CLOSEACCOUNTRESPONSE']._serialized_start=349
-  _globals['_CLOSEACCOUNTRESPONSE']._serialized_end=412
-  _globals['_LISTACCOUNTSREQUEST']._serialized_start=414
-  _globals['_LISTACCOUNTSREQUEST']._serialized_end=474
-  _globals['_LISTACCOUNTSRESPONSE']._serialized_start=476
-  _globals['_LISTACCOUNTSRESPONSE']._serialized_end=565
-  _globals['_VERIFYACCOUNTSREQUEST']._serialized_start=567
-  _globals['_VERIFYACCOUNTSREQUEST']._serialized_end=666
-  _globals['_VERIFYACCOUNTSRESPONSE']._serialized_start=668
-  _globals['_VERIFYACCOUNTSRESPONSE']._serialized_end=786
-  _globals['_SUMDIFFERENCE']._serialized_start=788
-  _globals['_SUMDIFFERENCE']._serialized_end=900
-  _globals['_ADMINSERVICE']._serialized_start=903
-  _globals['_ADMINSERVICE']._serialized_end=1273
+  _globals['_PUTACCOUNTREQUEST']._serialized_start=175
+  _globals['_PUTACCOUNTREQUEST']._serialized_end=284
+  _globals['_PUTACCOUNTRESPONSE']._serialized_start=286
+  _globals['_PUTACCOUNTRESPONSE']._serialized_end=364
+  _globals['_CLOSEACCOUNTREQUEST']._serialized_start=366
+  _globals['_CLOSEACCOUNTREQUEST']._serialized_end=407
+  _globals['_CLOSEACCOUNTRESPONSE']._serialized_start=409
+  _globals['_CLOSEACCOUNTRESPONSE']._serialized_end=472
+  _globals['_LISTACCOUNTSREQUEST']._serialized_start=474
+  _globals['_LISTACCOUNTSREQUEST']._serialized_end=534
+  _globals['_LISTACCOUNTSRESPONSE']._serialized_start=536
+  _globals['_LISTACCOUNTSRESPONSE']._serialized_end=625
+  _globals['_VERIFYACCOUNTSREQUEST']._serialized_start=627
+  _globals['_VERIFYACCOUNTSREQUEST']._serialized_end=726
+  _globals['_VERIFYACCOUNTSRESPONSE']._serialized_start=728
+  _globals['_VERIFYACCOUNTSRESPONSE']._serialized_end=846
+  _globals['_SUMDIFFERENCE']._serialized_start=849
+  _globals['_SUMDIFFERENCE']._serialized_end=979
+  _globals['_PUTGROUPREQUEST']._serialized_start=981
+  _globals['_PUTGROUPREQUEST']._serialized_end=1041
+  _globals['_PUTGROUPRESPONSE']._serialized_start=1043
+  _globals['_PUTGROUPRESPONSE']._serialized_end=1121
+  _globals['_GETGROUPREQUEST']._serialized_start=1123
+  _globals['_GETGROUPREQUEST']._serialized_end=1158
+  _globals['_GETGROUPRESPONSE']._serialized_start=1160
+  _globals['_GETGROUPRESPONSE']._serialized_end=1221
+  _globals['_LISTGROUPSREQUEST']._serialized_start=1223
+  _globals['_LISTGROUPSREQUEST']._serialized_end=1281
+  _globals['_LISTGROUPSRESPONSE']._serialized_start=1283
+  _globals['_LISTGROUPSRESPONSE']._serialized_end=1372
+  _globals['_EXCHANGERATE']._serialized_start=1374
+  _globals['_EXCHANGERATE']._serialized_end=1456
+  _globals['_PUTEXCHANGERATESREQUEST']._serialized_start=1459
+  _globals['_PUTEXCHANGERATESREQUEST']._serialized_end=1594
+  _globals['_PUTEXCHANGERATESRESPONSE']._serialized_start=1596
+  _globals['_PUTEXCHANGERATESRESPONSE']._serialized_end=1656
+  _globals['_GETPOLICYREQUEST']._serialized_start=1658
+  _globals['_GETPOLICYREQUEST']._serialized_end=1676
+  _globals['_GETPOLICYRESPONSE']._serialized_start=1678
+  _globals['_GETPOLICYRESPONSE']._serialized_end=1772
+  _globals['_ADMINSERVICE']._serialized_start=1775
+  _globals['_ADMINSERVICE']._serialized_end=2563
 # @@protoc_insertion_point(module_scope)

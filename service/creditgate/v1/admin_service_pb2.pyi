@@ -5,9 +5,11 @@ isort:skip_file
 
 from collections import abc as _abc
 from creditgate.v1 import account_pb2 as _account_pb2
+from creditgate.v1 import group_pb2 as _group_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 import builtins as _builtins
 import sys
@@ -31,13 +33,13 @@ class PutAccountRequest(_message.Message):
     @_builtins.property
     def account(self) -> _account_pb2.Account:
         """The account. `account_id` is required; `currency_code` is required for a new account and can't change afterwards.
-        Settable: `display_name`, `risk_class`, `status`, `base_limit_minor`, `unlimited`, `block`.
+        Settable: `display_name`, `group_id`, `risk_class`, `status`, `base_limit_minor`, `unlimited`, `limit_expire_time`, `block`.
         """
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
         """The settable fields to write; a field that is named but not set is cleared (`base_limit_minor`: no limit is set;
-        `block`: no longer blocked). Absent: every field that is set in `account` is written, the others stay.
+        `block`: no longer blocked; `group_id`: in no group). Absent: every field that is set in `account` is written, the others stay.
         """
 
     def __init__(
@@ -261,16 +263,24 @@ class SumDifference(_message.Message):
     KEPT_MINOR_FIELD_NUMBER: _builtins.int
     RECOMPUTED_MINOR_FIELD_NUMBER: _builtins.int
     REPAIRED_FIELD_NUMBER: _builtins.int
+    GROUP_ID_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
     """The account."""
     sum: _builtins.str
-    """Which sum: `reserved`, `receivable`, `secured_receivable`, `pending_review`, or `due@SECOND` for what falls due at a second."""
+    """Which sum: `reserved`, `receivable`, `secured_receivable`, `pending_review`, or `due@SECOND` and
+    `pending_due@SECOND` for what of it falls due at a second. With `next_due` the two are no amounts but seconds: when the account
+    next looks at what falls due.
+    """
     kept_minor: _builtins.int
     """What is kept, in minor units of the account's currency."""
     recomputed_minor: _builtins.int
     """What reservations and entries add up to."""
     repaired: _builtins.bool
     """True: it was put right."""
+    group_id: _builtins.str
+    """The credit group, when it is a sum of a group's: `reserved`, `receivable` or `owed` and a currency, `reserved:USD`, or
+    `due@SECOND:USD`. `account_id` is empty then.
+    """
     def __init__(
         self,
         *,
@@ -279,11 +289,307 @@ class SumDifference(_message.Message):
         kept_minor: _builtins.int = ...,
         recomputed_minor: _builtins.int = ...,
         repaired: _builtins.bool = ...,
+        group_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "kept_minor", b"kept_minor", "recomputed_minor", b"recomputed_minor", "repaired", b"repaired", "sum", b"sum"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "group_id", b"group_id", "kept_minor", b"kept_minor", "recomputed_minor", b"recomputed_minor", "repaired", b"repaired", "sum", b"sum"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SumDifference: _TypeAlias = SumDifference  # noqa: Y015
+
+@_typing.final
+class PutGroupRequest(_message.Message):
+    """Creates or changes a credit group."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GROUP_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def group(self) -> _group_pb2.CreditGroup:
+        """The group. `group_id`, `currency_code` and either `limit_minor` or `unlimited` are required; the currency can't change."""
+
+    def __init__(
+        self,
+        *,
+        group: _group_pb2.CreditGroup | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["group", b"group"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["group", b"group"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PutGroupRequest: _TypeAlias = PutGroupRequest  # noqa: Y015
+
+@_typing.final
+class PutGroupResponse(_message.Message):
+    """The group after the change."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GROUP_FIELD_NUMBER: _builtins.int
+    CREATED_FIELD_NUMBER: _builtins.int
+    created: _builtins.bool
+    """True: the group did not exist before."""
+    @_builtins.property
+    def group(self) -> _group_pb2.CreditGroup:
+        """The group as it is now."""
+
+    def __init__(
+        self,
+        *,
+        group: _group_pb2.CreditGroup | None = ...,
+        created: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["group", b"group"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["created", b"created", "group", b"group"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PutGroupResponse: _TypeAlias = PutGroupResponse  # noqa: Y015
+
+@_typing.final
+class GetGroupRequest(_message.Message):
+    """Asks for one credit group."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GROUP_ID_FIELD_NUMBER: _builtins.int
+    group_id: _builtins.str
+    """The group."""
+    def __init__(
+        self,
+        *,
+        group_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["group_id", b"group_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetGroupRequest: _TypeAlias = GetGroupRequest  # noqa: Y015
+
+@_typing.final
+class GetGroupResponse(_message.Message):
+    """One credit group."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GROUP_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def group(self) -> _group_pb2.CreditGroup:
+        """The group as it is now."""
+
+    def __init__(
+        self,
+        *,
+        group: _group_pb2.CreditGroup | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["group", b"group"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["group", b"group"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetGroupResponse: _TypeAlias = GetGroupResponse  # noqa: Y015
+
+@_typing.final
+class ListGroupsRequest(_message.Message):
+    """Asks for a page of credit groups."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """At most this many, from 1 to 1000; 0: 100."""
+    page_token: _builtins.str
+    """`next_page_token` of the page before; empty: the first page."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListGroupsRequest: _TypeAlias = ListGroupsRequest  # noqa: Y015
+
+@_typing.final
+class ListGroupsResponse(_message.Message):
+    """A page of credit groups."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GROUPS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Asks for the next page; empty: this was the last."""
+    @_builtins.property
+    def groups(self) -> _containers.RepeatedCompositeFieldContainer[_group_pb2.CreditGroup]:
+        """The groups; a page may be short or empty although more follow."""
+
+    def __init__(
+        self,
+        *,
+        groups: _abc.Iterable[_group_pb2.CreditGroup] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["groups", b"groups", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListGroupsResponse: _TypeAlias = ListGroupsResponse  # noqa: Y015
+
+@_typing.final
+class ExchangeRate(_message.Message):
+    """What one unit of a currency is worth in another."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FROM_CURRENCY_CODE_FIELD_NUMBER: _builtins.int
+    TO_CURRENCY_CODE_FIELD_NUMBER: _builtins.int
+    RATE_FIELD_NUMBER: _builtins.int
+    from_currency_code: _builtins.str
+    """ISO 4217 code of the currency that is converted."""
+    to_currency_code: _builtins.str
+    """ISO 4217 code of the currency that it is converted into."""
+    rate: _builtins.str
+    """Units of `to_currency_code` for one unit of `from_currency_code`, as a decimal number above 0 with at most 12 digits,
+    10 of them behind the point: `1.0842`.
+    """
+    def __init__(
+        self,
+        *,
+        from_currency_code: _builtins.str = ...,
+        to_currency_code: _builtins.str = ...,
+        rate: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_currency_code", b"from_currency_code", "rate", b"rate", "to_currency_code", b"to_currency_code"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExchangeRate: _TypeAlias = ExchangeRate  # noqa: Y015
+
+@_typing.final
+class PutExchangeRatesRequest(_message.Message):
+    """Replaces exchange rates."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RATES_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    version: _builtins.int
+    """Counts the tables that this source sends, from 1: an older version than the one that a pair has is ignored for that pair."""
+    @_builtins.property
+    def rates(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExchangeRate]:
+        """The rates; at most 500. A pair that is not named stays as it is. The opposite direction is a rate of its own."""
+
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When these rates are no longer to be used, a whole second; absent: until they are replaced."""
+
+    def __init__(
+        self,
+        *,
+        rates: _abc.Iterable[Global___ExchangeRate] | None = ...,
+        version: _builtins.int = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "rates", b"rates", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PutExchangeRatesRequest: _TypeAlias = PutExchangeRatesRequest  # noqa: Y015
+
+@_typing.final
+class PutExchangeRatesResponse(_message.Message):
+    """The answer to new exchange rates."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APPLIED_FIELD_NUMBER: _builtins.int
+    IGNORED_FIELD_NUMBER: _builtins.int
+    applied: _builtins.int
+    """How many rates are in force by this call."""
+    ignored: _builtins.int
+    """How many were ignored, since a newer version is there."""
+    def __init__(
+        self,
+        *,
+        applied: _builtins.int = ...,
+        ignored: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["applied", b"applied", "ignored", b"ignored"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PutExchangeRatesResponse: _TypeAlias = PutExchangeRatesResponse  # noqa: Y015
+
+@_typing.final
+class GetPolicyRequest(_message.Message):
+    """Asks for the policy."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetPolicyRequest: _TypeAlias = GetPolicyRequest  # noqa: Y015
+
+@_typing.final
+class GetPolicyResponse(_message.Message):
+    """The policy that decides."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POLICY_VERSION_FIELD_NUMBER: _builtins.int
+    DOCUMENT_FIELD_NUMBER: _builtins.int
+    SHADOW_FIELD_NUMBER: _builtins.int
+    PROBLEM_FIELD_NUMBER: _builtins.int
+    policy_version: _builtins.str
+    """Its version, as decisions name it."""
+    document: _builtins.str
+    """The policy with every default written out, as a YAML document."""
+    shadow: _builtins.bool
+    """True: the whole gate is in shadow mode; orders are approved whatever the rules say."""
+    problem: _builtins.str
+    """Why the policy file as it is now is not used, and an earlier one still decides; empty when it is used."""
+    def __init__(
+        self,
+        *,
+        policy_version: _builtins.str = ...,
+        document: _builtins.str = ...,
+        shadow: _builtins.bool = ...,
+        problem: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["document", b"document", "policy_version", b"policy_version", "problem", b"problem", "shadow", b"shadow"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetPolicyResponse: _TypeAlias = GetPolicyResponse  # noqa: Y015

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class AdminServiceStub:
-    """Set-up of accounts.
+    """Set-up: accounts, credit groups, exchange rates, policy.
     """
 
     def __init__(self, channel):
@@ -50,6 +50,31 @@ class AdminServiceStub:
                 request_serializer=creditgate_dot_v1_dot_admin__service__pb2.ListAccountsRequest.SerializeToString,
                 response_deserializer=creditgate_dot_v1_dot_admin__service__pb2.ListAccountsResponse.FromString,
                 _registered_method=True)
+        self.PutGroup = channel.unary_unary(
+                '/creditgate.v1.AdminService/PutGroup',
+                request_serializer=creditgate_dot_v1_dot_admin__service__pb2.PutGroupRequest.SerializeToString,
+                response_deserializer=creditgate_dot_v1_dot_admin__service__pb2.PutGroupResponse.FromString,
+                _registered_method=True)
+        self.GetGroup = channel.unary_unary(
+                '/creditgate.v1.AdminService/GetGroup',
+                request_serializer=creditgate_dot_v1_dot_admin__service__pb2.GetGroupRequest.SerializeToString,
+                response_deserializer=creditgate_dot_v1_dot_admin__service__pb2.GetGroupResponse.FromString,
+                _registered_method=True)
+        self.ListGroups = channel.unary_unary(
+                '/creditgate.v1.AdminService/ListGroups',
+                request_serializer=creditgate_dot_v1_dot_admin__service__pb2.ListGroupsRequest.SerializeToString,
+                response_deserializer=creditgate_dot_v1_dot_admin__service__pb2.ListGroupsResponse.FromString,
+                _registered_method=True)
+        self.PutExchangeRates = channel.unary_unary(
+                '/creditgate.v1.AdminService/PutExchangeRates',
+                request_serializer=creditgate_dot_v1_dot_admin__service__pb2.PutExchangeRatesRequest.SerializeToString,
+                response_deserializer=creditgate_dot_v1_dot_admin__service__pb2.PutExchangeRatesResponse.FromString,
+                _registered_method=True)
+        self.GetPolicy = channel.unary_unary(
+                '/creditgate.v1.AdminService/GetPolicy',
+                request_serializer=creditgate_dot_v1_dot_admin__service__pb2.GetPolicyRequest.SerializeToString,
+                response_deserializer=creditgate_dot_v1_dot_admin__service__pb2.GetPolicyResponse.FromString,
+                _registered_method=True)
         self.VerifyAccounts = channel.unary_unary(
                 '/creditgate.v1.AdminService/VerifyAccounts',
                 request_serializer=creditgate_dot_v1_dot_admin__service__pb2.VerifyAccountsRequest.SerializeToString,
@@ -58,7 +83,7 @@ class AdminServiceStub:
 
 
 class AdminServiceServicer:
-    """Set-up of accounts.
+    """Set-up: accounts, credit groups, exchange rates, policy.
     """
 
     def PutAccount(self, request, context):
@@ -79,6 +104,41 @@ class AdminServiceServicer:
     def ListAccounts(self, request, context):
         """Reads all accounts, page by page, in no particular order. An account that is there throughout is listed; one that
         changes meanwhile may be listed twice.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PutGroup(self, request, context):
+        """Creates a credit group, or changes its settings. Accounts join and leave by `PutAccount`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetGroup(self, request, context):
+        """Reads one credit group with its exposure.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListGroups(self, request, context):
+        """Reads all credit groups, page by page, in no particular order, as `ListAccounts` does.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PutExchangeRates(self, request, context):
+        """Replaces exchange rates from now on. Rates that are booked on reservations stay.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetPolicy(self, request, context):
+        """Reads the policy that decides.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -110,6 +170,31 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     request_deserializer=creditgate_dot_v1_dot_admin__service__pb2.ListAccountsRequest.FromString,
                     response_serializer=creditgate_dot_v1_dot_admin__service__pb2.ListAccountsResponse.SerializeToString,
             ),
+            'PutGroup': grpc.unary_unary_rpc_method_handler(
+                    servicer.PutGroup,
+                    request_deserializer=creditgate_dot_v1_dot_admin__service__pb2.PutGroupRequest.FromString,
+                    response_serializer=creditgate_dot_v1_dot_admin__service__pb2.PutGroupResponse.SerializeToString,
+            ),
+            'GetGroup': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetGroup,
+                    request_deserializer=creditgate_dot_v1_dot_admin__service__pb2.GetGroupRequest.FromString,
+                    response_serializer=creditgate_dot_v1_dot_admin__service__pb2.GetGroupResponse.SerializeToString,
+            ),
+            'ListGroups': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListGroups,
+                    request_deserializer=creditgate_dot_v1_dot_admin__service__pb2.ListGroupsRequest.FromString,
+                    response_serializer=creditgate_dot_v1_dot_admin__service__pb2.ListGroupsResponse.SerializeToString,
+            ),
+            'PutExchangeRates': grpc.unary_unary_rpc_method_handler(
+                    servicer.PutExchangeRates,
+                    request_deserializer=creditgate_dot_v1_dot_admin__service__pb2.PutExchangeRatesRequest.FromString,
+                    response_serializer=creditgate_dot_v1_dot_admin__service__pb2.PutExchangeRatesResponse.SerializeToString,
+            ),
+            'GetPolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPolicy,
+                    request_deserializer=creditgate_dot_v1_dot_admin__service__pb2.GetPolicyRequest.FromString,
+                    response_serializer=creditgate_dot_v1_dot_admin__service__pb2.GetPolicyResponse.SerializeToString,
+            ),
             'VerifyAccounts': grpc.unary_unary_rpc_method_handler(
                     servicer.VerifyAccounts,
                     request_deserializer=creditgate_dot_v1_dot_admin__service__pb2.VerifyAccountsRequest.FromString,
@@ -124,7 +209,7 @@ def add_AdminServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AdminService:
-    """Set-up of accounts.
+    """Set-up: accounts, credit groups, exchange rates, policy.
     """
 
     @staticmethod
@@ -198,6 +283,141 @@ class AdminService:
             '/creditgate.v1.AdminService/ListAccounts',
             creditgate_dot_v1_dot_admin__service__pb2.ListAccountsRequest.SerializeToString,
             creditgate_dot_v1_dot_admin__service__pb2.ListAccountsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PutGroup(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/creditgate.v1.AdminService/PutGroup',
+            creditgate_dot_v1_dot_admin__service__pb2.PutGroupRequest.SerializeToString,
+            creditgate_dot_v1_dot_admin__service__pb2.PutGroupResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetGroup(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/creditgate.v1.AdminService/GetGroup',
+            creditgate_dot_v1_dot_admin__service__pb2.GetGroupRequest.SerializeToString,
+            creditgate_dot_v1_dot_admin__service__pb2.GetGroupResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListGroups(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/creditgate.v1.AdminService/ListGroups',
+            creditgate_dot_v1_dot_admin__service__pb2.ListGroupsRequest.SerializeToString,
+            creditgate_dot_v1_dot_admin__service__pb2.ListGroupsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PutExchangeRates(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/creditgate.v1.AdminService/PutExchangeRates',
+            creditgate_dot_v1_dot_admin__service__pb2.PutExchangeRatesRequest.SerializeToString,
+            creditgate_dot_v1_dot_admin__service__pb2.PutExchangeRatesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/creditgate.v1.AdminService/GetPolicy',
+            creditgate_dot_v1_dot_admin__service__pb2.GetPolicyRequest.SerializeToString,
+            creditgate_dot_v1_dot_admin__service__pb2.GetPolicyResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class AdminServiceStub:
-    """Set-up of accounts."""
+    """Set-up: accounts, credit groups, exchange rates, policy."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -43,6 +43,16 @@ class AdminServiceStub:
     """Reads all accounts, page by page, in no particular order. An account that is there throughout is listed; one that
     changes meanwhile may be listed twice.
     """
+    PutGroup: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.PutGroupRequest, _admin_service_pb2.PutGroupResponse]
+    """Creates a credit group, or changes its settings. Accounts join and leave by `PutAccount`."""
+    GetGroup: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.GetGroupRequest, _admin_service_pb2.GetGroupResponse]
+    """Reads one credit group with its exposure."""
+    ListGroups: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ListGroupsRequest, _admin_service_pb2.ListGroupsResponse]
+    """Reads all credit groups, page by page, in no particular order, as `ListAccounts` does."""
+    PutExchangeRates: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.PutExchangeRatesRequest, _admin_service_pb2.PutExchangeRatesResponse]
+    """Replaces exchange rates from now on. Rates that are booked on reservations stay."""
+    GetPolicy: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.GetPolicyRequest, _admin_service_pb2.GetPolicyResponse]
+    """Reads the policy that decides."""
     VerifyAccounts: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.VerifyAccountsRequest, _admin_service_pb2.VerifyAccountsResponse]
     """Recomputes the sums of accounts from their reservations, receivable entries and opening balances, while orders run, and
     tells which differ from the sums that are kept. With `repair`, those are put right, one account at a time, and journaled.
@@ -50,7 +60,7 @@ class AdminServiceStub:
 
 @_typing.type_check_only
 class AdminServiceAsyncStub(AdminServiceStub):
-    """Set-up of accounts."""
+    """Set-up: accounts, credit groups, exchange rates, policy."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     PutAccount: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.PutAccountRequest, _admin_service_pb2.PutAccountResponse]  # type: ignore[assignment]
@@ -63,13 +73,23 @@ class AdminServiceAsyncStub(AdminServiceStub):
     """Reads all accounts, page by page, in no particular order. An account that is there throughout is listed; one that
     changes meanwhile may be listed twice.
     """
+    PutGroup: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.PutGroupRequest, _admin_service_pb2.PutGroupResponse]  # type: ignore[assignment]
+    """Creates a credit group, or changes its settings. Accounts join and leave by `PutAccount`."""
+    GetGroup: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.GetGroupRequest, _admin_service_pb2.GetGroupResponse]  # type: ignore[assignment]
+    """Reads one credit group with its exposure."""
+    ListGroups: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ListGroupsRequest, _admin_service_pb2.ListGroupsResponse]  # type: ignore[assignment]
+    """Reads all credit groups, page by page, in no particular order, as `ListAccounts` does."""
+    PutExchangeRates: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.PutExchangeRatesRequest, _admin_service_pb2.PutExchangeRatesResponse]  # type: ignore[assignment]
+    """Replaces exchange rates from now on. Rates that are booked on reservations stay."""
+    GetPolicy: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.GetPolicyRequest, _admin_service_pb2.GetPolicyResponse]  # type: ignore[assignment]
+    """Reads the policy that decides."""
     VerifyAccounts: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.VerifyAccountsRequest, _admin_service_pb2.VerifyAccountsResponse]  # type: ignore[assignment]
     """Recomputes the sums of accounts from their reservations, receivable entries and opening balances, while orders run, and
     tells which differ from the sums that are kept. With `repair`, those are put right, one account at a time, and journaled.
     """
 
 class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Set-up of accounts."""
+    """Set-up: accounts, credit groups, exchange rates, policy."""
 
     @_abc_1.abstractmethod
     def PutAccount(
@@ -98,6 +118,46 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         """Reads all accounts, page by page, in no particular order. An account that is there throughout is listed; one that
         changes meanwhile may be listed twice.
         """
+
+    @_abc_1.abstractmethod
+    def PutGroup(
+        self,
+        request: _admin_service_pb2.PutGroupRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.PutGroupResponse, _abc.Awaitable[_admin_service_pb2.PutGroupResponse]]:
+        """Creates a credit group, or changes its settings. Accounts join and leave by `PutAccount`."""
+
+    @_abc_1.abstractmethod
+    def GetGroup(
+        self,
+        request: _admin_service_pb2.GetGroupRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.GetGroupResponse, _abc.Awaitable[_admin_service_pb2.GetGroupResponse]]:
+        """Reads one credit group with its exposure."""
+
+    @_abc_1.abstractmethod
+    def ListGroups(
+        self,
+        request: _admin_service_pb2.ListGroupsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.ListGroupsResponse, _abc.Awaitable[_admin_service_pb2.ListGroupsResponse]]:
+        """Reads all credit groups, page by page, in no particular order, as `ListAccounts` does."""
+
+    @_abc_1.abstractmethod
+    def PutExchangeRates(
+        self,
+        request: _admin_service_pb2.PutExchangeRatesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.PutExchangeRatesResponse, _abc.Awaitable[_admin_service_pb2.PutExchangeRatesResponse]]:
+        """Replaces exchange rates from now on. Rates that are booked on reservations stay."""
+
+    @_abc_1.abstractmethod
+    def GetPolicy(
+        self,
+        request: _admin_service_pb2.GetPolicyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.GetPolicyResponse, _abc.Awaitable[_admin_service_pb2.GetPolicyResponse]]:
+        """Reads the policy that decides."""
 
     @_abc_1.abstractmethod
     def VerifyAccounts(

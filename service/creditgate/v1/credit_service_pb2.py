@@ -29,55 +29,55 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"creditgate/v1/credit_service.proto\x12\rcreditgate.v1\x1a\x1b\x63reditgate/v1/account.proto\x1a\x1c\x63reditgate/v1/decision.proto\x1a\x1f\x63reditgate/v1/reservation.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x17google/rpc/status.proto\"}\n\x12\x43heckCreditRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x14\n\x0c\x61mount_minor\x18\x02 \x01(\x03\x12\x15\n\rcurrency_code\x18\x03 \x01(\t\x12\x15\n\rsecured_minor\x18\x04 \x01(\x03\x12\x0f\n\x07\x65xplain\x18\x05 \x01(\x08\"@\n\x13\x43heckCreditResponse\x12)\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x17.creditgate.v1.Decision\"\xde\x01\n\x14ReserveCreditRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x10\n\x08order_id\x18\x02 \x01(\t\x12\x14\n\x0c\x61mount_minor\x18\x03 \x01(\x03\x12\x15\n\rcurrency_code\x18\x04 \x01(\t\x12\x15\n\rsecured_minor\x18\x05 \x01(\x03\x12\x30\n\rhold_duration\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1a\n\x12payment_terms_days\x18\x07 \x01(\x05\x12\x0e\n\x06source\x18\x08 \x01(\t\"\x85\x01\n\x15ReserveCreditResponse\x12)\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x17.creditgate.v1.Decision\x12/\n\x0breservation\x18\x02 \x01(\x0b\x32\x1a.creditgate.v1.Reservation\x12\x10\n\x08replayed\x18\x03 \x01(\x08\"R\n\x19\x42\x61tchReserveCreditRequest\x12\x35\n\x08requests\x18\x01 \x03(\x0b\x32#.creditgate.v1.ReserveCreditRequest\"\x83\x01\n\x18\x42\x61tchReserveCreditResult\x12\x38\n\x08response\x18\x01 \x01(\x0b\x32$.creditgate.v1.ReserveCreditResponseH\x00\x12#\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result\"V\n\x1a\x42\x61tchReserveCreditResponse\x12\x38\n\x07results\x18\x01 \x03(\x0b\x32\'.creditgate.v1.BatchReserveCreditResult\"R\n\x1aStreamReserveCreditRequest\x12\x34\n\x07request\x18\x01 \x01(\x0b\x32#.creditgate.v1.ReserveCreditRequest\"\x86\x01\n\x1bStreamReserveCreditResponse\x12\x38\n\x08response\x18\x01 \x01(\x0b\x32$.creditgate.v1.ReserveCreditResponseH\x00\x12#\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result\"\xc0\x01\n\x17\x41mendReservationRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x10\n\x08order_id\x18\x02 \x01(\t\x12\x14\n\x0c\x61mount_minor\x18\x03 \x01(\x03\x12\x15\n\rcurrency_code\x18\x04 \x01(\t\x12\x30\n\rhold_duration\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12\x0c\n\x04\x65tag\x18\x07 \x01(\t\"\x88\x01\n\x18\x41mendReservationResponse\x12)\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x17.creditgate.v1.Decision\x12/\n\x0breservation\x18\x02 \x01(\x0b\x32\x1a.creditgate.v1.Reservation\x12\x10\n\x08replayed\x18\x03 \x01(\x08\"\x91\x01\n\x18\x43ommitReservationRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x10\n\x08order_id\x18\x02 \x01(\t\x12\x14\n\x0c\x61mount_minor\x18\x03 \x01(\x03\x12\x15\n\rcurrency_code\x18\x04 \x01(\t\x12\x13\n\x0b\x64ocument_id\x18\x05 \x01(\t\x12\r\n\x05\x66inal\x18\x06 \x01(\x08\"\x8a\x01\n\x19\x43ommitReservationResponse\x12/\n\x0breservation\x18\x01 \x01(\x0b\x32\x1a.creditgate.v1.Reservation\x12\x1c\n\x14over_committed_minor\x18\x02 \x01(\x03\x12\x0c\n\x04late\x18\x03 \x01(\x08\x12\x10\n\x08replayed\x18\x04 \x01(\x08\"s\n\x19ReleaseReservationRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x10\n\x08order_id\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x0c\n\x04\x65tag\x18\x05 \x01(\t\"_\n\x1aReleaseReservationResponse\x12/\n\x0breservation\x18\x01 \x01(\x0b\x32\x1a.creditgate.v1.Reservation\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"=\n\x15GetReservationRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x10\n\x08order_id\x18\x02 \x01(\t\"I\n\x16GetReservationResponse\x12/\n\x0breservation\x18\x01 \x01(\x0b\x32\x1a.creditgate.v1.Reservation\"\x85\x01\n\x17ListReservationsRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12/\n\x06states\x18\x02 \x03(\x0e\x32\x1f.creditgate.v1.ReservationState\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"e\n\x18ListReservationsResponse\x12\x30\n\x0creservations\x18\x01 \x03(\x0b\x32\x1a.creditgate.v1.Reservation\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\'\n\x11GetAccountRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\"=\n\x12GetAccountResponse\x12\'\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x16.creditgate.v1.Account2\xed\x07\n\rCreditService\x12T\n\x0b\x43heckCredit\x12!.creditgate.v1.CheckCreditRequest\x1a\".creditgate.v1.CheckCreditResponse\x12Z\n\rReserveCredit\x12#.creditgate.v1.ReserveCreditRequest\x1a$.creditgate.v1.ReserveCreditResponse\x12i\n\x12\x42\x61tchReserveCredit\x12(.creditgate.v1.BatchReserveCreditRequest\x1a).creditgate.v1.BatchReserveCreditResponse\x12p\n\x13StreamReserveCredit\x12).creditgate.v1.StreamReserveCreditRequest\x1a*.creditgate.v1.StreamReserveCreditResponse(\x01\x30\x01\x12\x63\n\x10\x41mendReservation\x12&.creditgate.v1.AmendReservationRequest\x1a\'.creditgate.v1.AmendReservationResponse\x12\x66\n\x11\x43ommitReservation\x12\'.creditgate.v1.CommitReservationRequest\x1a(.creditgate.v1.CommitReservationResponse\x12i\n\x12ReleaseReservation\x12(.creditgate.v1.ReleaseReservationRequest\x1a).creditgate.v1.ReleaseReservationResponse\x12]\n\x0eGetReservation\x12$.creditgate.v1.GetReservationRequest\x1a%.creditgate.v1.GetReservationResponse\x12\x63\n\x10ListReservations\x12&.creditgate.v1.ListReservationsRequest\x1a\'.creditgate.v1.ListReservationsResponse\x12Q\n\nGetAccount\x12 .creditgate.v1.GetAccountRequest\x1a!.creditgate.v1.GetAccountResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"creditgate/v1/credit_service.proto\x12\rcreditgate.v1\x1a\x1b\x63reditgate/v1/account.proto\x1a\x1c\x63reditgate/v1/decision.proto\x1a\x1f\x63reditgate/v1/reservation.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x17google/rpc/status.proto\"\x99\x01\n\x12\x43heckCreditRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x14\n\x0c\x61mount_minor\x18\x02 \x01(\x03\x12\x15\n\rcurrency_code\x18\x03 \x01(\t\x12\x15\n\rsecured_minor\x18\x04 \x01(\x03\x12\x0f\n\x07\x65xplain\x18\x05 \x01(\x08\x12\x1a\n\x12payment_terms_days\x18\x06 \x01(\x05\"@\n\x13\x43heckCreditResponse\x12)\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x17.creditgate.v1.Decision\"\xde\x01\n\x14ReserveCreditRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x10\n\x08order_id\x18\x02 \x01(\t\x12\x14\n\x0c\x61mount_minor\x18\x03 \x01(\x03\x12\x15\n\rcurrency_code\x18\x04 \x01(\t\x12\x15\n\rsecured_minor\x18\x05 \x01(\x03\x12\x30\n\rhold_duration\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1a\n\x12payment_terms_days\x18\x07 \x01(\x05\x12\x0e\n\x06source\x18\x08 \x01(\t\"\x85\x01\n\x15ReserveCreditResponse\x12)\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x17.creditgate.v1.Decision\x12/\n\x0breservation\x18\x02 \x01(\x0b\x32\x1a.creditgate.v1.Reservation\x12\x10\n\x08replayed\x18\x03 \x01(\x08\"R\n\x19\x42\x61tchReserveCreditRequest\x12\x35\n\x08requests\x18\x01 \x03(\x0b\x32#.creditgate.v1.ReserveCreditRequest\"\x83\x01\n\x18\x42\x61tchReserveCreditResult\x12\x38\n\x08response\x18\x01 \x01(\x0b\x32$.creditgate.v1.ReserveCreditResponseH\x00\x12#\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result\"V\n\x1a\x42\x61tchReserveCreditResponse\x12\x38\n\x07results\x18\x01 \x03(\x0b\x32\'.creditgate.v1.BatchReserveCreditResult\"R\n\x1aStreamReserveCreditRequest\x12\x34\n\x07request\x18\x01 \x01(\x0b\x32#.creditgate.v1.ReserveCreditRequest\"\x86\x01\n\x1bStreamReserveCreditResponse\x12\x38\n\x08response\x18\x01 \x01(\x0b\x32$.creditgate.v1.ReserveCreditResponseH\x00\x12#\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result\"\xc0\x01\n\x17\x41mendReservationRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x10\n\x08order_id\x18\x02 \x01(\t\x12\x14\n\x0c\x61mount_minor\x18\x03 \x01(\x03\x12\x15\n\rcurrency_code\x18\x04 \x01(\t\x12\x30\n\rhold_duration\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12\x0c\n\x04\x65tag\x18\x07 \x01(\t\"\x88\x01\n\x18\x41mendReservationResponse\x12)\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x17.creditgate.v1.Decision\x12/\n\x0breservation\x18\x02 \x01(\x0b\x32\x1a.creditgate.v1.Reservation\x12\x10\n\x08replayed\x18\x03 \x01(\x08\"\x91\x01\n\x18\x43ommitReservationRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x10\n\x08order_id\x18\x02 \x01(\t\x12\x14\n\x0c\x61mount_minor\x18\x03 \x01(\x03\x12\x15\n\rcurrency_code\x18\x04 \x01(\t\x12\x13\n\x0b\x64ocument_id\x18\x05 \x01(\t\x12\r\n\x05\x66inal\x18\x06 \x01(\x08\"\x8a\x01\n\x19\x43ommitReservationResponse\x12/\n\x0breservation\x18\x01 \x01(\x0b\x32\x1a.creditgate.v1.Reservation\x12\x1c\n\x14over_committed_minor\x18\x02 \x01(\x03\x12\x0c\n\x04late\x18\x03 \x01(\x08\x12\x10\n\x08replayed\x18\x04 \x01(\x08\"s\n\x19ReleaseReservationRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x10\n\x08order_id\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x0c\n\x04\x65tag\x18\x05 \x01(\t\"_\n\x1aReleaseReservationResponse\x12/\n\x0breservation\x18\x01 \x01(\x0b\x32\x1a.creditgate.v1.Reservation\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"=\n\x15GetReservationRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x10\n\x08order_id\x18\x02 \x01(\t\"I\n\x16GetReservationResponse\x12/\n\x0breservation\x18\x01 \x01(\x0b\x32\x1a.creditgate.v1.Reservation\"\x85\x01\n\x17ListReservationsRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12/\n\x06states\x18\x02 \x03(\x0e\x32\x1f.creditgate.v1.ReservationState\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"e\n\x18ListReservationsResponse\x12\x30\n\x0creservations\x18\x01 \x03(\x0b\x32\x1a.creditgate.v1.Reservation\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\'\n\x11GetAccountRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\"=\n\x12GetAccountResponse\x12\'\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x16.creditgate.v1.Account2\xed\x07\n\rCreditService\x12T\n\x0b\x43heckCredit\x12!.creditgate.v1.CheckCreditRequest\x1a\".creditgate.v1.CheckCreditResponse\x12Z\n\rReserveCredit\x12#.creditgate.v1.ReserveCreditRequest\x1a$.creditgate.v1.ReserveCreditResponse\x12i\n\x12\x42\x61tchReserveCredit\x12(.creditgate.v1.BatchReserveCreditRequest\x1a).creditgate.v1.BatchReserveCreditResponse\x12p\n\x13StreamReserveCredit\x12).creditgate.v1.StreamReserveCreditRequest\x1a*.creditgate.v1.StreamReserveCreditResponse(\x01\x30\x01\x12\x63\n\x10\x41mendReservation\x12&.creditgate.v1.AmendReservationRequest\x1a\'.creditgate.v1.AmendReservationResponse\x12\x66\n\x11\x43ommitReservation\x12\'.creditgate.v1.CommitReservationRequest\x1a(.creditgate.v1.CommitReservationResponse\x12i\n\x12ReleaseReservation\x12(.creditgate.v1.ReleaseReservationRequest\x1a).creditgate.v1.ReleaseReservationResponse\x12]\n\x0eGetReservation\x12$.creditgate.v1.GetReservationRequest\x1a%.creditgate.v1.GetReservationResponse\x12\x63\n\x10ListReservations\x12&.creditgate.v1.ListReservationsRequest\x1a\'.creditgate.v1.ListReservationsResponse\x12Q\n\nGetAccount\x12 .creditgate.v1.GetAccountRequest\x1a!.creditgate.v1.GetAccountResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'creditgate.v1.credit_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CHECKCREDITREQUEST']._serialized_start=202
-  _globals['_CHECKCREDITREQUEST']._serialized_end=327
-  _globals['_CHECKCREDITRESPONSE']._serialized_start=329
-  _globals['_CHECKCREDITRESPONSE']._serialized_end=393
-  _globals['_RESERVECREDITREQUEST']._serialized_start=396
-  _globals['_RESERVECREDITREQUEST']._serialized_end=618
-  _globals['_RESERVECREDITRESPONSE']._serialized_start=621
-  _globals['_RESERVECREDITRESPONSE']._serialized_end=754
-  _globals['_BATCHRESERVECREDITREQUEST']._serialized_start=756
-  _globals['_BATCHRESERVECREDITREQUEST']._serialized_end=838
-  _globals['_BATCHRESERVECREDITRESULT']._serialized_start=841
-  _globals['_BATCHRESERVECREDITRESULT']._serialized_end=972
-  _globals['_BATCHRESERVECREDITRESPONSE']._serialized_start=974
-  _globals['_BATCHRESERVECREDITRESPONSE']._serialized_end=1060
-  _globals['_STREAMRESERVECREDITREQUEST']._serialized_start=1062
-  _globals['_STREAMRESERVECREDITREQUEST']._serialized_end=1144
-  _globals['_STREAMRESERVECREDITRESPONSE']._serialized_start=1147
-  _globals['_STREAMRESERVECREDITRESPONSE']._serialized_end=1281
-  _globals['_AMENDRESERVATIONREQUEST']._serialized_start=1284
-  _globals['_AMENDRESERVATIONREQUEST']._serialized_end=1476
-  _globals['_AMENDRESERVATIONRESPONSE']._serialized_start=1479
-  _globals['_AMENDRESERVATIONRESPONSE']._serialized_end=1615
-  _globals['_COMMITRESERVATIONREQUEST']._serialized_start=1618
-  _globals['_COMMITRESERVATIONREQUEST']._serialized_end=1763
-  _globals['_COMMITRESERVATIONRESPONSE']._serialized_start=1766
-  _globals['_COMMITRESERVATIONRESPONSE']._serialized_end=1904
-  _globals['_RELEASERESERVATIONREQUEST']._serialized_start=1906
-  _globals['_RELEASERESERVATIONREQUEST']._serialized_end=2021
-  _globals['_RELEASERESERVATIONRESPONSE']._serialized_start=2023
-  _globals['_RELEASERESERVATIONRESPONSE']._serialized_end=2118
-  _globals['_GETRESERVATIONREQUEST']._serialized_start=2120
-  _globals['_GETRESERVATIONREQUEST']._serialized_end=2181
-  _globals['_GETRESERVATIONRESPONSE']._serialized_start=2183
-  _globals['_GETRESERVATIONRESPONSE']._serialized_end=2256
-  _globals['_LISTRESERVATIONSREQUEST']._serialized_start=2259
-  _globals['_LISTRESERVATIONSREQUEST']._serialized_end=2392
-  _globals['_LISTRESERVATIONSRESPONSE']._serialized_start=2394
-  _globals['_LISTRESERVATIONSRESPONSE']._serialized_end=2495
-  _globals['_GETACCOUNTREQUEST']._serialized_start=2497
-  _globals['_GETACCOUNTREQUEST']._serialized_end=2536
-  _globals['_GETACCOUNTRESPONSE']._serialized_start=2538
-  _globals['_GETACCOUNTRESPONSE']._serialized_end=2599
-  _globals['_CREDITSERVICE']._serialized_start=2602
-  _globals['_CREDITSERVICE']._serialized_end=3607
+  _globals['_CHECKCREDITREQUEST']._serialized_start=203
+  _globals['_CHECKCREDITREQUEST']._serialized_end=356
+  _globals['_CHECKCREDITRESPONSE']._serialized_start=358
+  _globals['_CHECKCREDITRESPONSE']._serialized_end=422
+  _globals['_RESERVECREDITREQUEST']._serialized_start=425
+  _globals['_RESERVECREDITREQUEST']._serialized_end=647
+  _globals['_RESERVECREDITRESPONSE']._serialized_start=650
+  _globals['_RESERVECREDITRESPONSE']._serialized_end=783
+  _globals['_BATCHRESERVECREDITREQUEST']._serialized_start=785
+  _globals['_BATCHRESERVECREDITREQUEST']._serialized_end=867
+  _globals['_BATCHRESERVECREDITRESULT']._serialized_start=870
+  _globals['_BATCHRESERVECREDITRESULT']._serialized_end=1001
+  _globals['_BATCHRESERVECREDITRESPONSE']._serialized_start=1003
+  _globals['_BATCHRESERVECREDITRESPONSE']._serialized_end=1089
+  _globals['_STREAMRESERVECREDITREQUEST']._serialized_start=1091
+  _globals['_STREAMRESERVECREDITREQUEST']._serialized_end=1173
+  _globals['_STREAMRESERVECREDITRESPONSE']._serialized_start=1176
+  _globals['_STREAMRESERVECREDITRESPONSE']._serialized_end=1310
+  _globals['_AMENDRESERVATIONREQUEST']._serialized_start=1313
+  _globals['_AMENDRESERVATIONREQUEST']._serialized_end=1505
+  _globals['_AMENDRESERVATIONRESPONSE']._serialized_start=1508
+  _globals['_AMENDRESERVATIONRESPONSE']._serialized_end=1644
+  _globals['_COMMITRESERVATIONREQUEST']._serialized_start=1647
+  _globals['_COMMITRESERVATIONREQUEST']._serialized_end=1792
+  _globals['_COMMITRESERVATIONRESPONSE']._serialized_start=1795
+  _globals['_COMMITRESERVATIONRESPONSE']._serialized_end=1933
+  _globals['_RELEASERESERVATIONREQUEST']._serialized_start=1935
+  _globals['_RELEASERESERVATIONREQUEST']._serialized_end=2050
+  _globals['_RELEASERESERVATIONRESPONSE']._serialized_start=2052
+  _globals['_RELEASERESERVATIONRESPONSE']._serialized_end=2147
+  _globals['_GETRESERVATIONREQUEST']._serialized_start=2149
+  _globals['_GETRESERVATIONREQUEST']._serialized_end=2210
+  _globals['_GETRESERVATIONRESPONSE']._serialized_start=2212
+  _globals['_GETRESERVATIONRESPONSE']._serialized_end=2285
+  _globals['_LISTRESERVATIONSREQUEST']._serialized_start=2288
+  _globals['_LISTRESERVATIONSREQUEST']._serialized_end=2421
+  _globals['_LISTRESERVATIONSRESPONSE']._serialized_start=2423
+  _globals['_LISTRESERVATIONSRESPONSE']._serialized_end=2524
+  _globals['_GETACCOUNTREQUEST']._serialized_start=2526
+  _globals['_GETACCOUNTREQUEST']._serialized_end=2565
+  _globals['_GETACCOUNTRESPONSE']._serialized_start=2567
+  _globals['_GETACCOUNTRESPONSE']._serialized_end=2628
+  _globals['_CREDITSERVICE']._serialized_start=2631
+  _globals['_CREDITSERVICE']._serialized_end=3636
 # @@protoc_insertion_point(module_scope)

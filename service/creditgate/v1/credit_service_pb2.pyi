@@ -34,6 +34,7 @@ class CheckCreditRequest(_message.Message):
     CURRENCY_CODE_FIELD_NUMBER: _builtins.int
     SECURED_MINOR_FIELD_NUMBER: _builtins.int
     EXPLAIN_FIELD_NUMBER: _builtins.int
+    PAYMENT_TERMS_DAYS_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
     """The account that would buy."""
     amount_minor: _builtins.int
@@ -44,6 +45,8 @@ class CheckCreditRequest(_message.Message):
     """The part of the total covered by security, from 0 to `amount_minor`."""
     explain: _builtins.bool
     """True: also return the rules that did not fire, with what they saw."""
+    payment_terms_days: _builtins.int
+    """The order's payment terms, from 0 to 3650 days."""
     def __init__(
         self,
         *,
@@ -52,10 +55,11 @@ class CheckCreditRequest(_message.Message):
         currency_code: _builtins.str = ...,
         secured_minor: _builtins.int = ...,
         explain: _builtins.bool = ...,
+        payment_terms_days: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "amount_minor", b"amount_minor", "currency_code", b"currency_code", "explain", b"explain", "secured_minor", b"secured_minor"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "amount_minor", b"amount_minor", "currency_code", b"currency_code", "explain", b"explain", "payment_terms_days", b"payment_terms_days", "secured_minor", b"secured_minor"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -25,23 +25,23 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x63reditgate/v1/decision.proto\x12\rcreditgate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8e\x01\n\x06Reason\x12\'\n\x04\x63ode\x18\x01 \x01(\x0e\x32\x19.creditgate.v1.ReasonCode\x12%\n\x06\x61\x63tion\x18\x02 \x01(\x0e\x32\x15.creditgate.v1.Action\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x10\n\x08observed\x18\x04 \x01(\x03\x12\x11\n\tthreshold\x18\x05 \x01(\x03\"\xe0\x01\n\x08\x45xposure\x12\x15\n\rcurrency_code\x18\x01 \x01(\t\x12\x18\n\x0blimit_minor\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12\x11\n\tunlimited\x18\x03 \x01(\x08\x12\x16\n\x0ereserved_minor\x18\x04 \x01(\x03\x12\x18\n\x10receivable_minor\x18\x05 \x01(\x03\x12\x1c\n\x14pending_review_minor\x18\x06 \x01(\x03\x12\x1c\n\x0f\x61vailable_minor\x18\x07 \x01(\x03H\x01\x88\x01\x01\x42\x0e\n\x0c_limit_minorB\x12\n\x10_available_minor\"\xc2\x02\n\x08\x44\x65\x63ision\x12\'\n\x07outcome\x18\x01 \x01(\x0e\x32\x16.creditgate.v1.Outcome\x12&\n\x07reasons\x18\x02 \x03(\x0b\x32\x15.creditgate.v1.Reason\x12-\n\x0eshadow_reasons\x18\x03 \x03(\x0b\x32\x15.creditgate.v1.Reason\x12)\n\x08\x65xposure\x18\x04 \x01(\x0b\x32\x17.creditgate.v1.Exposure\x12\x16\n\x0epolicy_version\x18\x05 \x01(\t\x12\x15\n\rlimit_version\x18\x06 \x01(\x03\x12/\n\x0b\x64\x65\x63ide_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x0cpassed_rules\x18\x08 \x03(\x0b\x32\x15.creditgate.v1.Reason*\x7f\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x14\n\x10OUTCOME_APPROVED\x10\x01\x12\x13\n\x0fOUTCOME_FLAGGED\x10\x02\x12\x1a\n\x16OUTCOME_PENDING_REVIEW\x10\x03\x12\x14\n\x10OUTCOME_REJECTED\x10\x04*j\n\x06\x41\x63tion\x12\x16\n\x12\x41\x43TION_UNSPECIFIED\x10\x00\x12\x11\n\rACTION_SHADOW\x10\x01\x12\x0f\n\x0b\x41\x43TION_FLAG\x10\x02\x12\x11\n\rACTION_REVIEW\x10\x03\x12\x11\n\rACTION_REJECT\x10\x04*\xa9\x01\n\nReasonCode\x12\x1b\n\x17REASON_CODE_UNSPECIFIED\x10\x00\x12\x1f\n\x1bREASON_CODE_ACCOUNT_BLOCKED\x10\x01\x12\x1e\n\x1aREASON_CODE_ACCOUNT_CLOSED\x10\x02\x12\x1d\n\x19REASON_CODE_LIMIT_NOT_SET\x10\x03\x12\x1e\n\x1aREASON_CODE_LIMIT_EXCEEDED\x10\x06\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x63reditgate/v1/decision.proto\x12\rcreditgate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa5\x01\n\x06Reason\x12\'\n\x04\x63ode\x18\x01 \x01(\x0e\x32\x19.creditgate.v1.ReasonCode\x12%\n\x06\x61\x63tion\x18\x02 \x01(\x0e\x32\x15.creditgate.v1.Action\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x10\n\x08observed\x18\x04 \x01(\x03\x12\x11\n\tthreshold\x18\x05 \x01(\x03\x12\x15\n\rcurrency_code\x18\x06 \x01(\t\"\xe0\x01\n\x08\x45xposure\x12\x15\n\rcurrency_code\x18\x01 \x01(\t\x12\x18\n\x0blimit_minor\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12\x11\n\tunlimited\x18\x03 \x01(\x08\x12\x16\n\x0ereserved_minor\x18\x04 \x01(\x03\x12\x18\n\x10receivable_minor\x18\x05 \x01(\x03\x12\x1c\n\x14pending_review_minor\x18\x06 \x01(\x03\x12\x1c\n\x0f\x61vailable_minor\x18\x07 \x01(\x03H\x01\x88\x01\x01\x42\x0e\n\x0c_limit_minorB\x12\n\x10_available_minor\"\xc2\x02\n\x08\x44\x65\x63ision\x12\'\n\x07outcome\x18\x01 \x01(\x0e\x32\x16.creditgate.v1.Outcome\x12&\n\x07reasons\x18\x02 \x03(\x0b\x32\x15.creditgate.v1.Reason\x12-\n\x0eshadow_reasons\x18\x03 \x03(\x0b\x32\x15.creditgate.v1.Reason\x12)\n\x08\x65xposure\x18\x04 \x01(\x0b\x32\x17.creditgate.v1.Exposure\x12\x16\n\x0epolicy_version\x18\x05 \x01(\t\x12\x15\n\rlimit_version\x18\x06 \x01(\x03\x12/\n\x0b\x64\x65\x63ide_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x0cpassed_rules\x18\x08 \x03(\x0b\x32\x15.creditgate.v1.Reason*\x7f\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x14\n\x10OUTCOME_APPROVED\x10\x01\x12\x13\n\x0fOUTCOME_FLAGGED\x10\x02\x12\x1a\n\x16OUTCOME_PENDING_REVIEW\x10\x03\x12\x14\n\x10OUTCOME_REJECTED\x10\x04*j\n\x06\x41\x63tion\x12\x16\n\x12\x41\x43TION_UNSPECIFIED\x10\x00\x12\x11\n\rACTION_SHADOW\x10\x01\x12\x0f\n\x0b\x41\x43TION_FLAG\x10\x02\x12\x11\n\rACTION_REVIEW\x10\x03\x12\x11\n\rACTION_REJECT\x10\x04*\xeb\x03\n\nReasonCode\x12\x1b\n\x17REASON_CODE_UNSPECIFIED\x10\x00\x12\x1f\n\x1bREASON_CODE_ACCOUNT_BLOCKED\x10\x01\x12\x1e\n\x1aREASON_CODE_ACCOUNT_CLOSED\x10\x02\x12\x1d\n\x19REASON_CODE_LIMIT_NOT_SET\x10\x03\x12\x1d\n\x19REASON_CODE_LIMIT_EXPIRED\x10\x04\x12\x1b\n\x17REASON_CODE_LIMIT_STALE\x10\x05\x12\x1e\n\x1aREASON_CODE_LIMIT_EXCEEDED\x10\x06\x12 \n\x1cREASON_CODE_WITHIN_TOLERANCE\x10\x07\x12\x1a\n\x16REASON_CODE_NEAR_LIMIT\x10\x08\x12$\n REASON_CODE_GROUP_LIMIT_EXCEEDED\x10\t\x12\x1f\n\x1bREASON_CODE_ORDER_TOO_LARGE\x10\n\x12\x1e\n\x1aREASON_CODE_OVERDUE_AMOUNT\x10\x0b\x12\x1c\n\x18REASON_CODE_OVERDUE_DAYS\x10\x0c\x12!\n\x1dREASON_CODE_VELOCITY_EXCEEDED\x10\r\x12\x1e\n\x1aREASON_CODE_TERMS_TOO_LONG\x10\x0e\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'creditgate.v1.decision_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_OUTCOME']._serialized_start=777
-  _globals['_OUTCOME']._serialized_end=904
-  _globals['_ACTION']._serialized_start=906
-  _globals['_ACTION']._serialized_end=1012
-  _globals['_REASONCODE']._serialized_start=1015
-  _globals['_REASONCODE']._serialized_end=1184
+  _globals['_OUTCOME']._serialized_start=800
+  _globals['_OUTCOME']._serialized_end=927
+  _globals['_ACTION']._serialized_start=929
+  _globals['_ACTION']._serialized_end=1035
+  _globals['_REASONCODE']._serialized_start=1038
+  _globals['_REASONCODE']._serialized_end=1529
   _globals['_REASON']._serialized_start=81
-  _globals['_REASON']._serialized_end=223
-  _globals['_EXPOSURE']._serialized_start=226
-  _globals['_EXPOSURE']._serialized_end=450
-  _globals['_DECISION']._serialized_start=453
-  _globals['_DECISION']._serialized_end=775
+  _globals['_REASON']._serialized_end=246
+  _globals['_EXPOSURE']._serialized_start=249
+  _globals['_EXPOSURE']._serialized_end=473
+  _globals['_DECISION']._serialized_start=476
+  _globals['_DECISION']._serialized_end=798
 # @@protoc_insertion_point(module_scope)

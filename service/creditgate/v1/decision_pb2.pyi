@@ -98,8 +98,37 @@ class _ReasonCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReasonCode
     """The account is closed to new orders."""
     REASON_CODE_LIMIT_NOT_SET: _ReasonCode.ValueType  # 3
     """No limit was ever set (a limit of 0 is a limit of zero, not this)."""
+    REASON_CODE_LIMIT_EXPIRED: _ReasonCode.ValueType  # 4
+    """The base limit's time is over, and so are the policy's days of grace. Observed: whole days since its end; threshold: the
+    days of grace.
+    """
+    REASON_CODE_LIMIT_STALE: _ReasonCode.ValueType  # 5
+    """The scorer has not confirmed the base limit for longer than the policy allows. Observed: whole days since it did;
+    threshold: the days allowed.
+    """
     REASON_CODE_LIMIT_EXCEEDED: _ReasonCode.ValueType  # 6
-    """The exposure with this order would pass the limit. Observed: that exposure; threshold: the limit."""
+    """The exposure with this order would pass the limit and its tolerance. Observed: that exposure; threshold: the limit."""
+    REASON_CODE_WITHIN_TOLERANCE: _ReasonCode.ValueType  # 7
+    """The exposure with this order would pass the limit, but not its tolerance. Observed: that exposure; threshold: the limit."""
+    REASON_CODE_NEAR_LIMIT: _ReasonCode.ValueType  # 8
+    """The exposure with this order would be within the limit, but above the share of it that the policy names. Observed: that
+    exposure; threshold: that share of the limit.
+    """
+    REASON_CODE_GROUP_LIMIT_EXCEEDED: _ReasonCode.ValueType  # 9
+    """The credit group's exposure with this order would pass the group's limit; within the group's tolerance the order is marked
+    (action `FLAG`), beyond it the rule's own action applies. Observed: that exposure; threshold: the limit; both in minor units
+    of the group's currency.
+    """
+    REASON_CODE_ORDER_TOO_LARGE: _ReasonCode.ValueType  # 10
+    """The order alone is larger than the policy allows. Observed: its total; threshold: the most."""
+    REASON_CODE_OVERDUE_AMOUNT: _ReasonCode.ValueType  # 11
+    """More is overdue and not disputed than the policy allows. Observed: that amount; threshold: the most."""
+    REASON_CODE_OVERDUE_DAYS: _ReasonCode.ValueType  # 12
+    """The oldest overdue item is older than the policy allows. Observed: days past its due date; threshold: the most."""
+    REASON_CODE_VELOCITY_EXCEEDED: _ReasonCode.ValueType  # 13
+    """More would be approved within the policy's window than it allows. Observed: the sum with this order; threshold: the most."""
+    REASON_CODE_TERMS_TOO_LONG: _ReasonCode.ValueType  # 14
+    """The order's payment terms are longer than the policy allows. Observed: its days; threshold: the most."""
 
 class ReasonCode(_ReasonCode, metaclass=_ReasonCodeEnumTypeWrapper):
     """The rules of the gate. Each names what it found wrong."""
@@ -112,8 +141,37 @@ REASON_CODE_ACCOUNT_CLOSED: ReasonCode.ValueType  # 2
 """The account is closed to new orders."""
 REASON_CODE_LIMIT_NOT_SET: ReasonCode.ValueType  # 3
 """No limit was ever set (a limit of 0 is a limit of zero, not this)."""
+REASON_CODE_LIMIT_EXPIRED: ReasonCode.ValueType  # 4
+"""The base limit's time is over, and so are the policy's days of grace. Observed: whole days since its end; threshold: the
+days of grace.
+"""
+REASON_CODE_LIMIT_STALE: ReasonCode.ValueType  # 5
+"""The scorer has not confirmed the base limit for longer than the policy allows. Observed: whole days since it did;
+threshold: the days allowed.
+"""
 REASON_CODE_LIMIT_EXCEEDED: ReasonCode.ValueType  # 6
-"""The exposure with this order would pass the limit. Observed: that exposure; threshold: the limit."""
+"""The exposure with this order would pass the limit and its tolerance. Observed: that exposure; threshold: the limit."""
+REASON_CODE_WITHIN_TOLERANCE: ReasonCode.ValueType  # 7
+"""The exposure with this order would pass the limit, but not its tolerance. Observed: that exposure; threshold: the limit."""
+REASON_CODE_NEAR_LIMIT: ReasonCode.ValueType  # 8
+"""The exposure with this order would be within the limit, but above the share of it that the policy names. Observed: that
+exposure; threshold: that share of the limit.
+"""
+REASON_CODE_GROUP_LIMIT_EXCEEDED: ReasonCode.ValueType  # 9
+"""The credit group's exposure with this order would pass the group's limit; within the group's tolerance the order is marked
+(action `FLAG`), beyond it the rule's own action applies. Observed: that exposure; threshold: the limit; both in minor units
+of the group's currency.
+"""
+REASON_CODE_ORDER_TOO_LARGE: ReasonCode.ValueType  # 10
+"""The order alone is larger than the policy allows. Observed: its total; threshold: the most."""
+REASON_CODE_OVERDUE_AMOUNT: ReasonCode.ValueType  # 11
+"""More is overdue and not disputed than the policy allows. Observed: that amount; threshold: the most."""
+REASON_CODE_OVERDUE_DAYS: ReasonCode.ValueType  # 12
+"""The oldest overdue item is older than the policy allows. Observed: days past its due date; threshold: the most."""
+REASON_CODE_VELOCITY_EXCEEDED: ReasonCode.ValueType  # 13
+"""More would be approved within the policy's window than it allows. Observed: the sum with this order; threshold: the most."""
+REASON_CODE_TERMS_TOO_LONG: ReasonCode.ValueType  # 14
+"""The order's payment terms are longer than the policy allows. Observed: its days; threshold: the most."""
 Global___ReasonCode: _TypeAlias = ReasonCode  # noqa: Y015
 
 @_typing.final
@@ -127,6 +185,7 @@ class Reason(_message.Message):
     MESSAGE_FIELD_NUMBER: _builtins.int
     OBSERVED_FIELD_NUMBER: _builtins.int
     THRESHOLD_FIELD_NUMBER: _builtins.int
+    CURRENCY_CODE_FIELD_NUMBER: _builtins.int
     code: Global___ReasonCode.ValueType
     """Which rule."""
     action: Global___Action.ValueType
@@ -134,11 +193,13 @@ class Reason(_message.Message):
     message: _builtins.str
     """One sentence for people, with the numbers, fit to be passed on to a salesperson."""
     observed: _builtins.int
-    """The value the rule looked at, in minor units of the account's currency; 1 (and a threshold of 0) where a rule looks at
-    a state: blocked, closed.
+    """The value the rule looked at: minor units of the account's currency unless its code says days or the group's currency; 1
+    (and a threshold of 0) where a rule looks at a state: blocked, closed.
     """
     threshold: _builtins.int
     """The value it was compared with, in the same unit."""
+    currency_code: _builtins.str
+    """ISO 4217 code of the two values; empty when they are no amounts."""
     def __init__(
         self,
         *,
@@ -147,10 +208,11 @@ class Reason(_message.Message):
         message: _builtins.str = ...,
         observed: _builtins.int = ...,
         threshold: _builtins.int = ...,
+        currency_code: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "code", b"code", "message", b"message", "observed", b"observed", "threshold", b"threshold"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "code", b"code", "currency_code", b"currency_code", "message", b"message", "observed", b"observed", "threshold", b"threshold"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -66,6 +66,14 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """ABORTED: the reservation has changed since its etag was read; read it again and decide anew."""
     ERROR_REASON_REQUEST_EXISTS_WITH_DIFFERENT_DETAILS: _ErrorReason.ValueType  # 21
     """ALREADY_EXISTS: this request id was used for another change of the same order."""
+    ERROR_REASON_GROUP_NOT_FOUND: _ErrorReason.ValueType  # 22
+    """NOT_FOUND: there is no such credit group."""
+    ERROR_REASON_GROUP_EXISTS_WITH_DIFFERENT_CURRENCY: _ErrorReason.ValueType  # 23
+    """ALREADY_EXISTS: the credit group exists in another currency, which can't change."""
+    ERROR_REASON_GROUP_CURRENCIES_EXHAUSTED: _ErrorReason.ValueType  # 24
+    """FAILED_PRECONDITION: the credit group has accounts in 16 currencies already."""
+    ERROR_REASON_ACCOUNT_MOVING: _ErrorReason.ValueType  # 25
+    """ABORTED: the account is being moved to its credit group's partition; ask again in a moment."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed. The short name (without the prefix) is the `reason` of the google.rpc.ErrorInfo that every error
@@ -116,4 +124,12 @@ ERROR_REASON_ETAG_MISMATCH: ErrorReason.ValueType  # 20
 """ABORTED: the reservation has changed since its etag was read; read it again and decide anew."""
 ERROR_REASON_REQUEST_EXISTS_WITH_DIFFERENT_DETAILS: ErrorReason.ValueType  # 21
 """ALREADY_EXISTS: this request id was used for another change of the same order."""
+ERROR_REASON_GROUP_NOT_FOUND: ErrorReason.ValueType  # 22
+"""NOT_FOUND: there is no such credit group."""
+ERROR_REASON_GROUP_EXISTS_WITH_DIFFERENT_CURRENCY: ErrorReason.ValueType  # 23
+"""ALREADY_EXISTS: the credit group exists in another currency, which can't change."""
+ERROR_REASON_GROUP_CURRENCIES_EXHAUSTED: ErrorReason.ValueType  # 24
+"""FAILED_PRECONDITION: the credit group has accounts in 16 currencies already."""
+ERROR_REASON_ACCOUNT_MOVING: ErrorReason.ValueType  # 25
+"""ABORTED: the account is being moved to its credit group's partition; ask again in a moment."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -26,15 +26,15 @@ from creditgate.v1 import decision_pb2 as creditgate_dot_v1_dot_decision__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x63reditgate/v1/reservation.proto\x12\rcreditgate.v1\x1a\x1c\x63reditgate/v1/decision.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8c\x03\n\x0bReservation\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x10\n\x08order_id\x18\x02 \x01(\t\x12.\n\x05state\x18\x03 \x01(\x0e\x32\x1f.creditgate.v1.ReservationState\x12\x15\n\rcurrency_code\x18\x04 \x01(\t\x12\x14\n\x0c\x61mount_minor\x18\x05 \x01(\x03\x12\x15\n\rsecured_minor\x18\x06 \x01(\x03\x12\x17\n\x0f\x63ommitted_minor\x18\x07 \x01(\x03\x12\x17\n\x0fremaining_minor\x18\x08 \x01(\x03\x12\x16\n\x0e\x65xposure_minor\x18\t \x01(\x03\x12/\n\x0b\x63reate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x08\x64\x65\x63ision\x18\x0e \x01(\x0b\x32\x17.creditgate.v1.Decision\x12\x0c\n\x04\x65tag\x18\x0f \x01(\t*\xf6\x01\n\x10ReservationState\x12!\n\x1dRESERVATION_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16RESERVATION_STATE_HELD\x10\x01\x12$\n RESERVATION_STATE_PENDING_REVIEW\x10\x02\x12\x1f\n\x1bRESERVATION_STATE_COMMITTED\x10\x03\x12\x1e\n\x1aRESERVATION_STATE_RELEASED\x10\x04\x12\x1d\n\x19RESERVATION_STATE_EXPIRED\x10\x05\x12\x1d\n\x19RESERVATION_STATE_REFUSED\x10\x06\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x63reditgate/v1/reservation.proto\x12\rcreditgate.v1\x1a\x1c\x63reditgate/v1/decision.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb8\x03\n\x0bReservation\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x10\n\x08order_id\x18\x02 \x01(\t\x12.\n\x05state\x18\x03 \x01(\x0e\x32\x1f.creditgate.v1.ReservationState\x12\x15\n\rcurrency_code\x18\x04 \x01(\t\x12\x14\n\x0c\x61mount_minor\x18\x05 \x01(\x03\x12\x15\n\rsecured_minor\x18\x06 \x01(\x03\x12\x17\n\x0f\x63ommitted_minor\x18\x07 \x01(\x03\x12\x17\n\x0fremaining_minor\x18\x08 \x01(\x03\x12\x16\n\x0e\x65xposure_minor\x18\t \x01(\x03\x12\x0c\n\x04rate\x18\n \x01(\t\x12\x1c\n\x14pending_amount_minor\x18\x0b \x01(\x03\x12/\n\x0b\x63reate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x08\x64\x65\x63ision\x18\x0e \x01(\x0b\x32\x17.creditgate.v1.Decision\x12\x0c\n\x04\x65tag\x18\x0f \x01(\t*\xf6\x01\n\x10ReservationState\x12!\n\x1dRESERVATION_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16RESERVATION_STATE_HELD\x10\x01\x12$\n RESERVATION_STATE_PENDING_REVIEW\x10\x02\x12\x1f\n\x1bRESERVATION_STATE_COMMITTED\x10\x03\x12\x1e\n\x1aRESERVATION_STATE_RELEASED\x10\x04\x12\x1d\n\x19RESERVATION_STATE_EXPIRED\x10\x05\x12\x1d\n\x19RESERVATION_STATE_REFUSED\x10\x06\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'creditgate.v1.reservation_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_RESERVATIONSTATE']._serialized_start=513
-  _globals['_RESERVATIONSTATE']._serialized_end=759
+  _globals['_RESERVATIONSTATE']._serialized_start=557
+  _globals['_RESERVATIONSTATE']._serialized_end=803
   _globals['_RESERVATION']._serialized_start=114
-  _globals['_RESERVATION']._serialized_end=510
+  _globals['_RESERVATION']._serialized_end=554
 # @@protoc_insertion_point(module_scope)

@@ -30,7 +30,7 @@ class _ReservationStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Rese
     RESERVATION_STATE_HELD: _ReservationState.ValueType  # 1
     """Exposure is held for the order until `expire_time`."""
     RESERVATION_STATE_PENDING_REVIEW: _ReservationState.ValueType  # 2
-    """A person decides; nothing is held."""
+    """A person decides; nothing is held. It ends as a hold does, at `expire_time`."""
     RESERVATION_STATE_COMMITTED: _ReservationState.ValueType  # 3
     """Invoiced; what was not invoiced is no longer held."""
     RESERVATION_STATE_RELEASED: _ReservationState.ValueType  # 4
@@ -48,7 +48,7 @@ RESERVATION_STATE_UNSPECIFIED: ReservationState.ValueType  # 0
 RESERVATION_STATE_HELD: ReservationState.ValueType  # 1
 """Exposure is held for the order until `expire_time`."""
 RESERVATION_STATE_PENDING_REVIEW: ReservationState.ValueType  # 2
-"""A person decides; nothing is held."""
+"""A person decides; nothing is held. It ends as a hold does, at `expire_time`."""
 RESERVATION_STATE_COMMITTED: ReservationState.ValueType  # 3
 """Invoiced; what was not invoiced is no longer held."""
 RESERVATION_STATE_RELEASED: ReservationState.ValueType  # 4
@@ -74,6 +74,8 @@ class Reservation(_message.Message):
     COMMITTED_MINOR_FIELD_NUMBER: _builtins.int
     REMAINING_MINOR_FIELD_NUMBER: _builtins.int
     EXPOSURE_MINOR_FIELD_NUMBER: _builtins.int
+    RATE_FIELD_NUMBER: _builtins.int
+    PENDING_AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     DECISION_FIELD_NUMBER: _builtins.int
@@ -96,6 +98,12 @@ class Reservation(_message.Message):
     """What can still be invoiced within the hold; 0 once nothing is held."""
     exposure_minor: _builtins.int
     """Exposure held now, in minor units of the account's currency."""
+    rate: _builtins.str
+    """Units of the account's currency for one unit of the order's, as booked when the order was decided; what it holds, commits and
+    gives back is converted at it, rounded up. `1` for an order in the account's currency.
+    """
+    pending_amount_minor: _builtins.int
+    """The total that an amend asks for and a person has to decide about, in minor units of the order's currency; 0: none waits."""
     etag: _builtins.str
     """Changes with every change of the reservation; opaque."""
     @_builtins.property
@@ -124,6 +132,8 @@ class Reservation(_message.Message):
         committed_minor: _builtins.int = ...,
         remaining_minor: _builtins.int = ...,
         exposure_minor: _builtins.int = ...,
+        rate: _builtins.str = ...,
+        pending_amount_minor: _builtins.int = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
         decision: _decision_pb2.Decision | None = ...,
@@ -131,7 +141,7 @@ class Reservation(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "decision", b"decision", "expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "amount_minor", b"amount_minor", "committed_minor", b"committed_minor", "create_time", b"create_time", "currency_code", b"currency_code", "decision", b"decision", "etag", b"etag", "expire_time", b"expire_time", "exposure_minor", b"exposure_minor", "order_id", b"order_id", "remaining_minor", b"remaining_minor", "secured_minor", b"secured_minor", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "amount_minor", b"amount_minor", "committed_minor", b"committed_minor", "create_time", b"create_time", "currency_code", b"currency_code", "decision", b"decision", "etag", b"etag", "expire_time", b"expire_time", "exposure_minor", b"exposure_minor", "order_id", b"order_id", "pending_amount_minor", b"pending_amount_minor", "rate", b"rate", "remaining_minor", b"remaining_minor", "secured_minor", b"secured_minor", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -144,7 +144,7 @@ class WorkerProcess:
         finally:
             for wait in waits:
                 wait.cancel()
-        return not self._ended.is_set()
+        return event.is_set()
 
     async def _follow(self, reader: asyncio.StreamReader) -> None:
         with suppress(ConnectionError):

@@ -10,8 +10,7 @@ import pytest
 
 from creditgate.store.embedded.files import RedisFiles
 from creditgate.store.embedded.process import find_server
-
-WAIT_S = 10.0
+from tests.patience import PATIENCE_S
 
 
 @pytest.fixture
@@ -36,7 +35,7 @@ def eventually() -> Callable[[Callable[[], object]], Awaitable[None]]:
         return await answer if inspect.isawaitable(answer) else answer
 
     async def wait(condition: Callable[[], object]) -> None:
-        async with asyncio.timeout(WAIT_S):
+        async with asyncio.timeout(PATIENCE_S):
             while not await holds_now(condition):  # noqa: ASYNC110 - another process makes it hold, no event tells
                 await asyncio.sleep(0.01)
 

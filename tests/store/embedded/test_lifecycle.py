@@ -25,6 +25,15 @@ from creditgate.store.embedded.process import find_server
 
 Eventually = Callable[[Callable[[], object]], Awaitable[None]]
 
+STUCK = {"key-load-delay": "60000000"}
+"""A server with data rests a minute, in microseconds, before it reads the next command of it."""
+
+STOP_S = 1.0
+"""How long a server that can't end is waited for; a killed one is gone by then, also when the machine is busy."""
+
+START_S = 3.0
+"""How long a server may read nothing more of its data; one without data is there by then, as above."""
+
 
 def runs(pid: int) -> bool:
     try:
@@ -83,11 +92,18 @@ async def test_a_lost_connection_alone_restarts_nothing(data_dir: Path, eventual
             listed = await client.client_list()
             return {each["id"] for each in listed} - {str(await client.client_id())}
 
-        before = await others()
-        assert len(before) == 1, "the supervisor watches one connection"
+        async def watches_one_connection() -> bool:
+            return len(await others()) == 1
+
+        await eventually(watches_one_connection)
+        (watched,) = await others()
         pid = redis.pid
-        await client.client_kill_filter(_id=before.pop(), skipme=True)
-        await eventually(others)
+        await client.client_kill_filter(_id=watched, skipme=True)
+
+        async def watches_another() -> bool:
+            return bool(await others() - {watched})
+
+        await eventually(watches_another)
         assert (redis.pid, redis.restarts) == (pid, 0)
         os.kill(pid or 0, signal.SIGKILL)
         await eventually(restarted(redis, times=1))
@@ -110,7 +126,7 @@ async def test_restarting_is_tried_again_until_it_works(
 
 
 async def test_a_restart_without_progress_is_tried_afresh(data_dir: Path, eventually: Eventually) -> None:
-    stuck = EmbeddedRedisOptions(extra={"key-load-delay": "1000000"}, start_timeout_s=0.2, stop_timeout_s=0.2)
+    stuck = EmbeddedRedisOptions(extra=STUCK, start_timeout_s=START_S, stop_timeout_s=STOP_S)
     async with EmbeddedRedis(data_dir, options=stuck) as redis, client_of(redis) as client:
         await client.mset({f"key-{number}": "value" for number in range(100)})
         seen = {None, redis.pid}
@@ -122,7 +138,7 @@ async def test_a_restart_without_progress_is_tried_afresh(data_dir: Path, eventu
 
 
 async def test_stop_while_restarting_leaves_nothing(data_dir: Path, eventually: Eventually) -> None:
-    slow_to_read = EmbeddedRedisOptions(extra={"key-load-delay": "1000000"}, stop_timeout_s=0.2)
+    slow_to_read = EmbeddedRedisOptions(extra=STUCK, stop_timeout_s=STOP_S)
     async with EmbeddedRedis(data_dir, options=slow_to_read) as redis, client_of(redis) as client:
         await client.mset({f"key-{number}": "value" for number in range(100)})
         killed = redis.pid
@@ -164,7 +180,7 @@ async def test_start_and_stop_may_be_repeated(data_dir: Path) -> None:
 
 
 async def test_a_cancelled_start_leaves_nothing(data_dir: Path, eventually: Eventually) -> None:
-    slow_to_read = EmbeddedRedisOptions(extra={"key-load-delay": "1000000"}, stop_timeout_s=0.2)
+    slow_to_read = EmbeddedRedisOptions(extra=STUCK, stop_timeout_s=STOP_S)
     async with EmbeddedRedis(data_dir) as redis, client_of(redis) as client:
         await client.mset({f"key-{number}": "value" for number in range(100)})
     starting = asyncio.create_task(EmbeddedRedis(data_dir, options=slow_to_read).start())
@@ -190,8 +206,8 @@ async def test_start_waits_for_all_data_however_long_it_is_read(
             return int((await client.info("persistence"))["aof_base_size"]) > 4000
 
         await eventually(rewritten)
-    takes_800_ms = {"key-load-delay": "200", "loading-process-events-interval-bytes": "1024"}  # 4000 keys of 200 µs
-    options = EmbeddedRedisOptions(extra=takes_800_ms, start_timeout_s=0.5)
+    takes_5_s = {"key-load-delay": "1250", "loading-process-events-interval-bytes": "1024"}  # 4000 keys of 1.25 ms
+    options = EmbeddedRedisOptions(extra=takes_5_s, start_timeout_s=START_S)
     async with EmbeddedRedis(data_dir, options=options) as redis, client_of(redis) as client:
         assert await client.dbsize() == 4000
     assert "% of its data" in caplog.text
@@ -200,7 +216,7 @@ async def test_start_waits_for_all_data_however_long_it_is_read(
 async def test_a_start_without_progress_is_given_up(data_dir: Path) -> None:
     async with EmbeddedRedis(data_dir) as redis, client_of(redis) as client:
         await client.mset({f"key-{number}": "value" for number in range(100)})
-    stuck = EmbeddedRedisOptions(extra={"key-load-delay": "1000000"}, start_timeout_s=0.2, stop_timeout_s=0.2)
+    stuck = EmbeddedRedisOptions(extra=STUCK, start_timeout_s=0.2, stop_timeout_s=STOP_S)
     with pytest.raises(RedisStartError, match=r"read \d % of its data and nothing more for 0\.2 s"):
         await EmbeddedRedis(data_dir, options=stuck).start()
     assert find_server(RedisFiles.of(data_dir)) is None

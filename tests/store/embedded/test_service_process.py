@@ -16,11 +16,12 @@ from creditgate.store.embedded import EmbeddedRedis, EmbeddedRedisOptions, Orpha
 from creditgate.store.embedded.directory_lock import DirectoryLock
 from creditgate.store.embedded.files import RedisFiles
 from creditgate.store.embedded.process import find_server, is_server_of
+from tests.patience import PATIENCE_S
 
 Eventually = Callable[[Callable[[], object]], Awaitable[None]]
 
-WAIT_S = 10.0
-IMPATIENT = EmbeddedRedisOptions(answer_timeout_s=0.3, stop_timeout_s=0.3)
+IMPATIENT = EmbeddedRedisOptions(answer_timeout_s=1.5, stop_timeout_s=1.5)
+"""For servers that can't answer or end; what they are asked next they do in time, also when the machine is busy."""
 
 
 class Service:
@@ -40,18 +41,18 @@ class Service:
         assert self._process.stdout is not None
         with selectors.DefaultSelector() as selector:
             selector.register(self._process.stdout, selectors.EVENT_READ)
-            assert selector.select(WAIT_S), "the service did not start"
+            assert selector.select(PATIENCE_S), "the service did not start"
         return int(self._process.stdout.readline())
 
     def press_ctrl_c(self) -> tuple[str, int]:
         """Return what it wrote until its end, and its status."""
         os.killpg(self._process.pid, signal.SIGINT)
-        written, _ = self._process.communicate(timeout=WAIT_S)
+        written, _ = self._process.communicate(timeout=PATIENCE_S)
         return written, self._process.returncode
 
     def kill(self) -> None:
         self._process.kill()
-        self._process.communicate(timeout=WAIT_S)
+        self._process.communicate(timeout=PATIENCE_S)
 
 
 @pytest.fixture
@@ -96,7 +97,7 @@ async def test_an_adopted_server_ends_with_its_new_service(service: Service, dat
 async def test_a_server_that_was_stopped_is_continued(service: Service, data_dir: Path) -> None:
     service.kill()
     os.kill(service.redis_pid, signal.SIGSTOP)
-    async with EmbeddedRedis(data_dir, options=EmbeddedRedisOptions(answer_timeout_s=0.3)) as redis:
+    async with EmbeddedRedis(data_dir, options=IMPATIENT) as redis:
         assert redis.pid == service.redis_pid
 
 
@@ -171,6 +172,6 @@ def test_a_lock_is_held_once_and_stays_with_a_child_that_got_it(tmp_path: Path) 
     with subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE, pass_fds=(first.fileno(),)) as heir:
         first.release()
         assert not second.acquire()
-        heir.communicate(timeout=WAIT_S)
+        heir.communicate(timeout=PATIENCE_S)
     assert second.acquire()
     second.release()

@@ -55,8 +55,11 @@ def parse_check_credit(request: CheckCreditRequest) -> CheckCredit:
     check_amount(found, "amount_minor", amount_minor)
     check_currency(found, "currency_code", currency_code)
     check_secured(found, "secured_minor", secured_minor, amount_minor)
+    check_payment_terms(found, "payment_terms_days", request.payment_terms_days)
     raise_violations(found)
-    return CheckCredit(account_id, amount_minor, currency_code, secured_minor, request.explain)
+    return CheckCredit(
+        account_id, amount_minor, currency_code, secured_minor, request.explain, request.payment_terms_days
+    )
 
 
 def parse_reserve_credit(request: ReserveCreditRequest) -> ReserveCredit:
@@ -70,8 +73,7 @@ def parse_reserve_credit(request: ReserveCreditRequest) -> ReserveCredit:
     check_amount(found, "amount_minor", amount_minor)
     check_currency(found, "currency_code", currency_code)
     check_secured(found, "secured_minor", secured_minor, amount_minor)
-    hold_duration = request.hold_duration if request.HasField("hold_duration") else None
-    hold_s = read_hold_s(found, "hold_duration", hold_duration)
+    hold_s = read_hold_s(found, "hold_duration", request.hold_duration) if request.HasField("hold_duration") else None
     check_payment_terms(found, "payment_terms_days", terms_days)
     check_source(found, "source", source)
     raise_violations(found)

@@ -2,7 +2,7 @@
 
 import re
 from datetime import date
-from typing import Final
+from typing import Final, Literal, Protocol
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -12,7 +12,6 @@ from creditgate.domain.bounds import (
     AMOUNT_MAX_MINOR,
     DUE_DATE_MAX,
     DUE_DATE_MIN,
-    HOLD_DEFAULT_S,
     HOLD_MAX_S,
     ID_LENGTH_MAX,
     PAGE_SIZE_DEFAULT,
@@ -20,6 +19,7 @@ from creditgate.domain.bounds import (
     PAGE_TOKEN_LENGTH_MAX,
     PAYMENT_TERMS_DAYS_MAX,
     RISK_CLASS_LENGTH_MAX,
+    SECOND_MAX,
     SOURCE_LENGTH_MAX,
 )
 from creditgate.domain.errors import CreditError, FieldViolation
@@ -175,21 +175,51 @@ def read_time_ms(found: Violations, field: str, value: Timestamp | None) -> int:
     return value.seconds * _MS_PER_SECOND + value.nanos // _NANOS_PER_MS
 
 
+def read_second(found: Violations, field: str, value: Timestamp) -> int:
+    """Return an instant that is a whole second, in seconds since 1970."""
+    if not 0 < value.seconds <= SECOND_MAX or value.nanos:
+        description = "must be a whole second between 1970 and February 2106"
+        found.append(FieldViolation(field, f"{description}, was {value.seconds} seconds and {value.nanos} nanos"))
+        return 0
+    return value.seconds
+
+
+class Expiring(Protocol):
+    """A message that may have an end."""
+
+    @property
+    def expire_time(self) -> Timestamp:
+        """When it ends."""
+
+    def HasField(self, field_name: Literal["expire_time"], /) -> bool:  # noqa: N802 - protobuf's name
+        """Return whether a field is set."""
+
+
+def read_optional_second(found: Violations, field: str, message: Expiring) -> int:
+    """Return the end of what may end, in seconds since 1970; 0 when it does not."""
+    return read_second(found, field, message.expire_time) if message.HasField("expire_time") else 0
+
+
+def check_required_text(found: Violations, field: str, value: str, length_max: int) -> None:
+    """A text for people that has to be there."""
+    if not value.strip():
+        found.append(FieldViolation(field, f"must be 1 to {length_max} characters, {was(value)}"))
+    check_text(found, field, value, length_max)
+
+
 def check_payment_terms(found: Violations, field: str, value_days: int) -> None:
     """Payment terms are a bounded number of days."""
     if not 0 <= value_days <= PAYMENT_TERMS_DAYS_MAX:
         found.append(FieldViolation(field, f"must be between 0 and {PAYMENT_TERMS_DAYS_MAX} days, {was(value_days)}"))
 
 
-def read_hold_s(found: Violations, field: str, value: Duration | None) -> int:
-    """Return how many whole seconds to hold; part of a second counts as a whole one, absent is the default."""
-    if value is None:
-        return HOLD_DEFAULT_S
+def read_hold_s(found: Violations, field: str, value: Duration) -> int:
+    """Return how many whole seconds to hold; part of a second counts as a whole one."""
     seconds, nanos = value.seconds, value.nanos
     if not -_NANOS_PER_SECOND < nanos < _NANOS_PER_SECOND or seconds * nanos < 0:
         description = "must be a Duration: nanos between -999999999 and 999999999, of the same sign as seconds"
         found.append(FieldViolation(field, f"{description}, was {seconds} seconds and {nanos} nanos"))
-        return HOLD_DEFAULT_S
+        return 0
     hold_s = seconds + 1 if nanos > 0 else seconds
     if not 1 <= hold_s <= HOLD_MAX_S or nanos < 0:
         description = f"must be between 1 and {HOLD_MAX_S} seconds"

@@ -1,133 +1,227 @@
 -- Accounts as the operations of a call see them: read once a call, changed in memory, written once by `flush`. One
 -- packed string holds what decisions read, so that an account costs one command each way.
 
--- Returns the text of a whole number. `%d` is exact for all amounts, and much quicker than `%.0f`.
-local function text_of(number)
-  return string.format('%d', number)
-end
-
--- Returns the text of a second; the orders of a call mostly share one.
-local function second_text(part, second)
-  local text = part.second_texts[second]
-  if not text then
-    text = text_of(second)
-    part.second_texts[second] = text
-  end
-  return text
+-- Returns whether flags have one that is a power of two.
+local function has_flag(flags, flag)
+  return math.floor(flags / flag) % 2 == 1
 end
 
 local function account_flags(acc)
-  return (acc.closed and ACCOUNT_FLAG.CLOSED or 0) + (acc.unlimited and ACCOUNT_FLAG.UNLIMITED or 0)
-    + (acc.limit_set and ACCOUNT_FLAG.LIMIT_SET or 0) + (acc.blocked and ACCOUNT_FLAG.BLOCKED or 0)
-    + (acc.aging and ACCOUNT_FLAG.AGED or 0)
+  local flags = (acc.closed and ACCOUNT_FLAG.CLOSED or 0) + (acc.unlimited and ACCOUNT_FLAG.UNLIMITED or 0)
+    + (acc.limit_set and ACCOUNT_FLAG.LIMIT_SET or 0) + (acc.block_set and ACCOUNT_FLAG.BLOCKED or 0)
+  if acc.furnished then
+    local manual = acc.manual
+    flags = flags + (acc.aging and ACCOUNT_FLAG.AGED or 0) + (manual and ACCOUNT_FLAG.MANUAL or 0)
+      + (manual and manual.unlimited and ACCOUNT_FLAG.MANUAL_UNLIMITED or 0)
+      + (acc.temporary and ACCOUNT_FLAG.TEMPORARY or 0) + (acc.block_expire_s > 0 and ACCOUNT_FLAG.BLOCK_ENDS or 0)
+      + (acc.group_id ~= '' and ACCOUNT_FLAG.GROUPED or 0) + (acc.moving and ACCOUNT_FLAG.FROZEN or 0)
+  end
+  return flags
+end
+
+-- Packs what not every account has, in the order of LAYOUT.ACCOUNT's comment.
+local function pack_furniture(acc)
+  local parts, aging, manual, temporary = {}, acc.aging, acc.manual, acc.temporary
+  if aging then
+    parts[1] = struct.pack(LAYOUT.AGING, aging.overdue, aging.disputed, aging.due_day, aging.as_of_ms,
+      aging.reported_overdue, aging.reported_due_day)
+  end
+  if manual then
+    parts[#parts + 1] = struct.pack(LAYOUT.MANUAL_LIMIT, manual.limit, manual.expire_s)
+  end
+  if temporary then
+    parts[#parts + 1] = struct.pack(LAYOUT.TEMPORARY_LIMIT, temporary.limit, temporary.start_s, temporary.end_s)
+  end
+  if acc.block_expire_s > 0 then
+    parts[#parts + 1] = struct.pack(LAYOUT.BLOCK_END, acc.block_expire_s)
+  end
+  if acc.group_id ~= '' then
+    parts[#parts + 1] = struct.pack(LAYOUT.MEMBERSHIP, acc.group_id)
+  end
+  if acc.moving then
+    local moving = acc.moving
+    parts[#parts + 1] = struct.pack(LAYOUT.MOVING, moving.partition, moving.epoch, moving.arriving and 1 or 0)
+  end
+  return table.concat(parts)
 end
 
 local function pack_account(acc)
   local record = struct.pack(LAYOUT.ACCOUNT, account_flags(acc), acc.reserved, acc.receivable, acc.secured_receivable,
-    acc.pending, acc.next_due, acc.limit, acc.limit_version, acc.create_ms, acc.currency, acc.risk_class)
-  local aging = acc.aging
-  if aging then
-    record = record .. struct.pack(LAYOUT.AGING, aging.overdue, aging.disputed, aging.due_day, aging.as_of_ms,
-      aging.reported_overdue, aging.reported_due_day)
-  end
-  return record
+    acc.pending, acc.next_due, acc.limit, acc.limit_expire_s, acc.limit_confirm_s, acc.limit_version, acc.create_ms,
+    acc.epoch, acc.currency, acc.risk_class)
+  return acc.furnished and record .. pack_furniture(acc) or record
 end
 
-local function unpack_aging(record, start)
-  local overdue, disputed, due_day, as_of_ms, reported_overdue, reported_due_day
-    = struct.unpack(LAYOUT.AGING, record, start)
-  return {
-    overdue = overdue, disputed = disputed, due_day = due_day, as_of_ms = as_of_ms,
-    reported_overdue = reported_overdue, reported_due_day = reported_due_day,
-  }
+local function unpack_furniture(acc, flags, record, at)
+  acc.furnished = true
+  if has_flag(flags, ACCOUNT_FLAG.AGED) then
+    local aging = {}
+    aging.overdue, aging.disputed, aging.due_day, aging.as_of_ms, aging.reported_overdue, aging.reported_due_day, at
+      = struct.unpack(LAYOUT.AGING, record, at)
+    acc.aging = aging
+  end
+  if has_flag(flags, ACCOUNT_FLAG.MANUAL) then
+    local manual = { unlimited = has_flag(flags, ACCOUNT_FLAG.MANUAL_UNLIMITED) }
+    manual.limit, manual.expire_s, at = struct.unpack(LAYOUT.MANUAL_LIMIT, record, at)
+    acc.manual = manual
+  end
+  if has_flag(flags, ACCOUNT_FLAG.TEMPORARY) then
+    local temporary = {}
+    temporary.limit, temporary.start_s, temporary.end_s, at = struct.unpack(LAYOUT.TEMPORARY_LIMIT, record, at)
+    acc.temporary = temporary
+  end
+  if has_flag(flags, ACCOUNT_FLAG.BLOCK_ENDS) then
+    acc.block_expire_s, at = struct.unpack(LAYOUT.BLOCK_END, record, at)
+  end
+  if has_flag(flags, ACCOUNT_FLAG.GROUPED) then
+    acc.group_id, at = struct.unpack(LAYOUT.MEMBERSHIP, record, at)
+  end
+  if has_flag(flags, ACCOUNT_FLAG.FROZEN) then
+    local partition, epoch, arriving = struct.unpack(LAYOUT.MOVING, record, at)
+    acc.moving = { partition = partition, epoch = epoch, arriving = arriving == 1 }
+  end
+end
+
+-- Finds out which limit counts now: the temporary one between its two instants, else the manual one until it expires,
+-- else the base limit; whether the account is blocked; and which rules judge it.
+local function settle_limit(acc)
+  local now, manual, temporary = acc.part.now_s, acc.manual, acc.temporary
+  -- What has ended is gone, and leaves the record when that is next written.
+  if manual and manual.expire_s ~= 0 and manual.expire_s <= now then
+    manual, acc.manual = false, false
+  end
+  if temporary and temporary.end_s <= now then
+    temporary, acc.temporary = false, false
+  end
+  if acc.block_expire_s ~= 0 and acc.block_expire_s <= now then
+    acc.block_set, acc.block_expire_s = false, 0
+  end
+  acc.base_counts, acc.no_ceiling, acc.has_limit, acc.effective_limit = true, acc.unlimited, acc.limit_set, acc.limit
+  if temporary and temporary.start_s <= now then
+    acc.base_counts, acc.no_ceiling, acc.has_limit, acc.effective_limit = false, false, true, temporary.limit
+  elseif manual then
+    acc.base_counts, acc.no_ceiling, acc.has_limit, acc.effective_limit = false, manual.unlimited, true, manual.limit
+  end
+  acc.blocked = acc.block_set
+  acc.class = class_of(acc.part.policy, acc.risk_class, acc.currency)
+  acc.exposure_flags = (acc.has_limit and EXPOSURE_FLAG.LIMIT_SET or 0)
+    + (acc.no_ceiling and EXPOSURE_FLAG.UNLIMITED or 0) + (acc.class.credit_counts and EXPOSURE_FLAG.CREDIT_COUNTS or 0)
 end
 
 local function unpack_account(part, account_id, record)
-  local flags, reserved, receivable, secured_receivable, pending, next_due, limit, limit_version, create_ms, currency,
-    risk_class, after = struct.unpack(LAYOUT.ACCOUNT, record)
+  local flags, reserved, receivable, secured_receivable, pending, next_due, limit, limit_expire_s, limit_confirm_s,
+    limit_version, create_ms, epoch, currency, risk_class, after = struct.unpack(LAYOUT.ACCOUNT, record)
+  local block_set = flags % 16 >= ACCOUNT_FLAG.BLOCKED
   -- One constructor for all fields: a table that grows field by field is laid out anew several times.
-  return {
-    part = part, id = account_id, currency = currency, risk_class = risk_class, orders = {}, ledger = false, due = {},
+  local acc = {
+    part = part, id = account_id, currency = currency, risk_class = risk_class, orders = {}, ledger = false,
+    due_key = key.due(part, account_id), due = {}, lapsed = false, changed = false, texts = false,
     reserved = reserved, receivable = receivable, secured_receivable = secured_receivable, pending = pending,
-    next_due = next_due,
-    limit = limit, limit_version = limit_version, create_ms = create_ms,
+    next_due = next_due, limit = limit, limit_expire_s = limit_expire_s, limit_confirm_s = limit_confirm_s,
+    limit_version = limit_version, create_ms = create_ms, epoch = epoch,
     closed = flags % 2 >= ACCOUNT_FLAG.CLOSED, unlimited = flags % 4 >= ACCOUNT_FLAG.UNLIMITED,
-    limit_set = flags % 8 >= ACCOUNT_FLAG.LIMIT_SET, blocked = flags % 16 >= ACCOUNT_FLAG.BLOCKED,
-    aging = flags >= ACCOUNT_FLAG.AGED and unpack_aging(record, after),
-    changed = false, texts_changed = false, lapsed = false,
+    limit_set = flags % 8 >= ACCOUNT_FLAG.LIMIT_SET, block_set = block_set,
+    furnished = false, aging = false, manual = false, temporary = false, moving = false, block_expire_s = 0,
+    group_id = '',
+    base_counts = true, no_ceiling = false, has_limit = false, effective_limit = limit, blocked = block_set,
+    exposure_flags = 0, class = false, velocity = false,
   }
+  if flags >= ACCOUNT_FLAG.AGED then
+    unpack_furniture(acc, flags, record, after)
+  end
+  settle_limit(acc)
+  return acc
 end
 
 local function new_account(part, account_id, currency)
-  return {
-    part = part, id = account_id, currency = currency, risk_class = '', orders = {}, ledger = false, due = {},
+  local acc = {
+    part = part, id = account_id, currency = currency, risk_class = '', orders = {}, ledger = false,
+    due_key = key.due(part, account_id), due = {}, lapsed = false, changed = true, texts = false,
     reserved = 0, receivable = 0, secured_receivable = 0, pending = 0, next_due = 0,
-    limit = 0, limit_version = 0, create_ms = part.now_ms,
-    closed = false, unlimited = false, limit_set = false, blocked = false, aging = false,
-    changed = true, texts_changed = false, lapsed = false,
+    limit = 0, limit_expire_s = 0, limit_confirm_s = 0, limit_version = 0, create_ms = part.now_ms, epoch = 0,
+    closed = false, unlimited = false, limit_set = false, block_set = false,
+    furnished = false, aging = false, manual = false, temporary = false, moving = false, block_expire_s = 0,
+    group_id = '',
+    velocity = false,
   }
+  settle_limit(acc)
+  return acc
 end
 
--- Takes what has fallen due off the account's reserved sum, once `next_due` has come: it may be early (its hold was
--- released), never late.
-local function lapse_due(acc)
-  local due_key, now = key.due(acc.part, acc.id), second_text(acc.part, acc.part.now_s)
-  local fallen = redis.call('ZRANGEBYSCORE', due_key, '-inf', now)
-  for index = 1, #fallen do
-    acc.reserved = acc.reserved - tonumber(string.match(fallen[index], ':(%d+)$'))
-  end
-  local following = redis.call('ZRANGEBYSCORE', due_key, '(' .. now, '+inf', 'WITHSCORES', 'LIMIT', '0', '1')
-  acc.next_due = tonumber(following[2] or '0')
-  acc.lapsed = true
+-- Takes what has fallen due off the account's sums. Its group has a due set of its own.
+local function lapse_account(part, acc)
+  lapse_due(part, acc, function(tag, sum)
+    if tag == DUE_PENDING then
+      acc.pending = acc.pending - sum
+    else
+      acc.reserved = acc.reserved - sum
+    end
+  end)
 end
 
--- Returns the account with what has fallen due already taken off, or false if there is none.
+-- Returns the account with what has fallen due already taken off, or false if there is none here: `absent` says why.
 local function load_account(part, account_id)
   local acc = part.accounts[account_id]
   if acc == nil then
     local record = redis.call('GET', key.account(part, account_id))
-    acc = record and unpack_account(part, account_id, record)
-    if acc and acc.next_due ~= 0 and acc.next_due <= part.now_s then
-      lapse_due(acc)
+    acc = false
+    if record then
+      local flags = struct.unpack('<I2', record)
+      if flags >= ACCOUNT_FLAG.MOVED and has_flag(flags, ACCOUNT_FLAG.MOVED) then
+        part.elsewhere[account_id] = record
+      else
+        acc = unpack_account(part, account_id, record)
+        if acc.next_due ~= 0 and acc.next_due <= part.now_s then
+          lapse_account(part, acc)
+        end
+      end
     end
     part.accounts[account_id] = acc
+  end
+  -- While an account is moved it may be read where it comes from, and nothing may change it.
+  if acc and acc.moving and (part.writes or acc.moving.arriving) then
+    return false
   end
   return acc
 end
 
--- Adds to the exposure that falls due at a second (a negative amount takes off). Reads the stored sum now, so that
--- `flush` only writes.
-local function add_due(acc, second, amount)
-  if amount == 0 then
-    return
+-- Returns why an operation finds no account here: it lives in another partition, is just being moved, or does not
+-- exist.
+local function absent(part, account_id)
+  local stub = part.elsewhere[account_id]
+  if stub then
+    local _, partition = struct.unpack(LAYOUT.MOVED_STUB, stub)
+    return failure(ACCOUNT_MOVED, partition)
   end
-  local due = acc.due[second]
-  if not due then
-    local text = second_text(acc.part, second)
-    local stored = redis.call('ZRANGEBYSCORE', key.due(acc.part, acc.id), text, text)[1]
-    due = { stored = stored, sum = stored and tonumber(string.match(stored, ':(%d+)$')) or 0 }
-    acc.due[second] = due
-  end
-  due.sum = due.sum + amount
-  if due.sum > 0 and (acc.next_due == 0 or second < acc.next_due) then
-    acc.next_due = second
+  return failure(part.accounts[account_id] and ERROR.ACCOUNT_MOVING or ERROR.ACCOUNT_NOT_FOUND)
+end
+
+-- Changes what an account has reserved; its group follows.
+local function add_reserved(acc, amount)
+  acc.reserved = acc.reserved + amount
+  group_follows(acc, amount, acc.receivable)
+end
+
+-- Changes what an account owes; its group follows.
+local function set_receivable(acc, receivable)
+  local before = acc.receivable
+  acc.receivable = receivable
+  group_follows(acc, 0, before)
+end
+
+-- Changes what falls due of what an account has reserved; its group follows.
+local function add_reserved_due(acc, second, amount)
+  add_due(acc.part, acc, second, '', amount)
+  local group = acc.group_id ~= '' and load_group(acc.part, acc.group_id)
+  if group then
+    add_due(acc.part, group, second, acc.currency, amount)
   end
 end
 
-local function write_due(acc)
-  local due_key = key.due(acc.part, acc.id)
-  if acc.lapsed then
-    redis.call('ZREMRANGEBYSCORE', due_key, '-inf', second_text(acc.part, acc.part.now_s))
-  end
-  for second, due in pairs(acc.due) do
-    local text = second_text(acc.part, second)
-    if due.stored then
-      redis.call('ZREM', due_key, due.stored)
-    end
-    if due.sum > 0 then
-      redis.call('ZADD', due_key, text, text .. ':' .. text_of(due.sum))
-    end
-  end
+-- Changes what waits for a person, and what falls due of it.
+local function add_pending(acc, second, amount)
+  acc.pending = acc.pending + amount
+  add_due(acc.part, acc, second, DUE_PENDING, amount)
 end
 
 -- Takes a payment off what is overdue, until the next ageing says what is.
@@ -142,22 +236,55 @@ local function reduce_overdue(acc, amount)
 end
 
 local function exposure_of(acc)
-  return acc.reserved + math.max(0, acc.receivable)
+  return acc.reserved + (acc.class.credit_counts and acc.receivable or math.max(0, acc.receivable))
 end
+
+-- Sets a text of the account that no decision reads, or takes it away with ''.
+local function set_text(acc, name, text)
+  acc.texts = acc.texts or {}
+  acc.texts[name] = text
+end
+
+-- Blocks an account, or ends its block.
+local function set_block(acc, blocked, expire_s, reason, actor)
+  acc.furnished = true
+  acc.block_set, acc.block_expire_s = blocked, blocked and expire_s or 0
+  set_text(acc, 'block_reason', blocked and reason or '')
+  set_text(acc, 'block_actor', blocked and actor or '')
+  set_text(acc, 'block_ms', blocked and text_of(acc.part.now_ms) or '')
+end
+
+local TEXT_NAMES = { 'block_reason', 'block_actor', 'block_ms', 'manual_reason', 'manual_actor', 'manual_ms',
+  'temporary_reason', 'temporary_actor', 'temporary_ms' }
+
+local function load_texts(acc)
+  local texts = {}
+  if acc.block_set or acc.manual or acc.temporary then
+    local stored = redis.call('HMGET', key.texts(acc.part, acc.id), unpack(TEXT_NAMES))
+    for index = 1, #TEXT_NAMES do
+      texts[TEXT_NAMES[index]] = stored[index] or ''
+    end
+  end
+  for name, text in pairs(acc.texts or {}) do
+    texts[name] = text
+  end
+  return texts
+end
+
+local NO_AGING = { overdue = 0, disputed = 0, due_day = 0, as_of_ms = 0 }
+local NO_LIMIT = { limit = 0, expire_s = 0, start_s = 0, end_s = 0 }
 
 -- Returns the answer of an operation whose result is the account.
 local function account_answer(acc, answer_flags)
-  local part = acc.part
+  local part, texts = acc.part, load_texts(acc)
   local name = part.names[acc.id] or redis.call('HGET', key.names(part), acc.id) or ''
-  local block = acc.block
-  if acc.blocked and not block then
-    local texts = redis.call('HMGET', key.texts(part, acc.id), 'block_reason', 'block_actor', 'block_time_ms')
-    block = { reason = texts[1] or '', actor = texts[2] or '', time_ms = tonumber(texts[3] or '0') }
-  end
-  block = block or { reason = '', actor = '', time_ms = 0 }
-  local aging = acc.aging or { overdue = 0, disputed = 0, due_day = 0, as_of_ms = 0 }
+  local aging, manual, temporary = acc.aging or NO_AGING, acc.manual or NO_LIMIT, acc.temporary or NO_LIMIT
   return struct.pack(LAYOUT.ACCOUNT_ANSWER, 0, answer_flags, account_flags(acc), acc.limit, acc.limit_version,
-    acc.create_ms, acc.reserved, acc.receivable, acc.secured_receivable, acc.pending, block.time_ms,
-    aging.overdue, aging.disputed, aging.due_day, aging.as_of_ms,
-    acc.id, acc.currency, acc.risk_class, name, block.reason, block.actor)
+    acc.create_ms, acc.reserved, acc.receivable, acc.secured_receivable, acc.pending,
+    tonumber(texts.block_ms or '') or 0, aging.overdue, aging.disputed, aging.due_day, aging.as_of_ms,
+    acc.limit_expire_s, acc.limit_confirm_s, acc.exposure_flags, acc.effective_limit, acc.block_expire_s, manual.limit,
+    manual.expire_s, tonumber(texts.manual_ms or '') or 0, temporary.limit, temporary.start_s, temporary.end_s,
+    tonumber(texts.temporary_ms or '') or 0, acc.id, acc.currency, acc.group_id, acc.risk_class, name,
+    texts.block_reason or '', texts.block_actor or '', texts.manual_reason or '', texts.manual_actor or '',
+    texts.temporary_reason or '', texts.temporary_actor or '')
 end

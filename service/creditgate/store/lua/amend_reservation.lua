@@ -1,8 +1,10 @@
 -- AmendReservation: changes the total of what is held, and until when. What it holds more is judged as an order of that
--- amount; when that is rejected, nothing changes. A decrease never fails.
+-- amount; when that is rejected, nothing changes; when a person has to decide, the order stays held at its old total. A
+-- decrease never fails.
 -- Takes LAYOUT.AMEND_RESERVATION; answers ORDER_ANSWER with the DECISION about the change behind the order's own, or
 -- ACCOUNT_NOT_FOUND, RESERVATION_NOT_FOUND, CURRENCY_MISMATCH, REQUEST_EXISTS_WITH_DIFFERENT_DETAILS, ETAG_MISMATCH,
--- RESERVATION_NOT_HELD, SUM_OUT_OF_RANGE.
+-- RESERVATION_NOT_HELD, INVALID_FIELD (a hold longer than the policy allows), EXCHANGE_RATE_NOT_FOUND (of its group),
+-- SUM_OUT_OF_RANGE.
 
 -- Answers for a request that was carried out before: the first decision, the reservation as it is now.
 local function replay_amend(acc, order, marker, amount, hold_s)
@@ -13,9 +15,29 @@ local function replay_amend(acc, order, marker, amount, hold_s)
   return order_answer(acc, order, ANSWER_FLAG.REPLAYED, 0) .. string.sub(marker.record, after)
 end
 
+-- Returns what an amend would hold and the decision about it; or nil and why it can't be judged.
+local function judge_amend(acc, order, amount)
+  local held, whole = held_of(order, amount, order.committed), worth(order, amount)
+  if not held or not whole then
+    return nil, failure(ERROR.SUM_OUT_OF_RANGE, exposure_of(acc), acc.currency)
+  end
+  local outcome, reason_count, reasons = OUTCOME.APPROVED, 0, ''
+  if held > order.held then
+    local asked = { net = held - order.held, amount = whole, terms_days = order.terms_days }
+    local failed = complete(acc, asked)
+    if failed then
+      return nil, failed
+    end
+    outcome, reason_count, reasons = decide(acc, asked, false)
+  end
+  return { held = held, outcome = outcome, decision = pack_decision(acc, outcome, reason_count, reasons) }
+end
+
 -- Holds what the new total leaves to be held; a total that is invoiced already ends the reservation.
 local function apply_amend(acc, order_id, order, amount, held, expire_s)
   local invoiced = order.committed >= amount
+  drop_waiting(acc, order_id, order)
+  count_velocity(acc, held - order.held)
   hold_until(acc, order_id, order, held, invoiced and order.expire_s or expire_s)
   order.amount = amount
   if invoiced then
@@ -23,12 +45,20 @@ local function apply_amend(acc, order_id, order, amount, held, expire_s)
   end
 end
 
-operations[OPERATION.AMEND_RESERVATION] = function(part, policy, blob)
+-- Lets the new total wait for a person, in the place of another that waits already.
+local function await_amend(acc, order_id, order, amount, held)
+  drop_waiting(acc, order_id, order)
+  order.waiting = { amount = amount, more = held - order.held }
+  add_pending(acc, order.expire_s, order.waiting.more)
+  mark_waiting(acc, order_id, true)
+end
+
+operations[OPERATION.AMEND_RESERVATION] = function(part, blob)
   local _, _, amount, hold_s, etag_ms, etag_revision, account_id, order_id, currency, request_id
     = struct.unpack(LAYOUT.AMEND_RESERVATION, blob)
   local acc = load_account(part, account_id)
   if not acc then
-    return failure(ERROR.ACCOUNT_NOT_FOUND)
+    return absent(part, account_id)
   end
   local order = load_order(acc, order_id)
   if not order then
@@ -49,29 +79,29 @@ operations[OPERATION.AMEND_RESERVATION] = function(part, policy, blob)
   if state ~= STATE.HELD then
     return failure(ERROR.RESERVATION_NOT_HELD, state)
   end
-  local held = net_of(math.max(amount, order.committed), order.secured) - net_of(order.committed, order.secured)
-  local outcome, reason_count, reasons = OUTCOME.APPROVED, 0, ''
-  if held > order.held then
-    local more = held - order.held
-    local refusal = uncountable(acc, more)
-    if refusal then
-      return refusal
-    end
-    outcome, reason_count, reasons = decide(acc, policy, more, false)
+  if hold_s > part.policy.hold_longest_s then
+    return failure(ERROR.INVALID_FIELD, part.policy.hold_longest_s, 'hold_duration')
+  end
+  local judged, failed = judge_amend(acc, order, amount)
+  if not judged then
+    return failed
   end
 
-  local decision = pack_decision(acc, policy, outcome, reason_count, reasons)
-  local change = struct.pack(LAYOUT.AMEND_MARKER, amount, hold_s) .. decision
-  if outcome == OUTCOME.REJECTED then
+  local change = struct.pack(LAYOUT.AMEND_MARKER, amount, hold_s) .. judged.decision
+  if judged.outcome == OUTCOME.REJECTED then
     journal_order(acc, order_id, order.record, EFFECT.AMEND_REJECTED, request_id .. '\0', part.now_ms, change)
-    return order_answer(acc, order, 0, 0) .. decision
+    return order_answer(acc, order, 0, 0) .. judged.decision
   end
-  local expire_s = hold_s > 0 and math.ceil(part.now_ms / 1000) + hold_s or order.expire_s
-  apply_amend(acc, order_id, order, amount, held, expire_s)
+  if judged.outcome == OUTCOME.PENDING_REVIEW then
+    await_amend(acc, order_id, order, amount, judged.held)
+  else
+    local expire_s = hold_s > 0 and math.ceil(part.now_ms / 1000) + hold_s or order.expire_s
+    apply_amend(acc, order_id, order, amount, judged.held, expire_s)
+  end
   if request_id ~= '' then
     put_ledger_record(acc, field, change)
     retire_later(part, part.now_s, acc.id, field)
   end
   store_order(acc, order_id, order, EFFECT.AMENDED, request_id .. '\0', part.now_ms, change)
-  return order_answer(acc, order, 0, 0) .. decision
+  return order_answer(acc, order, 0, 0) .. judged.decision
 end

@@ -4,10 +4,19 @@
 -- nothing behind. In the second, `flush` writes everything; nothing in it can fail. Redis does not undo a function
 -- half way.
 
+-- What functions that decide nothing see of the policy.
+local NO_POLICY = {
+  shadow = false, credit_counts = false, hold_default_s = 1, hold_longest_s = 1, version = '', offsets = {},
+  classes = { ['|'] = { credit_counts = false, rules = {}, by_code = {} } }, resolved = {}, resolved_count = 0,
+}
+
 -- Returns the partition behind a declared key. Time never goes back within a partition, even after a failover to a
 -- server whose clock is behind.
-local function open_partition(prefix, time)
-  local part = { prefix = prefix, accounts = {}, effects = {}, sweep = {}, names = {}, second_texts = {}, retired = {} }
+local function open_partition(prefix, time, policy, writes)
+  local part = {
+    prefix = prefix, accounts = {}, elsewhere = {}, effects = {}, sweep = {}, names = {}, second_texts = {},
+    retired = {}, groups = {}, group_names = {}, rates = {}, policy = policy, writes = writes,
+  }
   part.now_ms = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
   part.stored_s = tonumber(redis.call('GET', key.clock(part)) or '0')
   if part.stored_s * 1000 > part.now_ms then
@@ -17,11 +26,13 @@ local function open_partition(prefix, time)
   return part
 end
 
-local function open_partitions(keys)
+-- Returns the partitions of a call. Without a policy, rules and switches are those of none; `writes` says whether the
+-- call may change accounts.
+local function open_partitions(keys, policy, writes)
   local time = redis.call('TIME')
   local parts = {}
   for index = 1, #keys do
-    parts[index] = open_partition(keys[index], time)
+    parts[index] = open_partition(keys[index], time, policy or NO_POLICY, writes)
   end
   return parts
 end
@@ -36,12 +47,13 @@ local function journal_effect(part, head, tail)
   effects[count + 2] = tail
 end
 
--- Marks an account as changed, journals it as it is now, and returns it as the answer.
-local function account_changed(acc, effect_kind, answer_flags)
+-- Marks an account as changed, journals it as it is now with who changed it and why, and returns it as the answer.
+local function account_changed(acc, effect_kind, actor, reason, answer_flags)
   acc.changed = true
   local answer = account_answer(acc, answer_flags)
+  local size = EFFECT_HEAD.ACCOUNT + #actor + #reason + #answer
   journal_effect(acc.part,
-    struct.pack(LAYOUT.ACCOUNT_EFFECT, EFFECT_HEAD.ACCOUNT + #answer, effect_kind, acc.part.now_ms), answer)
+    struct.pack(LAYOUT.ACCOUNT_EFFECT, size, effect_kind, acc.part.now_ms, actor, reason), answer)
   return answer
 end
 
@@ -64,7 +76,9 @@ local function retire_later(part, second, account_id, field)
     refs = {}
     part.retired[step] = refs
   end
+  part.changed = true
   refs[#refs + 1] = account_id .. '|' .. field
+  part.changed = true
 end
 
 -- Writes the changed records of a hash: field -> { changed, record } or { removed }, or false for a field that is known
@@ -100,13 +114,21 @@ local function write_account(acc)
   local part = acc.part
   if acc.changed then
     redis.call('SET', key.account(part, acc.id), pack_account(acc))
-    write_due(acc)
+    write_due(part, acc)
+    write_velocity(acc)
   end
-  if acc.texts_changed then
-    redis.call('DEL', key.texts(part, acc.id))
-    if acc.block then
-      redis.call('HSET', key.texts(part, acc.id), 'block_reason', acc.block.reason, 'block_actor', acc.block.actor,
-        'block_time_ms', text_of(acc.block.time_ms))
+  for name, text in pairs(acc.texts or {}) do
+    if text == '' then
+      redis.call('HDEL', key.texts(part, acc.id), name)
+    else
+      redis.call('HSET', key.texts(part, acc.id), name, text)
+    end
+  end
+  for order_id, waits in pairs(acc.waiting or {}) do
+    if waits then
+      redis.call('ZADD', key.waiting(part, acc.id), text_of(part.now_ms), order_id)
+    else
+      redis.call('ZREM', key.waiting(part, acc.id), order_id)
     end
   end
   write_changed(key.orders, acc, acc.orders)
@@ -120,6 +142,14 @@ local function write_partition(part)
     if acc then
       write_account(acc)
     end
+  end
+  for _, group in pairs(part.groups) do
+    if group then
+      write_group(part, group)
+    end
+  end
+  for group_id, name in pairs(part.group_names) do
+    redis.call('HSET', key.group_names(part), group_id, name)
   end
   for account_id, name in pairs(part.names) do
     redis.call('HSET', key.names(part), account_id, name)
@@ -153,13 +183,14 @@ local function work_off(part, queue_key, list_key_of, ripe, bound, settle)
     return 0
   end
   local list_key = list_key_of(part, first)
+  local length = redis.call('LLEN', list_key)
   local refs = redis.call('LRANGE', list_key, '0', text_of(bound - 1))
   for index = 1, #refs do
     settle(string.match(refs[index], '^([^|]*)|(.*)$'))
   end
   -- first write
   flush({ part })
-  if #refs < bound then
+  if length <= bound then
     redis.call('DEL', list_key)
     redis.call('ZREM', queue_key, first)
   else

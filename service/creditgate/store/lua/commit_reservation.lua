@@ -20,52 +20,88 @@ local function load_document(acc, document_id)
   if not entry then
     return false
   end
-  local kind, flags, amount, change, over_committed, _, order_id = struct.unpack(LAYOUT.LEDGER_ENTRY, entry.record)
+  local kind, flags, amount, change, over_committed, _, secured_change, order_id
+    = struct.unpack(LAYOUT.LEDGER_ENTRY, entry.record)
   return {
-    kind = kind, flags = flags, amount = amount, change = change, over_committed = over_committed, order_id = order_id,
+    kind = kind, flags = flags, amount = amount, change = change, secured_change = secured_change,
+    over_committed = over_committed, order_id = order_id,
   }
 end
 
--- Returns what a commit does to an order and its account, all of it computed before anything is changed.
+-- Returns by how much invoicing an order from one sum to another changes what is owed, and what of it security covers;
+-- both in the account's currency, each sum rounded up, so that parts always add up. Or nil beyond the range.
+local function invoiced_between(order, from, to)
+  local owed_after, covered_after = worth(order, net_of(to, order.secured)), worth(order, math.min(to, order.secured))
+  if not owed_after or not covered_after then
+    return nil
+  end
+  return owed_after - worth(order, net_of(from, order.secured)),
+    covered_after - worth(order, math.min(from, order.secured))
+end
+
+-- Returns what a commit does to an order and its account, all of it computed before anything is changed; or nil beyond
+-- the range. What the ERP has posted already is replaced, not added to; an amount that it posted in another currency
+-- stays.
 local function plan_commit(acc, order, state, amount, final, posted)
   local committed = order.committed + amount
-  local receivable = net_of(committed, order.secured) - net_of(order.committed, order.secured)
+  local change, secured_change = invoiced_between(order, order.committed, committed)
+  if committed > AMOUNT_MAX or not change then
+    return nil
+  end
+  if posted and order.rate then
+    change, secured_change = posted.change, posted.secured_change
+  end
   local late = state ~= STATE.HELD
   local ends = late or final or committed >= order.amount
   local plan = {
-    committed = committed, receivable = receivable, late = late, ends = ends,
-    held = ends and 0 or order.held - receivable,
+    committed = committed, change = change, secured_change = secured_change, late = late, ends = ends,
+    held = ends and 0 or held_of(order, order.amount, committed),
     over_committed = math.max(0, committed - math.max(order.amount, order.committed)),
-    receivable_after = acc.receivable + receivable - (posted and posted.change or 0),
-    secured_after = acc.secured_receivable + amount - receivable - (posted and posted.amount - posted.change or 0),
+    -- Differences first: a sum of two large amounts would not be exact.
+    receivable = acc.receivable + (change - (posted and posted.change or 0)),
+    secured_receivable = acc.secured_receivable + (secured_change - (posted and posted.secured_change or 0)),
   }
-  local reserved = acc.reserved + (late and 0 or plan.held - order.held)
-  local exposure = reserved + math.max(0, plan.receivable_after)
-  plan.fits = math.max(committed, plan.receivable_after, plan.secured_after, exposure + acc.pending) <= AMOUNT_MAX
+  local reserved_change = late and 0 or plan.held - order.held
+  local exposure = acc.reserved + reserved_change + math.max(0, plan.receivable)
+  plan.too_low = plan.receivable < -AMOUNT_MAX
+  plan.too_high = math.max(plan.secured_receivable, exposure + acc.pending) > AMOUNT_MAX
+    or not group_counts(acc, reserved_change, plan.receivable)
   return plan
+end
+
+-- Returns the sum that a commit would bring out of range.
+local function sum_out_of_range(acc, order, plan)
+  if plan and plan.too_low then
+    return acc.receivable
+  end
+  return math.max(order.committed, acc.secured_receivable, exposure_of(acc) + acc.pending)
 end
 
 local function apply_commit(acc, order_id, order, plan)
   if plan.late then
     order.held = 0
   else
+    if plan.ends then
+      drop_waiting(acc, order_id, order)
+    end
     hold_until(acc, order_id, order, plan.held, order.expire_s)
   end
   order.committed = plan.committed
   if plan.ends then
     end_order(acc, order_id, order, STATE.COMMITTED)
   end
-  acc.receivable, acc.secured_receivable = plan.receivable_after, plan.secured_after
+  set_receivable(acc, plan.receivable)
+  acc.secured_receivable = plan.secured_receivable
   acc.changed = true
 end
 
-operations[OPERATION.COMMIT_RESERVATION] = function(part, _, blob)
+operations[OPERATION.COMMIT_RESERVATION] = function(part, blob)
   local _, _, final_flag, amount, account_id, order_id, currency, document_id
     = struct.unpack(LAYOUT.COMMIT_RESERVATION, blob)
   local final = final_flag == 1
   local acc = load_account(part, account_id)
   if not acc then
-    return failure(ERROR.ACCOUNT_NOT_FOUND)
+    return absent(part, account_id)
   end
   local order = load_order(acc, order_id)
   if not order then
@@ -78,7 +114,7 @@ operations[OPERATION.COMMIT_RESERVATION] = function(part, _, blob)
   if posted and posted.kind == LEDGER_KIND.COMMIT then
     return replay_commit(acc, order, posted, order_id, amount, final)
   end
-  if posted and posted.amount ~= amount then
+  if posted and posted.amount ~= amount and (posted.amount < 0 or not order.rate) then
     return failure(ERROR.DOCUMENT_EXISTS_WITH_DIFFERENT_DETAILS, math.abs(posted.amount), '')
   end
   local state = state_now(part, order)
@@ -86,17 +122,16 @@ operations[OPERATION.COMMIT_RESERVATION] = function(part, _, blob)
     return failure(ERROR.RESERVATION_NOT_HELD, state)
   end
   local plan = plan_commit(acc, order, state, amount, final, posted)
-  if not plan.fits then
-    local sum = math.max(order.committed, acc.secured_receivable, exposure_of(acc) + acc.pending)
-    return failure(ERROR.SUM_OUT_OF_RANGE, sum, acc.currency)
+  if not plan or plan.too_high or plan.too_low then
+    return failure(ERROR.SUM_OUT_OF_RANGE, sum_out_of_range(acc, order, plan), acc.currency)
   end
 
   apply_commit(acc, order_id, order, plan)
   local flags = (plan.late and LEDGER_FLAG.LATE or 0) + (final and LEDGER_FLAG.FINAL or 0)
     + (posted and LEDGER_FLAG.POSTED or 0)
   local field = 'd:' .. document_id
-  local entry = put_ledger_record(acc, field,
-    pack_ledger_entry(acc, LEDGER_KIND.COMMIT, flags, amount, plan.receivable, plan.over_committed, order_id))
+  local entry = put_ledger_record(acc, field, pack_ledger_entry(acc, LEDGER_KIND.COMMIT, flags, amount, plan.change,
+    plan.secured_change, plan.over_committed, order_id))
   if not posted then
     retire_later(part, part.now_s, acc.id, field)
   end

@@ -54,6 +54,41 @@ function key.retention_list(part, step)
   return part.prefix .. ':r:' .. step
 end
 
+-- Sorted set: orders that wait for a person, or whose amend does, by when they began to, in milliseconds.
+function key.waiting(part, account_id)
+  return part.prefix .. ':w:' .. account_id
+end
+
+-- String: what was approved for an account, by age (lua/velocity.lua).
+function key.velocity(part, account_id)
+  return part.prefix .. ':v:' .. account_id
+end
+
+-- String: a credit group's limit and sums, packed.
+function key.group(part, group_id)
+  return part.prefix .. ':g:' .. group_id
+end
+
+-- Sorted set: `second:currency:sum` of a group's exposure falling due, scored by second.
+function key.group_due(part, group_id)
+  return part.prefix .. ':h:' .. group_id
+end
+
+-- Hash: group id -> display name; the partition's list of groups.
+function key.group_names(part)
+  return part.prefix .. ':gn'
+end
+
+-- Hash: FROM>TO -> packed exchange rate.
+function key.rates(part)
+  return part.prefix .. ':x'
+end
+
+-- Hash: account id -> where to and since when, of accounts that are being moved away.
+function key.moves(part)
+  return part.prefix .. ':m'
+end
+
 -- Stream: the partition's journal.
 function key.journal(part)
   return part.prefix .. ':j'

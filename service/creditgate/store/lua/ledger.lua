@@ -26,9 +26,9 @@ local function put_ledger_record(acc, field, record)
   return record
 end
 
-local function pack_ledger_entry(acc, kind, flags, amount, receivable_change, over_committed, order_id)
+local function pack_ledger_entry(acc, kind, flags, amount, receivable_change, secured_change, over_committed, order_id)
   return struct.pack(LAYOUT.LEDGER_ENTRY, kind, flags, amount, receivable_change, over_committed, acc.part.now_s,
-    order_id)
+    secured_change, order_id)
 end
 
 -- Journals what became of a field of the ledger, or of an order (`o:` order id).
@@ -48,14 +48,19 @@ end
 local function record_entry(part, account_id, currency, field, kind, amount, differs)
   local acc = load_account(part, account_id)
   if not acc then
-    return failure(ERROR.ACCOUNT_NOT_FOUND)
+    return absent(part, account_id)
   end
   if currency ~= acc.currency then
     return failure(ERROR.CURRENCY_MISMATCH, 0, acc.currency)
   end
   local entry = load_ledger_entry(acc, field)
   if entry then
-    local _, _, first_amount = struct.unpack(LAYOUT.LEDGER_ENTRY, entry.record)
+    local kind_before, _, first_amount, change_before, _, _, secured_before
+      = struct.unpack(LAYOUT.LEDGER_ENTRY, entry.record)
+    -- A commit's own amount may be in another currency than the account's.
+    if kind_before == LEDGER_KIND.COMMIT then
+      first_amount = change_before + secured_before
+    end
     if first_amount ~= amount then
       return failure(differs, math.abs(first_amount), acc.currency)
     end
@@ -63,14 +68,15 @@ local function record_entry(part, account_id, currency, field, kind, amount, dif
   end
   local change = receivable_change_of(acc, amount)
   local receivable = acc.receivable + change
-  if receivable < -AMOUNT_MAX or acc.reserved + math.max(0, receivable) + acc.pending > AMOUNT_MAX then
+  if receivable < -AMOUNT_MAX or acc.reserved + math.max(0, receivable) + acc.pending > AMOUNT_MAX
+    or not group_counts(acc, 0, receivable) then
     local sum = amount > 0 and exposure_of(acc) + acc.pending or acc.receivable
     return failure(ERROR.SUM_OUT_OF_RANGE, sum, acc.currency)
   end
-  acc.receivable = receivable
-  acc.secured_receivable = acc.secured_receivable + amount - change
+  set_receivable(acc, receivable)
+  acc.secured_receivable = acc.secured_receivable + (amount - change)
   acc.changed = true
-  local record = put_ledger_record(acc, field, pack_ledger_entry(acc, kind, 0, amount, change, 0, ''))
+  local record = put_ledger_record(acc, field, pack_ledger_entry(acc, kind, 0, amount, change, amount - change, 0, ''))
   retire_later(acc.part, acc.part.now_s, acc.id, field)
   if kind == LEDGER_KIND.PAYMENT then
     reduce_overdue(acc, -amount)
@@ -81,17 +87,17 @@ end
 
 -- Adds an entry to the opening balance; returns whether the sums allow it.
 local function fold_entry(acc, field, entry)
-  local _, _, amount, change = struct.unpack(LAYOUT.LEDGER_ENTRY, entry.record)
+  local _, _, _, change, _, _, secured_change = struct.unpack(LAYOUT.LEDGER_ENTRY, entry.record)
   local opening = load_ledger_entry(acc, OPENING_BALANCE)
   if opening then
-    local _, _, opening_amount, opening_change = struct.unpack(LAYOUT.LEDGER_ENTRY, opening.record)
-    amount, change = amount + opening_amount, change + opening_change
+    local _, _, _, opening_change, _, _, opening_secured = struct.unpack(LAYOUT.LEDGER_ENTRY, opening.record)
+    change, secured_change = change + opening_change, secured_change + opening_secured
   end
-  if math.max(math.abs(amount), math.abs(change)) > AMOUNT_MAX then
+  if math.max(math.abs(change), math.abs(secured_change)) > AMOUNT_MAX then
     return false
   end
-  local record = pack_ledger_entry(acc, LEDGER_KIND.OPENING_BALANCE, 0, amount, change, 0, '')
-  put_ledger_record(acc, OPENING_BALANCE, record)
+  local record = put_ledger_record(acc, OPENING_BALANCE,
+    pack_ledger_entry(acc, LEDGER_KIND.OPENING_BALANCE, 0, 0, change, secured_change, 0, ''))
   acc.ledger[field] = { removed = true }
   journal_entry(acc, EFFECT.FOLDED, field, record)
   return true

@@ -6,7 +6,7 @@ local function list_reservations(keys, args)
   local part = open_partitions(keys)[1]
   local acc = load_account(part, args[1])
   if not acc then
-    return failure(ERROR.ACCOUNT_NOT_FOUND)
+    return absent(part, args[1])
   end
   local page = { '', '' }
   page[1], page[2] = scan_page(key.orders(part, acc.id), args[2], args[3], tonumber(args[4]), function(order_id, record)
@@ -20,3 +20,7 @@ local function list_reservations(keys, args)
   end)
   return page
 end
+
+functions[#functions + 1] = {
+  name = 'creditgate_list_reservations', callback = list_reservations, flags = { 'no-writes' },
+}

@@ -2,7 +2,7 @@
 -- Takes LAYOUT.RECORD_ENTRY; answers ACCOUNT_ANSWER, or ACCOUNT_NOT_FOUND, CURRENCY_MISMATCH, SUM_OUT_OF_RANGE,
 -- DOCUMENT_EXISTS_WITH_DIFFERENT_DETAILS.
 
-operations[OPERATION.RECORD_CREDIT_NOTE] = function(part, _, blob)
+operations[OPERATION.RECORD_CREDIT_NOTE] = function(part, blob)
   local _, _, amount, account_id, document_id, currency = struct.unpack(LAYOUT.RECORD_ENTRY, blob)
   return record_entry(part, account_id, currency, 'd:' .. document_id, LEDGER_KIND.CREDIT_NOTE, -amount,
     ERROR.DOCUMENT_EXISTS_WITH_DIFFERENT_DETAILS)

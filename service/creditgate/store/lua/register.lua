@@ -3,9 +3,8 @@
 
 -- Carries out the operations ARGV[2..] under the policy ARGV[1]; answers one string for each, in their order. An
 -- operation that hits a defect answers INTERNAL and leaves the others alone.
-local function run(keys, args, allowed)
-  local parts = open_partitions(keys)
-  local policy = open_policy(args[1])
+local function run(keys, args, allowed, writes)
+  local parts = open_partitions(keys, open_policy(args[1]), writes)
   local answers = {}
   for index = 2, #args do
     local blob = args[index]
@@ -13,43 +12,40 @@ local function run(keys, args, allowed)
     if not allowed[code] then
       answers[index - 1] = failure(ERROR.INTERNAL, code, 'this entry does not carry out that operation')
     else
-      local done, answer = pcall(operations[code], parts[part_index], policy, blob)
+      local done, answer = pcall(operations[code], parts[part_index], blob)
       answers[index - 1] = done and answer or failure(ERROR.INTERNAL, code, tostring(answer))
     end
   end
   return parts, answers
 end
 
-local function entry(allowed_codes)
+local function entry(allowed_codes, writes)
   local allowed = {}
   for index = 1, #allowed_codes do
     allowed[allowed_codes[index]] = true
   end
   return function(keys, args)
-    local parts, answers = run(keys, args, allowed)
+    local parts, answers = run(keys, args, allowed, writes)
     flush(parts)
     return answers
   end
 end
 
-redis.register_function('creditgate_apply', entry(OPERATIONS_APPLY))
-redis.register_function({
-  function_name = 'creditgate_settle', callback = entry(OPERATIONS_SETTLE), flags = { 'allow-oom' },
-})
-redis.register_function({
-  function_name = 'creditgate_read', callback = entry(OPERATIONS_READ), flags = { 'no-writes' },
-})
-redis.register_function({
-  function_name = 'creditgate_list_reservations', callback = list_reservations, flags = { 'no-writes' },
-})
-redis.register_function({
-  function_name = 'creditgate_list_accounts', callback = list_accounts, flags = { 'no-writes' },
-})
-redis.register_function({ function_name = 'creditgate_sweep', callback = sweep, flags = { 'allow-oom' } })
-redis.register_function({ function_name = 'creditgate_retire', callback = retire, flags = { 'allow-oom' } })
-redis.register_function({ function_name = 'creditgate_audit', callback = audit, flags = { 'no-writes' } })
-redis.register_function({ function_name = 'creditgate_repair', callback = repair, flags = { 'allow-oom' } })
-redis.register_function({
-  function_name = 'creditgate_library_version', callback = function() return LIBRARY_VERSION end,
-  flags = { 'no-writes' },
-})
+functions[#functions + 1] = { name = 'creditgate_apply', callback = entry(OPERATIONS_APPLY, true), flags = {} }
+functions[#functions + 1] = {
+  name = 'creditgate_settle', callback = entry(OPERATIONS_SETTLE, true), flags = { 'allow-oom' },
+}
+functions[#functions + 1] = {
+  name = 'creditgate_read', callback = entry(OPERATIONS_READ, false), flags = { 'no-writes' },
+}
+functions[#functions + 1] = {
+  name = 'creditgate_library_version',
+  callback = function() return LIBRARY_VERSION end, flags = { 'no-writes' },
+}
+
+for index = 1, #functions do
+  local described = functions[index]
+  redis.register_function({
+    function_name = described.name, callback = described.callback, flags = described.flags,
+  })
+end

@@ -2,12 +2,12 @@
 -- request id. Takes LAYOUT.RELEASE_RESERVATION; answers ORDER_ANSWER, or ACCOUNT_NOT_FOUND, RESERVATION_NOT_FOUND,
 -- ETAG_MISMATCH, RESERVATION_NOT_HELD (committed to its end, or refused).
 
-operations[OPERATION.RELEASE_RESERVATION] = function(part, _, blob)
+operations[OPERATION.RELEASE_RESERVATION] = function(part, blob)
   local _, _, etag_ms, etag_revision, account_id, order_id, request_id, reason
     = struct.unpack(LAYOUT.RELEASE_RESERVATION, blob)
   local acc = load_account(part, account_id)
   if not acc then
-    return failure(ERROR.ACCOUNT_NOT_FOUND)
+    return absent(part, account_id)
   end
   local order = load_order(acc, order_id)
   if not order then
@@ -24,7 +24,10 @@ operations[OPERATION.RELEASE_RESERVATION] = function(part, _, blob)
     return failure(ERROR.RESERVATION_NOT_HELD, state)
   end
   if state == STATE.HELD then
+    drop_waiting(acc, order_id, order)
     hold_until(acc, order_id, order, 0, order.expire_s)
+  elseif state == STATE.PENDING_REVIEW then
+    drop_waiting(acc, order_id, order)
   end
   order.held = 0
   end_order(acc, order_id, order, STATE.RELEASED)

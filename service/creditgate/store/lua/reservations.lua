@@ -9,18 +9,49 @@ local function net_of(total, secured)
   return total > secured and total - secured or 0
 end
 
+-- Returns what an amount of an order is worth in its account's currency, rounded up, or nil beyond the range.
+local function worth(order, amount)
+  return convert(amount, order.rate)
+end
+
+-- Returns what an order of a total holds, in its account's currency, when so much of it is invoiced; or nil beyond the
+-- range. What is invoiced and what is held always add up.
+local function held_of(order, total, committed)
+  local whole = worth(order, net_of(math.max(total, committed), order.secured))
+  return whole and whole - worth(order, net_of(committed, order.secured))
+end
+
 local function pack_order(order)
-  return struct.pack(LAYOUT.ORDER, order.state, order.terms_days, order.revision, order.amount, order.first_amount,
-    order.secured, order.committed, order.held, order.expire_s, order.update_s, order.currency) .. order.decision
+  local rate, waiting = order.rate, order.waiting
+  local record = struct.pack(LAYOUT.ORDER, order.state,
+    (rate and ORDER_FLAG.FOREIGN or 0) + (waiting and ORDER_FLAG.AMEND_PENDING or 0), order.terms_days, order.revision,
+    order.amount, order.first_amount, order.secured, order.committed, order.held, order.expire_s, order.update_s,
+    order.currency)
+  if rate then
+    record = record .. struct.pack(LAYOUT.RATE, rate.mantissa, rate.scale, rate.shift)
+  end
+  if waiting then
+    record = record .. struct.pack(LAYOUT.PENDING_AMEND, waiting.amount, waiting.more)
+  end
+  return record .. order.decision
 end
 
 local function unpack_order(record)
-  local state, terms_days, revision, amount, first_amount, secured, committed, held, expire_s, update_s, currency, after
-    = struct.unpack(LAYOUT.ORDER, record)
+  local state, flags, terms_days, revision, amount, first_amount, secured, committed, held, expire_s, update_s,
+    currency, after = struct.unpack(LAYOUT.ORDER, record)
+  local rate, waiting
+  if flags % 2 == ORDER_FLAG.FOREIGN then
+    rate = {}
+    rate.mantissa, rate.scale, rate.shift, after = struct.unpack(LAYOUT.RATE, record, after)
+  end
+  if flags >= ORDER_FLAG.AMEND_PENDING then
+    waiting = {}
+    waiting.amount, waiting.more, after = struct.unpack(LAYOUT.PENDING_AMEND, record, after)
+  end
   return {
     record = record, changed = false, state = state, terms_days = terms_days, revision = revision, amount = amount,
     first_amount = first_amount, secured = secured, committed = committed, held = held, expire_s = expire_s,
-    update_s = update_s, currency = currency, decision = string.sub(record, after),
+    update_s = update_s, currency = currency, rate = rate, waiting = waiting, decision = string.sub(record, after),
   }
 end
 
@@ -41,9 +72,14 @@ local function load_order(acc, order_id)
   return order
 end
 
--- Returns the state that a reservation reads as: a hold whose time is over has expired, swept or not.
+-- Returns whether a reservation's time is running: it is held, or waits for a person.
+local function is_open(order)
+  return order.state == STATE.HELD or order.state == STATE.PENDING_REVIEW
+end
+
+-- Returns the state that a reservation reads as: one whose time is over has expired, swept or not.
 local function state_now(part, order)
-  if order.state == STATE.HELD and order.expire_s <= part.now_s then
+  if is_open(order) and order.expire_s <= part.now_s then
     return STATE.EXPIRED
   end
   return order.state
@@ -58,20 +94,46 @@ local function is_current(order, etag_ms, etag_revision)
   return etag_revision == order.revision and etag_ms == decide_ms
 end
 
+-- Remembers that an order, or an amend of it, waits for a person from now on, or no longer.
+local function mark_waiting(acc, order_id, waits)
+  acc.waiting = acc.waiting or {}
+  acc.waiting[order_id] = waits
+end
+
 -- Ends a reservation in a state, from which on it is kept for the retention.
 local function end_order(acc, order_id, order, state)
-  if order.state == STATE.HELD or order.state == STATE.PENDING_REVIEW then
+  if order.state == STATE.PENDING_REVIEW or order.waiting then
+    mark_waiting(acc, order_id, false)
+  end
+  if is_open(order) then
     retire_later(acc.part, acc.part.now_s, acc.id, 'o:' .. order_id)
   end
-  order.state = state
+  order.state, order.waiting = state, nil
+end
+
+-- Takes what waits for a person off the account's sums: the order itself, or the amend of one that is held.
+local function drop_waiting(acc, order_id, order)
+  if order.state == STATE.PENDING_REVIEW or order.waiting then
+    mark_waiting(acc, order_id, false)
+  end
+  if order.state == STATE.PENDING_REVIEW then
+    add_pending(acc, order.expire_s, -order.held)
+    order.held = 0
+  elseif order.waiting then
+    add_pending(acc, order.expire_s, -order.waiting.more)
+    order.waiting = nil
+  end
+  acc.changed = true
 end
 
 -- Changes what is held for a reservation and until when: its account's sums follow.
 local function hold_until(acc, order_id, order, held, expire_s)
-  acc.reserved = acc.reserved + held - order.held
-  add_due(acc, order.expire_s, -order.held)
-  add_due(acc, expire_s, held)
-  if expire_s ~= order.expire_s then
+  add_reserved(acc, held - order.held)
+  if expire_s == order.expire_s then
+    add_reserved_due(acc, expire_s, held - order.held)
+  else
+    add_reserved_due(acc, order.expire_s, -order.held)
+    add_reserved_due(acc, expire_s, held)
     sweep_later(acc.part, expire_s, acc.id, order_id)
   end
   order.held, order.expire_s = held, expire_s
@@ -88,7 +150,10 @@ end
 
 -- Takes over a changed reservation: it is packed, journaled as an effect of this kind, and written by `flush`.
 local function store_order(acc, order_id, order, effect_kind, effect_texts, time_ms, also)
-  order.revision = order.revision + 1
+  -- A hold that is over has read as expired since its second: to settle it is no change, and its etag stays.
+  if effect_kind ~= EFFECT.EXPIRED then
+    order.revision = order.revision + 1
+  end
   order.update_s = acc.part.now_s
   order.record = pack_order(order)
   order.changed = true

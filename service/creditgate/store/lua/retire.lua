@@ -6,8 +6,7 @@
 
 -- Returns until when an order has to be kept; it may be open for long.
 local function kept_until(order, retention_s)
-  local open = order.state == STATE.HELD or order.state == STATE.PENDING_REVIEW
-  return (open and math.max(order.update_s, order.expire_s) or order.update_s) + retention_s
+  return (is_open(order) and math.max(order.update_s, order.expire_s) or order.update_s) + retention_s
 end
 
 -- Keeps what belongs to an order that is kept: looks at it again when that is over. Returns whether it has to be kept.
@@ -24,8 +23,7 @@ end
 -- Forgets an order. One that the sweeper has not settled yet comes again from there.
 local function retire_order(acc, order_id, retention_s)
   local order = load_order(acc, order_id)
-  if not order or order.state == STATE.HELD or order.state == STATE.PENDING_REVIEW
-    or keep_with_order(acc, order_id, 'o:' .. order_id, retention_s) then
+  if not order or is_open(order) or keep_with_order(acc, order_id, 'o:' .. order_id, retention_s) then
     return false
   end
   acc.orders[order_id] = { removed = true }
@@ -49,7 +47,7 @@ local function retire_entry(acc, field, retention_s)
   if not entry then
     return false
   end
-  local _, _, _, _, _, _, order_id = struct.unpack(LAYOUT.LEDGER_ENTRY, entry.record)
+  local _, _, _, _, _, _, _, order_id = struct.unpack(LAYOUT.LEDGER_ENTRY, entry.record)
   if order_id ~= '' and keep_with_order(acc, order_id, field, retention_s) then
     return false
   end
@@ -64,13 +62,16 @@ local function retire_entry(acc, field, retention_s)
 end
 
 local function retire(keys, args)
-  local part = open_partitions(keys)[1]
+  local part = open_partitions(keys, nil, true)[1]
   local bound, retention_s = tonumber(args[1]), tonumber(args[2])
   local ripe = math.floor((part.now_s - retention_s) / RETENTION_STEP_S) - 1
   local cleaned = 0
   local looked_at, step = work_off(part, key.retention_steps(part), key.retention_list, ripe, bound,
     function(account_id, field)
       local acc = load_account(part, account_id)
+      if not acc and part.accounts[account_id] then
+        retire_later(part, part.now_s, account_id, field) -- it is being moved, and may stay
+      end
       local kind = string.sub(field, 1, 2)
       local retire_field = kind == 'a:' and retire_marker or retire_entry
       if acc and (kind == 'o:' and retire_order(acc, string.sub(field, 3), retention_s)
@@ -80,3 +81,5 @@ local function retire(keys, args)
     end)
   return { cleaned, looked_at, step and part.now_s - retention_s - (step + 1) * RETENTION_STEP_S or 0 }
 end
+
+functions[#functions + 1] = { name = 'creditgate_retire', callback = retire, flags = { 'allow-oom' } }

@@ -1,13 +1,19 @@
--- creditgate_sweep: settles holds whose time is over, oldest first, at most a bounded number a call. Decisions do not
--- wait for it: they subtract what has fallen due by themselves. Each settled hold is journaled at the hold's own time.
--- KEYS: the partition. ARGV: how many references to look at. Answers { settled, looked at, seconds by which the oldest
--- was late }.
+-- creditgate_sweep: settles orders whose time is over, held or waiting for a person, oldest first, a bounded number a
+-- call. Decisions do not wait for it: they subtract what has fallen due by themselves. Each settled hold is journaled
+-- at the hold's own time. KEYS: the partition. ARGV: how many references to look at. Answers { settled, looked at,
+-- seconds by which the oldest was late }.
 
--- Settles one hold, if it is still the one that ends by now; returns whether it was.
+-- An account that is being moved is looked at again later, should it stay.
+local MOVE_PATIENCE_S = 60
+
+-- Settles one order, if it is still the one that ends by now; returns whether it was. Its sums fell due by themselves.
 local function settle_hold(part, account_id, order_id)
   local acc = load_account(part, account_id)
+  if not acc and part.accounts[account_id] then
+    sweep_later(part, part.now_s + MOVE_PATIENCE_S, account_id, order_id)
+  end
   local order = acc and load_order(acc, order_id)
-  if not order or order.state ~= STATE.HELD or order.expire_s > part.now_s then
+  if not order or not is_open(order) or order.expire_s > part.now_s then
     return false
   end
   acc.changed = true
@@ -18,7 +24,7 @@ local function settle_hold(part, account_id, order_id)
 end
 
 local function sweep(keys, args)
-  local part = open_partitions(keys)[1]
+  local part = open_partitions(keys, nil, true)[1]
   local settled = 0
   local looked_at, second = work_off(part, key.sweep_seconds(part), key.sweep_list, part.now_s, tonumber(args[1]),
     function(account_id, order_id)
@@ -28,3 +34,5 @@ local function sweep(keys, args)
     end)
   return { settled, looked_at, second and part.now_s - second or 0 }
 end
+
+functions[#functions + 1] = { name = 'creditgate_sweep', callback = sweep, flags = { 'allow-oom' } }

@@ -3,11 +3,11 @@
 -- Takes LAYOUT.UPDATE_AGING; answers ACCOUNT_ANSWER (flag IGNORED for earlier figures), or ACCOUNT_NOT_FOUND,
 -- INVALID_FIELD (an instant too far ahead).
 
-operations[OPERATION.UPDATE_AGING] = function(part, _, blob)
+operations[OPERATION.UPDATE_AGING] = function(part, blob)
   local _, _, overdue, disputed, due_day, as_of_ms, account_id = struct.unpack(LAYOUT.UPDATE_AGING, blob)
   local acc = load_account(part, account_id)
   if not acc then
-    return failure(ERROR.ACCOUNT_NOT_FOUND)
+    return absent(part, account_id)
   end
   if as_of_ms > part.now_ms + AGING_AHEAD_MAX_S * 1000 then
     return failure(ERROR.INVALID_FIELD, part.now_ms, 'as_of')
@@ -20,9 +20,10 @@ operations[OPERATION.UPDATE_AGING] = function(part, _, blob)
     and due_day == known.reported_due_day then
     return account_answer(acc, ANSWER_FLAG.REPLAYED)
   end
+  acc.furnished = true
   acc.aging = {
     overdue = overdue, disputed = disputed, due_day = due_day, as_of_ms = as_of_ms, reported_overdue = overdue,
     reported_due_day = due_day,
   }
-  return account_changed(acc, EFFECT.AGED, 0)
+  return account_changed(acc, EFFECT.AGED, '', '', 0)
 end

@@ -1,0 +1,115 @@
+"""Sums that differ from what they sum up, for people and for programs."""
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Final
+
+from rich import box
+from rich.table import Table
+
+from creditgate.cli.tables import OutputConsole
+from creditgate.client import VerifiedAccounts
+from creditgate.domain.money import format_amount
+from creditgate.v1.admin_service_pb2 import SumDifference
+
+SHOWN_MAX: Final = 1000
+
+_DUE: Final = "due@"
+_NEXT_DUE: Final = "next_due"
+_CURRENCIES_KEPT: Final = 1000
+
+
+class Differences:
+    """What verifying has found so far: counts, and the first differences.
+
+    Attributes:
+        verified: accounts that were verified.
+        accounts: accounts with a sum that differs.
+        sums: sums that differ.
+        repaired: those of them that were put right.
+
+    """
+
+    def __init__(self) -> None:
+        self.verified = self.accounts = self.sums = self.repaired = 0
+        self._first: list[SumDifference] = []
+
+    def add(self, page: VerifiedAccounts) -> None:
+        """Count what one call has found."""
+        self.verified += page.verified
+        self.accounts += len({difference.account_id for difference in page.differences})
+        self.sums += len(page.differences)
+        self.repaired += sum(difference.repaired for difference in page.differences)
+        self._first += page.differences[: SHOWN_MAX - len(self._first)]
+
+    def print_json(self) -> None:
+        """Print one document; money is in minor units."""
+        document = {
+            "verified": self.verified,
+            "differing_accounts": self.accounts,
+            "differing_sums": self.sums,
+            "repaired_sums": self.repaired,
+            "differences": [
+                {
+                    "account_id": difference.account_id,
+                    "sum": difference.sum,
+                    "kept_minor": difference.kept_minor,
+                    "recomputed_minor": difference.recomputed_minor,
+                    "repaired": difference.repaired,
+                }
+                for difference in self._first
+            ],
+        }
+        sys.stdout.write(json.dumps(document, indent=2) + "\n")
+
+    def print_tables(self, currency_of: Callable[[str], str]) -> None:
+        """Print a row for each difference, and how many there are; `currency_of` tells an account's currency."""
+        console = OutputConsole()
+        if self._first:
+            console.print(_table(self._first, lru_cache(_CURRENCIES_KEPT)(currency_of)))
+        if self.sums > len(self._first):
+            console.print(f"… and {self.sums - len(self._first):,} more")
+        accounts = _counted(self.verified, "account")
+        if not self.sums:
+            console.print(f"{accounts} verified: every sum is what its orders and entries add up to")
+            return
+        differ = f"{_counted(self.sums, 'sum')} of {_counted(self.accounts, 'account')} differed"
+        console.print(f"{accounts} verified: {differ}, {self.repaired:,} put right", style="bold red")
+
+
+def _table(differences: Sequence[SumDifference], currency_of: Callable[[str], str]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for heading in ("account", "sum"):
+        table.add_column(heading, overflow="fold")
+    for heading in ("kept", "should be", "too much"):
+        table.add_column(heading, justify="right", overflow="fold")
+    table.add_column("currency")
+    table.add_column("")
+    for difference in differences:
+        kept, recomputed = difference.kept_minor, difference.recomputed_minor
+        if difference.sum == _NEXT_DUE:
+            figures = [_time(kept), _time(recomputed), "", ""]
+        else:
+            currency_code = currency_of(difference.account_id)
+            amounts = (kept, recomputed, kept - recomputed)
+            figures = [*(format_amount(amount, currency_code) for amount in amounts), currency_code]
+        repaired = "put right" if difference.repaired else ""
+        table.add_row(difference.account_id, _sum_name(difference.sum), *figures, repaired)
+    return table
+
+
+def _sum_name(name: str) -> str:
+    if name.startswith(_DUE):
+        return f"due {_time(int(name.removeprefix(_DUE)))}"
+    return "next due second" if name == _NEXT_DUE else name.replace("_", " ")
+
+
+def _time(second: int) -> str:
+    return f"{datetime.fromtimestamp(second, UTC).astimezone():%Y-%m-%d %H:%M:%S %Z}" if second else "none"
+
+
+def _counted(count: int, word: str) -> str:
+    return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"

@@ -1,0 +1,13 @@
+"""The policy as a credit manager writes it: a YAML file, checked, and read again when it changes."""
+
+from creditgate.policies.document import PolicyDocument, PolicyError, parse_policy, render_policy
+from creditgate.policies.source import FixedPolicy, PolicyFile
+
+__all__ = [
+    "FixedPolicy",
+    "PolicyDocument",
+    "PolicyError",
+    "PolicyFile",
+    "parse_policy",
+    "render_policy",
+]

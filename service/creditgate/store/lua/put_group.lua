@@ -1,0 +1,23 @@
+-- PutGroup: creates a credit group, or changes its limit and its name.
+-- Takes LAYOUT.PUT_GROUP; answers GROUP_ANSWER, or GROUP_EXISTS_WITH_DIFFERENT_CURRENCY.
+
+operations[OPERATION.PUT_GROUP] = function(part, blob)
+  local _, _, unlimited, limit, group_id, currency, name = struct.unpack(LAYOUT.PUT_GROUP, blob)
+  local group = load_group(part, group_id)
+  local created = not group
+  if created then
+    group = {
+      id = group_id, due_key = key.group_due(part, group_id), due = {}, lapsed = false, next_due = 0, account_count = 0,
+      create_ms = part.now_ms, currency = currency, currencies = {}, by_currency = {},
+    }
+    part.groups[group_id] = group
+  elseif currency ~= group.currency then
+    return failure(ERROR.GROUP_EXISTS_WITH_DIFFERENT_CURRENCY, 0, group.currency)
+  end
+  group.unlimited, group.limit, group.changed = unlimited == 1, limit, true
+  part.group_names[group_id] = name
+  local answer = group_answer(part, group, created)
+  journal_effect(part, struct.pack(LAYOUT.ENTRY_EFFECT, EFFECT_HEAD.ENTRY + #group_id + #answer, EFFECT.GROUP_CHANGED,
+    part.now_ms, 0, 0, 0, 0, '', group_id), answer)
+  return answer
+end

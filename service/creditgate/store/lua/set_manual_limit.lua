@@ -1,0 +1,27 @@
+-- SetManualLimit, ClearManualLimit: a limit that a person has set, in the place of the base limit until it expires.
+-- Takes LAYOUT.SET_MANUAL_LIMIT; answers ACCOUNT_ANSWER, or ACCOUNT_NOT_FOUND, CURRENCY_MISMATCH, INVALID_FIELD (an end
+-- that is past).
+
+operations[OPERATION.SET_MANUAL_LIMIT] = function(part, blob)
+  local _, _, present, unlimited, limit, expire_s, account_id, currency, reason, actor
+    = struct.unpack(LAYOUT.SET_MANUAL_LIMIT, blob)
+  local acc = load_account(part, account_id)
+  if not acc then
+    return absent(part, account_id)
+  end
+  local set = present == 1
+  if set and currency ~= acc.currency then
+    return failure(ERROR.CURRENCY_MISMATCH, 0, acc.currency)
+  end
+  if set and expire_s ~= 0 and expire_s <= part.now_s then
+    return failure(ERROR.INVALID_FIELD, part.now_ms, 'expire_time')
+  end
+  acc.furnished = true
+  acc.manual = set and { limit = limit, expire_s = expire_s, unlimited = unlimited == 1 }
+  set_text(acc, 'manual_reason', set and reason or '')
+  set_text(acc, 'manual_actor', set and actor or '')
+  set_text(acc, 'manual_ms', set and text_of(part.now_ms) or '')
+  settle_limit(acc)
+  limit_changed(acc)
+  return account_changed(acc, EFFECT.ACCOUNT_CHANGED, actor, reason, 0)
+end

@@ -1,0 +1,20 @@
+"""Stores that a test opens for itself."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from creditgate.domain.policy import DEFAULT_POLICY, Policy
+from creditgate.store import RedisCreditStore, StoreOptions
+from tests.patience import PATIENCE_S, PATIENT_REDIS_S
+from tests.quiet_observer import QuietObserver
+
+
+@asynccontextmanager
+async def open_store(url: str, *, policy: Policy = DEFAULT_POLICY) -> AsyncIterator[RedisCreditStore]:
+    """Provide a store on a Redis, ready."""
+    options = StoreOptions(redis_timeout_s=PATIENT_REDIS_S)
+    store = RedisCreditStore(url, options=options, observer=QuietObserver(), policy=policy)
+    await store.start()
+    assert await store.wait_ready(PATIENCE_S), store.unready_reason
+    yield store
+    await store.close()

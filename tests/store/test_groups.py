@@ -1,0 +1,366 @@
+"""Accounts that share a limit: the group's sums are those of its accounts, wherever these come from."""
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+
+import pytest
+
+from creditgate.domain.decision import Action, Outcome, ReasonCode
+from creditgate.domain.errors import CreditError, ErrorReason
+from creditgate.domain.group import CreditGroup
+from creditgate.domain.operations import (
+    AmendReservation,
+    CommitReservation,
+    GetAccount,
+    GetGroup,
+    GetReservation,
+    LimitSetting,
+    Operation,
+    PostReceivable,
+    PutAccount,
+    PutGroup,
+    RecordPayment,
+    ReleaseReservation,
+    ReserveCredit,
+    Reserved,
+)
+from creditgate.domain.policy import DEFAULT_CLASS, DEFAULT_RULES, ClassPolicy, Policy, RuleSetting
+from creditgate.domain.rates import ExchangeRate, parse_rate
+from creditgate.domain.reservation import ReservationState
+from creditgate.store import RedisCreditStore, Sweeper, keys
+from tests.patience import PATIENCE_S
+from tests.private_redis import PrivateRedis
+from tests.quiet_observer import QuietObserver
+from tests.store.opened import open_store
+
+HOLD_S = 3600
+CURRENCIES = ("USD", "CHF", "JPY")
+RATES = (("CHF", "1.0842"), ("JPY", "0.0065"))
+
+
+def deadline() -> float:
+    return time.monotonic() + PATIENCE_S
+
+
+async def put_rates(store: RedisCreditStore) -> None:
+    rates: list[ExchangeRate] = [parse_rate(code, "USD", rate) for code, rate in RATES]
+    await store.put_rates(rates, 1, 0, deadline())
+
+
+class Family:
+    """A group in USD, and short names for what is done with it."""
+
+    def __init__(self, store: RedisCreditStore, group_id: str) -> None:
+        self.store = store
+        self.group_id = group_id
+
+    async def put(self, limit_minor: int | None) -> CreditGroup:
+        return (await self.store.run(PutGroup(self.group_id, "USD", limit_minor, "Family"), deadline())).group
+
+    async def read(self) -> CreditGroup:
+        return await self.store.run(GetGroup(self.group_id), deadline())
+
+    async def join(self, account_id: str, currency_code: str = "", group_id: str | None = None) -> None:
+        limit = LimitSetting(1_000_000) if currency_code else None
+        group_id = self.group_id if group_id is None else group_id
+        await self.store.run(PutAccount(account_id, currency_code, group_id=group_id, base_limit=limit), deadline())
+
+    async def leave(self, account_id: str) -> None:
+        await self.store.run(PutAccount(account_id, group_id=""), deadline())
+
+    async def reserve(self, account_id: str, order_id: str, amount: int, currency_code: str = "USD") -> Reserved:
+        return await self.store.run(ReserveCredit(account_id, order_id, amount, currency_code, HOLD_S), deadline())
+
+    async def differences(self) -> list[str]:
+        """Verify the whole store, and return what differs in this group or its accounts."""
+        found, token = [], ""
+        while True:
+            page = await self.store.verify_accounts(page_size=1000, page_token=token, repair=False, deadline=deadline())
+            found += [f"{each.account_id}{each.group_id} {each.sum_name}" for each in page.differences]
+            token = page.next_page_token
+            if not token:
+                return found
+
+
+@pytest.fixture
+def server(own_redis: Callable[..., PrivateRedis]) -> PrivateRedis:
+    """A Redis of the test's own: rates count for all of a store."""
+    return own_redis()
+
+
+@pytest.fixture
+async def own_store(server: PrivateRedis) -> AsyncIterator[RedisCreditStore]:
+    """A store with rates."""
+    async with open_store(server.url) as store:
+        await put_rates(store)
+        yield store
+
+
+@pytest.fixture
+def family(own_store: RedisCreditStore, new_id: Callable[[str], str]) -> Family:
+    return Family(own_store, new_id("fam"))
+
+
+async def test_an_order_fits_its_accounts_limit_and_its_groups(family: Family, new_id: Callable[[str], str]) -> None:
+    await family.put(1000)
+    one, other = new_id("acc"), new_id("acc")
+    for account_id in (one, other):
+        await family.join(account_id, "USD")
+    assert (await family.reserve(one, "o1", 600)).decision.outcome is Outcome.APPROVED
+    assert (await family.reserve(other, "o1", 400)).decision.outcome is Outcome.APPROVED
+    refused = (await family.reserve(other, "o2", 1)).decision
+    assert [tuple(reason) for reason in refused.reasons] == [
+        (ReasonCode.GROUP_LIMIT_EXCEEDED, Action.REJECT, 1001, 1000, "USD")
+    ]
+    await family.store.run(ReleaseReservation(one, "o1"), deadline())
+    assert (await family.reserve(other, "o3", 600)).decision.outcome is Outcome.APPROVED
+    group = await family.read()
+    assert (group.exposure_minor, group.account_count) == (1000, 2)
+
+
+async def test_each_currency_is_converted_and_rounded_up(family: Family, new_id: Callable[[str], str]) -> None:
+    await family.put(10_000)
+    swiss, japanese = new_id("acc"), new_id("acc")
+    await family.join(swiss, "CHF")
+    await family.join(japanese, "JPY")
+    await family.reserve(swiss, "o1", 333, "CHF")
+    await family.reserve(japanese, "o1", 1001, "JPY")
+    group = await family.read()
+    # 3.33 CHF are 3.610386 USD, 1001 JPY are 6.5065 USD.
+    assert group.exposure_minor == 362 + 651
+    assert {sums.currency_code: sums.reserved_minor for sums in group.currencies} == {"CHF": 333, "JPY": 1001}
+
+
+async def test_a_group_without_a_rate_can_not_be_judged(family: Family, new_id: Callable[[str], str]) -> None:
+    await family.put(10_000)
+    account_id = new_id("acc")
+    await family.join(account_id, "NOK")
+    with pytest.raises(CreditError, match="from NOK to USD") as caught:
+        await family.reserve(account_id, "o1", 1, "NOK")
+    assert caught.value.reason is ErrorReason.EXCHANGE_RATE_NOT_FOUND
+    assert (await family.read()).exposure_minor is None or (await family.read()).exposure_minor == 0
+
+
+async def test_a_credit_balance_of_one_account_does_not_help_another(
+    family: Family, new_id: Callable[[str], str]
+) -> None:
+    await family.put(100)
+    one, other = new_id("acc"), new_id("acc")
+    for account_id in (one, other):
+        await family.join(account_id, "USD")
+    await family.store.run(RecordPayment(one, "p1", 500, "USD"), deadline())
+    assert (await family.reserve(other, "o1", 101)).decision.outcome is Outcome.REJECTED
+    (sums,) = (await family.read()).currencies
+    assert (sums.receivable_minor, sums.owed_minor) == (-500, 0)
+
+
+async def test_the_groups_own_tolerance_marks(
+    own_redis: Callable[..., PrivateRedis], new_id: Callable[[str], str]
+) -> None:
+    rules = {**DEFAULT_RULES, ReasonCode.GROUP_LIMIT_EXCEEDED: RuleSetting(Action.REVIEW, share_bps=1000)}
+    policy = Policy("tolerant", {DEFAULT_CLASS: ClassPolicy(rules)})
+    async with open_store(own_redis().url, policy=policy) as store:
+        family = Family(store, new_id("fam"))
+        await family.put(1000)
+        account_id = new_id("acc")
+        await family.join(account_id, "USD")
+        outcomes = [
+            (await family.reserve(account_id, f"o{index}", amount)).decision.outcome
+            for index, amount in enumerate((1000, 100, 1))
+        ]
+        assert outcomes == [Outcome.APPROVED, Outcome.FLAGGED, Outcome.PENDING_REVIEW]
+
+
+async def test_accounts_join_and_leave_with_what_they_have(family: Family, new_id: Callable[[str], str]) -> None:
+    await family.put(10_000)
+    account_id = new_id("acc")
+    store = family.store
+    await store.run(PutAccount(account_id, "USD", base_limit=LimitSetting(10_000), display_name="Kept"), deadline())
+    await family.reserve(account_id, "o1", 700)
+    await family.reserve(account_id, "o2", 300)
+    await store.run(CommitReservation(account_id, "o2", 100, "USD", "d1"), deadline())
+    await store.run(ReleaseReservation(account_id, "o1"), deadline())
+    await store.run(AmendReservation(account_id, "o2", 400, "USD", request_id="r1"), deadline())
+    before = await store.run(GetAccount(account_id), deadline())
+    await family.join(account_id)
+    after = await store.run(GetAccount(account_id), deadline())
+    assert (after.exposure, after.display_name, after.create_time_ms) == (
+        before.exposure,
+        before.display_name,
+        before.create_time_ms,
+    )
+    (sums,) = (await family.read()).currencies
+    assert (sums.reserved_minor, sums.receivable_minor) == (300, 100)
+    assert (await family.reserve(account_id, "o1", 700)).replayed
+    again = await store.run(AmendReservation(account_id, "o2", 400, "USD", request_id="r1"), deadline())
+    assert again.replayed
+    assert (await store.run(CommitReservation(account_id, "o2", 100, "USD", "d1"), deadline())).replayed
+    assert await family.differences() == []
+    await family.leave(account_id)
+    (sums,) = (await family.read()).currencies
+    assert (sums.reserved_minor, sums.receivable_minor, (await family.read()).account_count) == (0, 0, 0)
+    assert (await store.run(GetAccount(account_id), deadline())).exposure == before.exposure
+    assert await family.differences() == []
+
+
+async def test_a_hold_that_moved_ends_in_its_second(
+    own_store: RedisCreditStore, server: PrivateRedis, new_id: Callable[[str], str]
+) -> None:
+    family = Family(own_store, new_id("fam"))
+    await family.put(100)
+    account_id = new_id("acc")
+    store = family.store
+    await store.run(PutAccount(account_id, "USD", base_limit=LimitSetting(100)), deadline())
+    await store.run(ReserveCredit(account_id, "o1", 100, "USD", 600), deadline())
+    await family.join(account_id)
+    assert (await family.reserve(account_id, "o2", 1)).decision.outcome is Outcome.REJECTED
+    end_s = (await store.run(GetReservation(account_id, "o1"), deadline())).expire_time_s
+    with server.client() as client:
+        client.set(keys.clock(keys.partition_of(family.group_id, store.partitions)), end_s)
+    assert (await store.run(GetReservation(account_id, "o1"), deadline())).state is ReservationState.EXPIRED
+    assert (await family.read()).exposure_minor == 0
+    assert (await family.reserve(account_id, "o3", 100)).decision.outcome is Outcome.APPROVED
+    observer = QuietObserver()
+    await Sweeper(store, observer, 1.0).sweep_once()
+    assert observer.settled == 1
+    assert await family.differences() == []
+
+
+async def test_the_seventeenth_currency_is_refused_and_the_account_stays_as_it_is(
+    family: Family, new_id: Callable[[str], str]
+) -> None:
+    await family.put(None)
+    codes = "USD EUR CHF JPY GBP NOK SEK DKK PLN CZK HUF RON TRY ZAR INR CNY"
+    for code in codes.split():
+        await family.join(new_id("acc"), code)
+    account_id = new_id("acc")
+    await family.store.run(PutAccount(account_id, "KRW", base_limit=LimitSetting(5)), deadline())
+    with pytest.raises(CreditError) as caught:
+        await family.join(account_id)
+    assert caught.value.reason is ErrorReason.GROUP_CURRENCIES_EXHAUSTED
+    account = await family.store.run(GetAccount(account_id), deadline())
+    assert (account.group_id, account.base_limit_minor) == ("", 5)
+    await family.store.run(PutAccount(account_id, base_limit=LimitSetting(6)), deadline())
+
+
+async def test_an_unknown_group_is_refused(family: Family, new_id: Callable[[str], str]) -> None:
+    account_id = new_id("acc")
+    with pytest.raises(CreditError) as caught:
+        await family.join(account_id, "USD")
+    assert caught.value.reason is ErrorReason.GROUP_NOT_FOUND
+    with pytest.raises(CreditError) as caught:
+        await family.store.run(GetAccount(account_id), deadline())
+    assert caught.value.reason is ErrorReason.ACCOUNT_NOT_FOUND
+
+
+async def test_a_groups_currency_can_not_change(family: Family) -> None:
+    await family.put(1)
+    with pytest.raises(CreditError) as caught:
+        await family.store.run(PutGroup(family.group_id, "EUR", 1, ""), deadline())
+    assert caught.value.reason is ErrorReason.GROUP_EXISTS_WITH_DIFFERENT_CURRENCY
+
+
+async def test_groups_are_listed(family: Family, new_id: Callable[[str], str]) -> None:
+    wanted = {new_id("fam") for _ in range(30)}
+    for group_id in wanted:
+        await Family(family.store, group_id).put(None)
+    listed, token = [], ""
+    while True:
+        page = await family.store.list_groups(7, token, deadline())
+        assert len(page.items) <= 7
+        listed += [group.group_id for group in page.items]
+        token = page.next_page_token
+        if not token:
+            break
+    assert sorted(listed) == sorted(wanted)
+
+
+async def test_a_wrong_sum_of_a_group_is_found_and_put_right(
+    family: Family, new_id: Callable[[str], str], own_store: RedisCreditStore, server: PrivateRedis
+) -> None:
+    await family.put(1000)
+    account_id = new_id("acc")
+    await family.join(account_id, "USD")
+    await family.reserve(account_id, "o1", 10)
+    partition = keys.partition_of(family.group_id, own_store.partitions)
+    with server.client() as client:
+        record = client.get(keys.group(partition, family.group_id))
+        assert isinstance(record, bytes)
+        wrong = record.replace((10).to_bytes(8, "little"), (11).to_bytes(8, "little"))
+        client.set(keys.group(partition, family.group_id), wrong)
+    assert await family.differences() == [f"{family.group_id} reserved:USD"]
+    token = ""
+    while True:
+        page = await own_store.verify_accounts(page_size=1000, page_token=token, repair=True, deadline=deadline())
+        token = page.next_page_token
+        if not token:
+            break
+    assert await family.differences() == []
+
+
+STEPS = ("reserve", "commit", "release", "amend", "pay", "post", "join", "leave", "other")
+
+
+async def one_step(family: Family, other: Family, draw: random.Random, accounts: dict[str, str]) -> None:
+    account_id = draw.choice(sorted(accounts))
+    currency, order_id, amount = accounts[account_id], f"o{draw.randrange(8)}", draw.randrange(1, 400)
+    steps: dict[str, Operation[object]] = {
+        "reserve": ReserveCredit(account_id, order_id, amount, currency, draw.choice((1, HOLD_S, HOLD_S))),
+        "commit": CommitReservation(
+            account_id, order_id, amount, currency, f"d{draw.randrange(60)}", draw.random() < 0.3
+        ),
+        "release": ReleaseReservation(account_id, order_id),
+        "amend": AmendReservation(account_id, order_id, amount, currency, draw.choice((None, 1, HOLD_S))),
+        "pay": RecordPayment(account_id, f"p{draw.randrange(60)}", amount, currency),
+        "post": PostReceivable(account_id, f"d{draw.randrange(60)}", amount, currency),
+        "join": PutAccount(account_id, group_id=family.group_id),
+        "leave": PutAccount(account_id, group_id=""),
+        "other": PutAccount(account_id, group_id=other.group_id),
+    }
+    refused: ErrorReason | None = None
+    try:
+        await family.store.run(steps[draw.choice(STEPS)], deadline())
+    except CreditError as error:
+        refused = error.reason
+    assert refused is not ErrorReason.INTERNAL
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_a_groups_sums_are_those_of_its_accounts_whatever_happens(
+    own_store: RedisCreditStore, new_id: Callable[[str], str], seed: int
+) -> None:
+    draw = random.Random(seed)
+    family, other = Family(own_store, new_id("fam")), Family(own_store, new_id("fam"))
+    for each in (family, other):
+        await each.put(2000)
+    accounts = {new_id("acc"): CURRENCIES[index % 3] for index in range(6)}
+    for account_id, currency in accounts.items():
+        limit = LimitSetting(1500)
+        await own_store.run(PutAccount(account_id, currency, base_limit=limit), deadline())
+    for _ in range(12):
+        await asyncio.gather(*(one_step(family, other, draw, accounts) for _ in range(12)))
+        await check_sums(family, other, accounts)
+    assert await family.differences() == []
+
+
+async def check_sums(family: Family, other: Family, accounts: dict[str, str]) -> None:
+    """Compare within one second: afterwards more may have fallen due."""
+    for _ in range(20):
+        second = int(datetime.now(UTC).timestamp())
+        groups = {each.group_id: await each.read() for each in (family, other)}
+        read = [await family.store.run(GetAccount(account_id), deadline()) for account_id in accounts]
+        if int(datetime.now(UTC).timestamp()) != second:
+            continue
+        for group_id, group in groups.items():
+            members = [account for account in read if account.group_id == group_id]
+            assert group.account_count == len(members)
+            for sums in group.currencies:
+                own = [account.exposure for account in members if account.currency_code == sums.currency_code]
+                assert sums.reserved_minor == sum(each.reserved_minor for each in own)
+                assert sums.receivable_minor == sum(each.receivable_minor for each in own)
+                assert sums.owed_minor == sum(max(0, each.receivable_minor) for each in own)
+        return
+    raise AssertionError("never read within one second")
