@@ -98,7 +98,7 @@ def test_reasons_stand_where_they_belong_with_their_sentences() -> None:
 def test_sentences_are_in_the_language_of_the_caller() -> None:
     reasons = (Reason(ReasonCode.ACCOUNT_BLOCKED, Action.REJECT, 1, 0),)
     message = decision_pb2.Decision()
-    fill_decision(message, replace(DECISION, outcome=Outcome.REJECTED, reasons=reasons), lambda: CHINESE)
+    fill_decision(message, DECISION._replace(outcome=Outcome.REJECTED, reasons=reasons), lambda: CHINESE)
     assert message.reasons[0].message == CHINESE.fired[ReasonCode.ACCOUNT_BLOCKED]
 
 
@@ -124,13 +124,13 @@ def test_reservation() -> None:
 
 def test_an_amend_that_waits() -> None:
     message = reservation_pb2.Reservation()
-    fill_reservation(message, replace(RESERVATION, pending_amount_minor=150))
+    fill_reservation(message, RESERVATION._replace(pending_amount_minor=150))
     assert message.pending_amount_minor == 150
 
 
 def test_a_reservation_that_holds_nothing_has_no_time_at_which_its_hold_ends() -> None:
     message = reservation_pb2.Reservation()
-    fill_reservation(message, replace(RESERVATION, expire_time_s=0))
+    fill_reservation(message, RESERVATION._replace(expire_time_s=0))
     assert not message.HasField("expire_time")
 
 

@@ -26,6 +26,7 @@ FIRST_SCREEN = [
     "serve        Run the service until it is stopped with Ctrl-C or SIGTERM.",
     "config       List the settings of the service: value, default and meaning.",
     "library      Load or check the function library of a Redis.",
+    "policy       Check a policy file, or show it with every default.",
     "─ Orders ─",
     "check        Say what would be decided about an order; hold nothing.",
     "reserve      Decide about an order and hold its exposure.",
@@ -83,7 +84,7 @@ def test_a_group_without_a_command_shows_its_help(offline: Invoke) -> None:
     [
         *("check", "reserve", "amend", "commit", "release"),
         *("post", "credit-note", "pay", "aging", "import"),
-        *("verify", "account put", "reservation show", "library load"),
+        *("verify", "account put", "reservation show", "library load", "policy check", "policy show"),
     ],
 )
 def test_the_help_of_a_command_has_an_example(offline: Invoke, words: str) -> None:

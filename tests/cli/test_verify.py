@@ -40,7 +40,7 @@ def test_differences_are_told_and_put_right(creditgate: Invoke, damaged: str) ->
     found = creditgate("verify", damaged)
     assert found.exit_code == 1, found.output
     lines = [line.split() for line in found.stdout.splitlines()]
-    assert lines[0] == ["account", "sum", "kept", "should", "be", "too", "much", "currency"]
+    assert lines[0] == ["account", "or", "group", "sum", "kept", "should", "be", "too", "much", "currency"]
     assert [damaged, "reserved", "600.00", "0.00", "600.00", "USD"] in lines
     assert [damaged, "receivable", "300.00", "0.00", "300.00", "USD"] in lines
     assert any(line[:2] == [damaged, "due"] and line[-4:] == ["600.00", "0.00", "600.00", "USD"] for line in lines)
@@ -62,11 +62,32 @@ def test_differences_are_json_too(creditgate: Invoke, damaged: str) -> None:
     assert [document[count] for count in counts] == [1, 1, 3, 3]
     assert document["differences"][0] == {
         "account_id": damaged,
+        "group_id": "",
         "sum": "reserved",
         "kept_minor": 60_000,
         "recomputed_minor": 0,
         "repaired": True,
     }
+
+
+def test_sums_of_groups_are_told_with_their_currency(offline: Invoke, scripted: ScriptedService) -> None:
+    differences = [
+        SumDifference(account_id="a", sum="pending_due@1795650082", kept_minor=5, repaired=True),
+        SumDifference(group_id="g", sum="reserved:JPY", kept_minor=700, recomputed_minor=200, repaired=True),
+        SumDifference(group_id="g", sum="due@1795650082:JPY", kept_minor=700, recomputed_minor=200, repaired=True),
+    ]
+    scripted.script("VerifyAccounts", VerifyAccountsResponse(verified=7, differences=differences))
+    scripted.script("GetAccount", GetAccountResponse(account=Account(account_id="a", currency_code="USD")))
+    result = offline("verify", "--repair", "--address", scripted.address)
+    assert result.exit_code == 1
+    rows = [" ".join(line.split()) for line in result.stdout.splitlines()]
+    assert "a pending due 2026-11-25 23:41:22 UTC 0.05 0.00 0.05 USD put right" in rows
+    assert "group g reserved 700 200 500 JPY put right" in rows
+    assert "group g due 2026-11-25 23:41:22 UTC 700 200 500 JPY put right" in rows
+    assert "7 accounts verified: 3 sums of 1 account and 1 group differed, 3 put right" in result.stdout
+    document = json.loads(offline("verify", "--json", "--address", scripted.address).stdout)
+    assert (document["differing_accounts"], document["differing_groups"]) == (1, 1)
+    assert [difference["group_id"] for difference in document["differences"]] == ["", "g", "g"]
 
 
 def test_an_account_that_is_not_there_is_an_error(creditgate: Invoke, account_id: str) -> None:

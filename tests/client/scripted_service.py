@@ -5,7 +5,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple, Self
+from typing import NamedTuple, Self, cast
 
 import grpc
 from google.protobuf import message_factory
@@ -13,13 +13,14 @@ from google.protobuf.message import Message
 from google.rpc.status_pb2 import Status
 
 from creditgate.v1.admin_service_pb2 import DESCRIPTOR as ADMIN
+from creditgate.v1.credit_desk_service_pb2 import DESCRIPTOR as DESK
 from creditgate.v1.credit_service_pb2 import DESCRIPTOR as CREDIT
 from creditgate.v1.receivables_service_pb2 import DESCRIPTOR as RECEIVABLES
 from tests.patience import PATIENCE_S
 
 METHODS = {
     f"/{service.full_name}/{method.name}": method
-    for file in (CREDIT, RECEIVABLES, ADMIN)
+    for file in (CREDIT, RECEIVABLES, DESK, ADMIN)
     for service in file.services_by_name.values()
     for method in service.methods
 }
@@ -50,12 +51,14 @@ class ScriptedService(grpc.GenericRpcHandler):
     Attributes:
         requests: every request that arrived, repeats included.
         streams: the requests of each stream that was begun.
+        languages: what each call says that its caller reads, None for one that does not say.
 
     """
 
     def __init__(self, port: int = 0, credentials: grpc.ServerCredentials | None = None) -> None:
         self.requests: list[Message] = []
         self.streams: list[list[Message]] = []
+        self.languages: list[str | None] = []
         self._scripts: dict[str, deque[Answer]] = {}
         self._stream_scripts: dict[str, deque[StreamAnswer]] = {}
         self._server = grpc.server(ThreadPoolExecutor(8), handlers=[self], options=[("grpc.so_reuseport", 0)])
@@ -92,6 +95,8 @@ class ScriptedService(grpc.GenericRpcHandler):
         self, handler_call_details: grpc.HandlerCallDetails
     ) -> "grpc.RpcMethodHandler[Message, Message] | None":
         method = METHODS[handler_call_details.method]
+        said = dict(handler_call_details.invocation_metadata or ())
+        self.languages.append(cast("str | None", said.get("accept-language")))
         request_class = message_factory.GetMessageClass(method.input_type)
         if method.name in self._stream_scripts:
             return self._stream_handler(self._stream_scripts[method.name], request_class)

@@ -3,7 +3,9 @@
 import inspect
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import date, datetime, timedelta, timezone
+from decimal import Decimal
 from itertools import islice
+from typing import Any
 
 import grpc
 import pytest
@@ -23,12 +25,26 @@ from creditgate.client import (
 from creditgate.v1.account_pb2 import ACCOUNT_STATUS_CLOSED, Account, Block
 from creditgate.v1.admin_service_pb2 import (
     CloseAccountRequest,
+    ExchangeRate,
+    GetGroupRequest,
+    GetPolicyRequest,
     ListAccountsRequest,
     ListAccountsResponse,
+    ListGroupsRequest,
     PutAccountRequest,
+    PutExchangeRatesRequest,
+    PutGroupRequest,
     SumDifference,
     VerifyAccountsRequest,
     VerifyAccountsResponse,
+)
+from creditgate.v1.credit_desk_service_pb2 import (
+    BlockAccountRequest,
+    ClearManualLimitRequest,
+    ClearTemporaryLimitRequest,
+    SetManualLimitRequest,
+    SetTemporaryLimitRequest,
+    UnblockAccountRequest,
 )
 from creditgate.v1.credit_service_pb2 import (
     AmendReservationRequest,
@@ -45,7 +61,9 @@ from creditgate.v1.credit_service_pb2 import (
     ReleaseReservationRequest,
     ReserveCreditRequest,
     ReserveCreditResponse,
+    StreamReserveCreditResponse,
 )
+from creditgate.v1.group_pb2 import CreditGroup
 from creditgate.v1.receivables_service_pb2 import (
     OpenItem,
     PostReceivableRequest,
@@ -57,10 +75,18 @@ from creditgate.v1.reservation_pb2 import RESERVATION_STATE_HELD, Reservation
 from tests.client.scripted_service import METHODS, Failure, ScriptedService
 from tests.patience import PATIENCE_S
 
+MAY_31 = datetime(2026, 5, 31, 20, tzinfo=timezone(timedelta(hours=2)))
+MAY_31_TIMESTAMP = Timestamp(seconds=1780250400)
+WITHOUT_ZONE = datetime(2026, 5, 31)  # noqa: DTZ001 - what is refused
+
 REQUESTS = {
     "check_credit": (
-        requests.check_credit("a", amount_minor=1500, currency_code="USD", secured_minor=5, explain=True),
-        CheckCreditRequest(account_id="a", amount_minor=1500, currency_code="USD", secured_minor=5, explain=True),
+        requests.check_credit(
+            "a", amount_minor=1500, currency_code="USD", secured_minor=5, explain=True, payment_terms_days=14
+        ),
+        CheckCreditRequest(
+            account_id="a", amount_minor=1500, currency_code="USD", secured_minor=5, explain=True, payment_terms_days=14
+        ),
     ),
     "reserve_credit": (
         requests.reserve_credit(
@@ -142,7 +168,7 @@ REQUESTS = {
         requests.update_aging(
             "a",
             overdue_minor=1500,
-            as_of=datetime(2026, 5, 31, 20, tzinfo=timezone(timedelta(hours=2))),
+            as_of=MAY_31,
             disputed_minor=500,
             oldest_due_date=date(2026, 4, 1),
         ),
@@ -151,7 +177,7 @@ REQUESTS = {
             overdue_minor=1500,
             disputed_minor=500,
             oldest_due_date="2026-04-01",
-            as_of=Timestamp(seconds=1780250400),
+            as_of=MAY_31_TIMESTAMP,
         ),
     ),
     "close_account": (requests.close_account("a"), CloseAccountRequest(account_id="a")),
@@ -169,6 +195,8 @@ REQUESTS = {
             status=ACCOUNT_STATUS_CLOSED,
             base_limit_minor=0,
             unlimited=False,
+            limit_expire_time=MAY_31,
+            group_id="family",
             block=Block(reason="late"),
         ),
         PutAccountRequest(
@@ -179,16 +207,126 @@ REQUESTS = {
                 risk_class="b",
                 status=ACCOUNT_STATUS_CLOSED,
                 base_limit_minor=0,
+                limit_expire_time=MAY_31_TIMESTAMP,
+                group_id="family",
                 block=Block(reason="late"),
             ),
             update_mask=FieldMask(
-                paths=["base_limit_minor", "block", "display_name", "risk_class", "status", "unlimited"]
+                paths=[
+                    "base_limit_minor",
+                    "block",
+                    "display_name",
+                    "group_id",
+                    "limit_expire_time",
+                    "risk_class",
+                    "status",
+                    "unlimited",
+                ]
             ),
         ),
     ),
     "put_account that clears": (
-        requests.put_account("a", clear=["base_limit_minor", "block"]),
-        PutAccountRequest(account=Account(account_id="a"), update_mask=FieldMask(paths=["base_limit_minor", "block"])),
+        requests.put_account("a", clear=["block", "base_limit_minor", "group_id", "limit_expire_time"]),
+        PutAccountRequest(
+            account=Account(account_id="a"),
+            update_mask=FieldMask(paths=["base_limit_minor", "block", "group_id", "limit_expire_time"]),
+        ),
+    ),
+    "put_group": (
+        requests.put_group("g", currency_code="USD", limit_minor=0, display_name="Family"),
+        PutGroupRequest(
+            group=CreditGroup(group_id="g", currency_code="USD", limit_minor=0, display_name="Family"),
+        ),
+    ),
+    "put_group without a ceiling": (
+        requests.put_group("g", currency_code="USD", unlimited=True),
+        PutGroupRequest(group=CreditGroup(group_id="g", currency_code="USD", unlimited=True)),
+    ),
+    "get_group": (requests.get_group("g"), GetGroupRequest(group_id="g")),
+    "list_groups": (requests.list_groups(page_size=7), ListGroupsRequest(page_size=7)),
+    "put_exchange_rates": (
+        requests.put_exchange_rates(
+            {("EUR", "USD"): "1.0842", ("JPY", "USD"): Decimal("0.0000001")}, version=3, expire_time=MAY_31
+        ),
+        PutExchangeRatesRequest(
+            rates=[
+                ExchangeRate(from_currency_code="EUR", to_currency_code="USD", rate="1.0842"),
+                ExchangeRate(from_currency_code="JPY", to_currency_code="USD", rate="0.0000001"),
+            ],
+            version=3,
+            expire_time=MAY_31_TIMESTAMP,
+        ),
+    ),
+    "get_policy": (requests.get_policy(), GetPolicyRequest()),
+    "block_account": (
+        requests.block_account("a", reason="fraud", actor="ann", expire_time=MAY_31),
+        BlockAccountRequest(account_id="a", reason="fraud", actor="ann", expire_time=MAY_31_TIMESTAMP),
+    ),
+    "block_account without an end": (
+        requests.block_account("a", reason="fraud", actor="ann"),
+        BlockAccountRequest(account_id="a", reason="fraud", actor="ann"),
+    ),
+    "unblock_account": (
+        requests.unblock_account("a", reason="paid", actor="ann"),
+        UnblockAccountRequest(account_id="a", reason="paid", actor="ann"),
+    ),
+    "set_manual_limit": (
+        requests.set_manual_limit(
+            "a", limit_minor=0, currency_code="USD", reason="fair", actor="ann", expire_time=MAY_31
+        ),
+        SetManualLimitRequest(
+            account_id="a",
+            limit_minor=0,
+            currency_code="USD",
+            reason="fair",
+            actor="ann",
+            expire_time=MAY_31_TIMESTAMP,
+        ),
+    ),
+    "set_manual_limit without a ceiling and an end": (
+        requests.set_manual_limit("a", unlimited=True, currency_code="USD", reason="parent pays", actor="ann"),
+        SetManualLimitRequest(account_id="a", unlimited=True, currency_code="USD", reason="parent pays", actor="ann"),
+    ),
+    "clear_manual_limit": (
+        requests.clear_manual_limit("a", reason="over", actor="ann"),
+        ClearManualLimitRequest(account_id="a", reason="over", actor="ann"),
+    ),
+    "set_temporary_limit": (
+        requests.set_temporary_limit(
+            "a",
+            limit_minor=1500,
+            currency_code="USD",
+            start_time=MAY_31 - timedelta(hours=1),
+            end_time=MAY_31,
+            reason="fair",
+            actor="ann",
+        ),
+        SetTemporaryLimitRequest(
+            account_id="a",
+            limit_minor=1500,
+            currency_code="USD",
+            start_time=Timestamp(seconds=MAY_31_TIMESTAMP.seconds - 3600),
+            end_time=MAY_31_TIMESTAMP,
+            reason="fair",
+            actor="ann",
+        ),
+    ),
+    "set_temporary_limit from now on": (
+        requests.set_temporary_limit(
+            "a", limit_minor=1500, currency_code="USD", end_time=MAY_31, reason="fair", actor="ann"
+        ),
+        SetTemporaryLimitRequest(
+            account_id="a",
+            limit_minor=1500,
+            currency_code="USD",
+            end_time=MAY_31_TIMESTAMP,
+            reason="fair",
+            actor="ann",
+        ),
+    ),
+    "clear_temporary_limit": (
+        requests.clear_temporary_limit("a", reason="over", actor="ann"),
+        ClearTemporaryLimitRequest(account_id="a", reason="over", actor="ann"),
     ),
 }
 
@@ -203,9 +341,35 @@ OF_MANY_ITEMS = {"batch_reserve_credit", "stream_reserve_credit", "import_open_i
 """Calls whose methods are no mere copy of a request builder."""
 
 
-def test_an_ageing_without_a_time_zone_is_refused() -> None:
-    with pytest.raises(ValueError, match="must have a time zone"):
-        requests.update_aging("a", overdue_minor=0, as_of=datetime(2026, 5, 31))  # noqa: DTZ001 - what is refused
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: requests.update_aging("a", overdue_minor=0, as_of=WITHOUT_ZONE),
+        lambda: requests.put_account("a", limit_expire_time=WITHOUT_ZONE),
+        lambda: requests.put_exchange_rates({}, version=1, expire_time=WITHOUT_ZONE),
+        lambda: requests.block_account("a", reason="r", actor="a", expire_time=WITHOUT_ZONE),
+        lambda: requests.set_manual_limit(
+            "a", limit_minor=1, currency_code="USD", reason="r", actor="a", expire_time=WITHOUT_ZONE
+        ),
+        lambda: requests.set_temporary_limit(
+            "a", limit_minor=1, currency_code="USD", reason="r", actor="a", end_time=WITHOUT_ZONE
+        ),
+        lambda: requests.set_temporary_limit(
+            "a", limit_minor=1, currency_code="USD", reason="r", actor="a", end_time=MAY_31, start_time=WITHOUT_ZONE
+        ),
+    ],
+)
+def test_an_instant_without_a_time_zone_is_refused(build: Callable[[], Message]) -> None:
+    with pytest.raises(
+        ValueError, match=r"^(as_of|expire_time|limit_expire_time|start_time|end_time) must have a time zone"
+    ):
+        build()
+
+
+@pytest.mark.parametrize("ceiling", [{}, {"limit_minor": 0, "unlimited": True}])
+def test_a_manual_limit_is_an_amount_or_no_ceiling(ceiling: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="either limit_minor or unlimited must be given"):
+        requests.set_manual_limit("a", currency_code="USD", reason="r", actor="a", **ceiling)
 
 
 def calls_of(client_class: type) -> dict[str, inspect.Signature]:
@@ -219,7 +383,7 @@ def calls_of(client_class: type) -> dict[str, inspect.Signature]:
 def test_both_clients_have_the_same_calls() -> None:
     blocking, asynchronous = calls_of(CreditClient), calls_of(AsyncCreditClient)
     assert blocking.keys() == asynchronous.keys()
-    assert len(blocking) == 19
+    assert len(blocking) == 30
     for name in blocking.keys() - OF_MANY_ITEMS:
         assert blocking[name] == asynchronous[name]
         assert inspect.getdoc(getattr(CreditClient, name)) == inspect.getdoc(getattr(requests, name))
@@ -245,6 +409,28 @@ async def test_a_call_reaches_the_service(scripted: ScriptedService) -> None:
     async with AsyncCreditClient(scripted.address, timeout_s=PATIENCE_S) as async_client:
         assert await async_client.get_account(account_id="a") == answer
     assert scripted.requests == [GetAccountRequest(account_id="a")] * 2
+
+
+@pytest.mark.parametrize(("language", "said"), [("zh-CN, en;q=0.5", "zh-CN, en;q=0.5"), ("", None)])
+async def test_every_kind_of_call_says_what_its_caller_reads(
+    scripted: ScriptedService, language: str, said: str | None
+) -> None:
+    order = reserve_credit_request("a", "o", amount_minor=1, currency_code="USD")
+    scripted.script("ReserveCredit", ReserveCreditResponse())
+    scripted.script("BatchReserveCredit", BatchReserveCreditResponse(results=[BatchReserveCreditResult()]))
+    scripted.script("ListReservations", ListReservationsResponse())
+    scripted.script_streams("StreamReserveCredit", lambda arrived: (StreamReserveCreditResponse() for _ in arrived))
+    with CreditClient(scripted.address, timeout_s=PATIENCE_S, language=language) as client:
+        client.with_timeout(PATIENCE_S).reserve_credit("a", "o", amount_minor=1, currency_code="USD")
+        list(client.batch_reserve_credit([order]))
+        list(client.list_reservations("a"))
+        list(client.stream_reserve_credit([order]))
+    async with AsyncCreditClient(scripted.address, timeout_s=PATIENCE_S, language=language) as async_client:
+        await async_client.reserve_credit("a", "o", amount_minor=1, currency_code="USD")
+        await collect(async_client.batch_reserve_credit([order]))
+        await collect(async_client.list_reservations("a"))
+        await collect(async_client.stream_reserve_credit([order]))
+    assert scripted.languages == [said] * 8
 
 
 async def collect(items: AsyncIterator[object]) -> list[object]:

@@ -1,14 +1,16 @@
 """The clients against a running service: an order's whole life."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import grpc
 import pytest
 from redis.asyncio import Redis
 
+from creditgate.api.reason_texts import CHINESE
 from creditgate.bootstrap import RunningService, running_service
 from creditgate.client import (
     AsyncCreditClient,
@@ -19,6 +21,7 @@ from creditgate.client import (
     open_item,
     reserve_credit_request,
 )
+from creditgate.domain.decision import ReasonCode
 from creditgate.ops.listen_address import ListenAddress
 from creditgate.settings import Settings
 from creditgate.store import keys
@@ -206,6 +209,53 @@ async def test_a_sum_that_differs_is_found_and_put_right(
         assert [page async for page in client.verify_accounts([damaged])] == [VerifiedAccounts(1, ())]
         assert (await client.get_account(damaged)).account.exposure.receivable_minor == 0
         assert sum([page.verified async for page in client.verify_accounts()]) >= 2
+
+
+async def test_limits_groups_and_rates_through_both_clients(
+    service: RunningService, account_id: str, new_id: Callable[[str], str]
+) -> None:
+    address, group_id = str(service.address), new_id("family")
+    end = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
+    who: Mapping[str, Any] = {"reason": "fair", "actor": "ann"}
+    async with AsyncCreditClient(address, timeout_s=PATIENCE_S, language="zh") as client:
+        await client.put_group(group_id, currency_code="USD", limit_minor=50_000)
+        put = await client.put_account(account_id, currency_code="USD", base_limit_minor=1_000, group_id=group_id)
+        assert put.account.group_id == group_id
+        manual = await client.set_manual_limit(
+            account_id, limit_minor=2_000, currency_code="USD", expire_time=end, **who
+        )
+        assert manual.account.manual_limit.expire_time.ToDatetime(UTC) == end
+        temporary = await client.set_temporary_limit(
+            account_id, limit_minor=3_000, currency_code="USD", end_time=end, **who
+        )
+        assert temporary.account.exposure.limit_minor == 3_000
+        checked = await client.check_credit(account_id, amount_minor=3_001, currency_code="USD")
+        assert checked.decision.reasons[0].message == (
+            CHINESE.fired[ReasonCode.LIMIT_EXCEEDED].format(observed="30.01 USD", threshold="30.00 USD")
+        )
+    await asyncio.to_thread(take_away, address, account_id, group_id)
+
+
+def take_away(address: str, account_id: str, group_id: str) -> None:
+    who: Mapping[str, Any] = {"reason": "over", "actor": "ann"}
+    with CreditClient(address, timeout_s=PATIENCE_S) as client:
+        assert client.clear_temporary_limit(account_id, **who).account.exposure.limit_minor == 2_000
+        assert client.clear_manual_limit(account_id, **who).account.exposure.limit_minor == 1_000
+        assert client.block_account(account_id, **who).account.block.actor == "ann"
+        assert not client.unblock_account(account_id, **who).account.HasField("block")
+        assert client.get_group(group_id).group.account_count == 1
+        assert not client.put_account(account_id, clear=["group_id"]).account.group_id
+        assert [group.account_count for group in client.list_groups() if group.group_id == group_id] == [0]
+        assert client.put_exchange_rates({("DKK", "USD"): "0.15"}, version=1).applied == 1
+        assert (
+            client.check_credit(account_id, amount_minor=6_666, currency_code="DKK").decision.outcome
+            == OUTCOME_APPROVED
+        )
+        assert (
+            client.check_credit(account_id, amount_minor=6_667, currency_code="DKK").decision.outcome
+            == OUTCOME_REJECTED
+        )
+        assert client.get_policy().policy_version == "default"
 
 
 async def test_a_fault_of_the_service_is_decoded(service: RunningService, account_id: str) -> None:

@@ -26,16 +26,20 @@ _ANSWERS_BETWEEN: Final = 300
 _VIOLATIONS_MAX: Final = 3
 """Violations of one history that are shown: further ones mostly follow from the same defect."""
 
+_LOG_LINES_MAX: Final = 5
+_LOG_LINE_LENGTH_MAX: Final = 2000
+
 _UNITS_S: Final = {"s": 1, "m": 60, "h": 3600}
 _SEED_END: Final = 1_000_000
-_ENDED_BY_SIGTERM: Final = 128 + signal.SIGTERM
+_ENDED_BY_SIGNAL: Final = 128
 
 
 def main() -> int:
     """Return the exit code: 1 when a history was not explained."""
     arguments = _read_arguments()
     # What was started is ended, whoever ends this program.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(_ENDED_BY_SIGTERM))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda received, _: sys.exit(_ENDED_BY_SIGNAL + received))
     print(f"SEED={arguments.seed}, {arguments.duration:.0f} s", flush=True)
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="soak-")))
@@ -79,6 +83,7 @@ def _soak(sites: dict[str, Site], seed: str, deadline: float) -> int:
         _print_round(f"round {number}, {kind}, {time.monotonic() - begun:.0f} s", played)
         if played.findings.violations:
             _print_violations(seed, number, played)
+            _print_log_errors(sites[kind].service.log)
             return 1
     _print_summary(number, tally, blows)
     return 0
@@ -112,6 +117,13 @@ def _print_violations(seed: str, number: int, played: Played) -> None:
         print(f"\n{violation}")
     if len(violations) > _VIOLATIONS_MAX:
         print(f"\n… and {len(violations) - _VIOLATIONS_MAX} more")
+
+
+def _print_log_errors(log: Path) -> None:
+    """Print what the service itself took for an error, the end of it; the log goes with the site."""
+    errors = [line for line in log.read_text().splitlines() if '"level": "error"' in line]
+    for line in errors[-_LOG_LINES_MAX:]:
+        print(f"\n{line[:_LOG_LINE_LENGTH_MAX]}")
 
 
 def _print_summary(rounds: int, tally: Tally, blows: Counter[str]) -> None:

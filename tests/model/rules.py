@@ -46,6 +46,10 @@ FULL_RULEBOOK: Final[Rulebook] = {
 """Every rule is on, with actions of every kind."""
 
 
+_TOLD_MAX: Final = 2**53 - 1
+"""No sum that is told is greater."""
+
+
 class Seen(NamedTuple):
     """What the rules look at; `limit_minor` is None without a limit or without a ceiling."""
 
@@ -115,7 +119,7 @@ def _velocity(_: Rulebook, seen: Seen, rule: Rule) -> Verdict:
     bounds = [] if rule.amount is None else [rule.amount]
     if rule.share_bps and seen.limit_minor is not None:
         bounds.append(share_of(seen.limit_minor, rule.share_bps))
-    total = seen.approved_minor + seen.added_minor
+    total = min(_TOLD_MAX, seen.approved_minor + seen.added_minor)
     return Verdict(bool(bounds) and seen.added_minor > 0 and total > min(bounds), total, min(bounds, default=0))
 
 

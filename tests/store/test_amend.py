@@ -35,7 +35,7 @@ async def test_an_increase_is_judged_like_an_order_of_that_amount(desk: Desk) ->
     rejected = await desk.amend("o1", 701, request_id="r1", hold_s=2 * HOLD_S)
     assert rejected.decision.outcome is Outcome.REJECTED
     assert [tuple(reason) for reason in rejected.decision.reasons] == [
-        (ReasonCode.LIMIT_EXCEEDED, Action.REJECT, 1001, 1000)
+        (ReasonCode.LIMIT_EXCEEDED, Action.REJECT, 1001, 1000, "USD")
     ]
     assert rejected.decision.exposure.reserved_minor == 900
     assert (rejected.reservation, rejected.replayed) == (before, False), "nothing changes, not even the hold's end"

@@ -86,7 +86,7 @@ WRONG: dict[str, tuple[Tamper, Found]] = {
         lambda _: [("receivable", 400, 410)],
     ),
     "a commit's security": (
-        lambda t, _: t.add_to_entry("d:d3", receivable_change=-10),
+        lambda t, _: t.add_to_entry("d:d3", receivable_change=-10, secured_change=10),
         lambda _: [("receivable", 400, 390), ("secured_receivable", 40, 50)],
     ),
     "an invoice is missing": (lambda t, _: t.drop_entry("d:d2"), lambda _: [("receivable", 400, 200)]),
@@ -218,7 +218,7 @@ async def test_an_opening_balance_counts(clocked: ClockedStore, desk: Desk, tamp
     await clocked.sweep()
     assert clocked.fields(tamperer.ledger_key) == {"b"}
     assert await desk.verify() == ()
-    tamperer.add_to_entry("b", amount=3, receivable_change=1)
+    tamperer.add_to_entry("b", amount=3, receivable_change=1, secured_change=2)
     assert told(await desk.verify(repair=True)) == [("receivable", 400, 401), ("secured_receivable", 40, 42)]
     assert await desk.all_sums() == (0, 401, 42)
 

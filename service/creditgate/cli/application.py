@@ -4,7 +4,18 @@ from typing import Annotated, Final
 
 import typer
 
-from creditgate.cli import accounts, demo, library, orders, receivables, replay, reservations, service, verification
+from creditgate.cli import (
+    accounts,
+    demo,
+    library,
+    orders,
+    policy,
+    receivables,
+    replay,
+    reservations,
+    service,
+    verification,
+)
 from creditgate.cli.command_group import CommandGroup
 
 _SERVICE_PANEL: Final = "Service"
@@ -45,6 +56,7 @@ app.command(rich_help_panel=_SERVICE_PANEL)(service.serve)
 app.command(rich_help_panel=_SERVICE_PANEL)(service.config)
 app.command(rich_help_panel=_SERVICE_PANEL)(replay.replay)
 app.add_typer(library.app, name="library", rich_help_panel=_SERVICE_PANEL)
+app.add_typer(policy.app, name="policy", rich_help_panel=_SERVICE_PANEL)
 app.command(rich_help_panel=_SERVICE_PANEL)(service.version)
 orders.register(app)
 receivables.register(app)

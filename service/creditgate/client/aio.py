@@ -25,12 +25,13 @@ from creditgate.client.calls import (
     verification_requests,
     verified_accounts,
 )
-from creditgate.client.channel import CHANNEL_OPTIONS, DEFAULT_TARGET, DEFAULT_TIMEOUT_S
+from creditgate.client.channel import CHANNEL_OPTIONS, DEFAULT_TARGET, DEFAULT_TIMEOUT_S, Metadata, metadata_of
 from creditgate.client.errors import CreditCallError, error_of_call
 from creditgate.client.open_items import ImportRun, ImportSummary, OpenItemFailure
 from creditgate.client.window import answer_of
 from creditgate.domain.bounds import VERIFIED_ACCOUNTS_MAX
 from creditgate.v1.admin_service_pb2_grpc import AdminServiceStub
+from creditgate.v1.credit_desk_service_pb2_grpc import CreditDeskServiceStub
 from creditgate.v1.credit_service_pb2 import ReserveCreditRequest, ReserveCreditResponse
 from creditgate.v1.credit_service_pb2_grpc import CreditServiceStub
 from creditgate.v1.receivables_service_pb2 import OpenItem
@@ -41,6 +42,7 @@ class _Stubs:
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self.credit = CreditServiceStub(channel)
         self.receivables = ReceivablesServiceStub(channel)
+        self.desk = CreditDeskServiceStub(channel)
         self.admin = AdminServiceStub(channel)
 
 
@@ -49,7 +51,7 @@ def _call(
 ) -> "Callable[Concatenate[AsyncCreditClient, P], Coroutine[Any, Any, AnswerT]]":
     @signed_as(build)
     async def call(self: "AsyncCreditClient", /, *args: P.args, **kwargs: P.kwargs) -> AnswerT:
-        return await _answer(rpc(self._stubs), build(*args, **kwargs), self.timeout_s)
+        return await _answer(rpc(self._stubs), build(*args, **kwargs), self.timeout_s, self._metadata)
 
     return call
 
@@ -63,7 +65,7 @@ def _listing(
     async def listing(self: "AsyncCreditClient", /, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[ItemT]:
         request = build(*args, **kwargs)
         while True:
-            page = await _answer(rpc(self._stubs), request, self.timeout_s)
+            page = await _answer(rpc(self._stubs), request, self.timeout_s, self._metadata)
             for item in items(page):
                 yield item
             if not page.next_page_token:
@@ -73,9 +75,11 @@ def _listing(
     return listing
 
 
-async def _answer(rpc: UnaryUnaryMultiCallable[RequestT, AnswerT], request: RequestT, timeout_s: float) -> AnswerT:
+async def _answer(
+    rpc: UnaryUnaryMultiCallable[RequestT, AnswerT], request: RequestT, timeout_s: float, metadata: Metadata
+) -> AnswerT:
     try:
-        return await rpc(request, timeout=timeout_s)
+        return await rpc(request, timeout=timeout_s, metadata=metadata)
     except grpc.aio.AioRpcError as error:
         raise error_of_call(error) from error
 
@@ -90,6 +94,8 @@ class AsyncCreditClient:
         target: where the service listens.
         timeout_s: deadline of each call, repeats included.
         credentials: for TLS; None: plain text, for a service on the same machine or behind a proxy that ends TLS.
+        language: what the sentences of decisions are to be in, as `Accept-Language` has it: `zh-CN, en;q=0.5`; empty:
+            English.
 
     """
 
@@ -99,8 +105,10 @@ class AsyncCreditClient:
         *,
         timeout_s: float = DEFAULT_TIMEOUT_S,
         credentials: grpc.ChannelCredentials | None = None,
+        language: str = "",
     ) -> None:
         self.timeout_s = timeout_s
+        self._metadata = metadata_of(language)
         self._channel = (
             grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS)
             if credentials is None
@@ -143,6 +151,17 @@ class AsyncCreditClient:
     put_account = _call(requests.put_account, lambda stubs: stubs.admin.PutAccount)
     close_account = _call(requests.close_account, lambda stubs: stubs.admin.CloseAccount)
     list_accounts = _listing(requests.list_accounts, lambda stubs: stubs.admin.ListAccounts, lambda page: page.accounts)
+    put_group = _call(requests.put_group, lambda stubs: stubs.admin.PutGroup)
+    get_group = _call(requests.get_group, lambda stubs: stubs.admin.GetGroup)
+    list_groups = _listing(requests.list_groups, lambda stubs: stubs.admin.ListGroups, lambda page: page.groups)
+    put_exchange_rates = _call(requests.put_exchange_rates, lambda stubs: stubs.admin.PutExchangeRates)
+    get_policy = _call(requests.get_policy, lambda stubs: stubs.admin.GetPolicy)
+    block_account = _call(requests.block_account, lambda stubs: stubs.desk.BlockAccount)
+    unblock_account = _call(requests.unblock_account, lambda stubs: stubs.desk.UnblockAccount)
+    set_manual_limit = _call(requests.set_manual_limit, lambda stubs: stubs.desk.SetManualLimit)
+    clear_manual_limit = _call(requests.clear_manual_limit, lambda stubs: stubs.desk.ClearManualLimit)
+    set_temporary_limit = _call(requests.set_temporary_limit, lambda stubs: stubs.desk.SetTemporaryLimit)
+    clear_temporary_limit = _call(requests.clear_temporary_limit, lambda stubs: stubs.desk.ClearTemporaryLimit)
 
     async def batch_reserve_credit(
         self, orders: Iterable[ReserveCreditRequest]
@@ -158,7 +177,7 @@ class AsyncCreditClient:
 
         """
         for request in batch_requests(orders):
-            response = await _answer(self._stubs.credit.BatchReserveCredit, request, self.timeout_s)
+            response = await _answer(self._stubs.credit.BatchReserveCredit, request, self.timeout_s, self._metadata)
             for result in response.results:
                 yield answer_of(result)
 
@@ -178,7 +197,8 @@ class AsyncCreditClient:
                 out once the orders before are answered.
 
         """
-        async with aclosing(stream_orders(self._stubs.credit.StreamReserveCredit, orders, self.timeout_s)) as answers:
+        rpc = self._stubs.credit.StreamReserveCredit
+        async with aclosing(stream_orders(rpc, orders, self.timeout_s, self._metadata)) as answers:
             async for answer in answers:
                 yield answer
 
@@ -228,7 +248,7 @@ class AsyncCreditClient:
         """
         for request in verification_requests(account_ids, repair=repair, page_size=page_size):
             while True:
-                page = await _answer(self._stubs.admin.VerifyAccounts, request, self.timeout_s)
+                page = await _answer(self._stubs.admin.VerifyAccounts, request, self.timeout_s, self._metadata)
                 yield verified_accounts(page)
                 if not page.next_page_token:
                     break

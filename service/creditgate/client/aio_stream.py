@@ -9,6 +9,7 @@ from typing import Any, Final
 import grpc
 from grpc.aio import StreamStreamCall, StreamStreamMultiCallable
 
+from creditgate.client.channel import Metadata
 from creditgate.client.errors import CreditCallError, error_of_call, no_answer_error, stream_ended_error
 from creditgate.client.repeats import Repeats
 from creditgate.client.window import ATTEMPTS_MAX, STREAM_AGE_MAX_S, OrderAnswer, Window, answer_of
@@ -29,14 +30,17 @@ _WRITE_FAILED: Final = "Internal error from Core"
 
 
 async def stream_orders(
-    rpc: Rpc, orders: Iterable[ReserveCreditRequest] | AsyncIterable[ReserveCreditRequest], timeout_s: float
+    rpc: Rpc,
+    orders: Iterable[ReserveCreditRequest] | AsyncIterable[ReserveCreditRequest],
+    timeout_s: float,
+    metadata: Metadata,
 ) -> AsyncGenerator[OrderAnswer, None]:
     """Yield the answer to each order (see `AsyncCreditClient.stream_reserve_credit`)."""
     outbox = _Outbox()
     receiver = _Receiver(outbox, timeout_s)
     async with _running(outbox.draw_all(orders)) as drawing:
         while await outbox.has_orders():
-            call = rpc()
+            call = rpc(metadata=metadata)
             outbox.begin_stream()
             async with _running(outbox.send_to(call)):
                 try:

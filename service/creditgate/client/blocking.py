@@ -23,12 +23,13 @@ from creditgate.client.calls import (
     verification_requests,
     verified_accounts,
 )
-from creditgate.client.channel import CHANNEL_OPTIONS, DEFAULT_TARGET, DEFAULT_TIMEOUT_S
+from creditgate.client.channel import CHANNEL_OPTIONS, DEFAULT_TARGET, DEFAULT_TIMEOUT_S, Metadata, metadata_of
 from creditgate.client.errors import CreditCallError, EndedCall, error_of_call
 from creditgate.client.open_items import ImportRun, ImportSummary, OpenItemFailure
 from creditgate.client.window import answer_of
 from creditgate.domain.bounds import VERIFIED_ACCOUNTS_MAX
 from creditgate.v1.admin_service_pb2_grpc import AdminServiceStub
+from creditgate.v1.credit_desk_service_pb2_grpc import CreditDeskServiceStub
 from creditgate.v1.credit_service_pb2 import ReserveCreditRequest, ReserveCreditResponse
 from creditgate.v1.credit_service_pb2_grpc import CreditServiceStub
 from creditgate.v1.receivables_service_pb2 import OpenItem
@@ -39,6 +40,7 @@ class _Stubs:
     def __init__(self, channel: grpc.Channel) -> None:
         self.credit = CreditServiceStub(channel)
         self.receivables = ReceivablesServiceStub(channel)
+        self.desk = CreditDeskServiceStub(channel)
         self.admin = AdminServiceStub(channel)
 
 
@@ -47,7 +49,7 @@ def _call(
 ) -> "Callable[Concatenate[CreditClient, P], AnswerT]":
     @signed_as(build)
     def call(self: "CreditClient", /, *args: P.args, **kwargs: P.kwargs) -> AnswerT:
-        return _answer(rpc(self._stubs), build(*args, **kwargs), self.timeout_s)
+        return _answer(rpc(self._stubs), build(*args, **kwargs), self.timeout_s, self._metadata)
 
     return call
 
@@ -61,7 +63,7 @@ def _listing(
     def listing(self: "CreditClient", /, *args: P.args, **kwargs: P.kwargs) -> Iterator[ItemT]:
         request = build(*args, **kwargs)
         while True:
-            page = _answer(rpc(self._stubs), request, self.timeout_s)
+            page = _answer(rpc(self._stubs), request, self.timeout_s, self._metadata)
             yield from items(page)
             if not page.next_page_token:
                 return
@@ -70,9 +72,11 @@ def _listing(
     return listing
 
 
-def _answer(rpc: "grpc.UnaryUnaryMultiCallable[RequestT, AnswerT]", request: RequestT, timeout_s: float) -> AnswerT:
+def _answer(
+    rpc: "grpc.UnaryUnaryMultiCallable[RequestT, AnswerT]", request: RequestT, timeout_s: float, metadata: Metadata
+) -> AnswerT:
     try:
-        return rpc(request, timeout=timeout_s)
+        return rpc(request, timeout=timeout_s, metadata=metadata)
     except grpc.RpcError as error:
         # Every error that a call raises is also the ended call; the base class does not say so.
         raise error_of_call(cast("EndedCall", error)) from error
@@ -89,6 +93,8 @@ class CreditClient:
         target: where the service listens.
         timeout_s: deadline of each call, repeats included.
         credentials: for TLS; None: plain text, for a service on the same machine or behind a proxy that ends TLS.
+        language: what the sentences of decisions are to be in, as `Accept-Language` has it: `zh-CN, en;q=0.5`; empty:
+            English.
 
     """
 
@@ -98,8 +104,10 @@ class CreditClient:
         *,
         timeout_s: float = DEFAULT_TIMEOUT_S,
         credentials: grpc.ChannelCredentials | None = None,
+        language: str = "",
     ) -> None:
         self.timeout_s = timeout_s
+        self._metadata = metadata_of(language)
         self._channel = (
             grpc.insecure_channel(target, options=CHANNEL_OPTIONS)
             if credentials is None
@@ -142,6 +150,17 @@ class CreditClient:
     put_account = _call(requests.put_account, lambda stubs: stubs.admin.PutAccount)
     close_account = _call(requests.close_account, lambda stubs: stubs.admin.CloseAccount)
     list_accounts = _listing(requests.list_accounts, lambda stubs: stubs.admin.ListAccounts, lambda page: page.accounts)
+    put_group = _call(requests.put_group, lambda stubs: stubs.admin.PutGroup)
+    get_group = _call(requests.get_group, lambda stubs: stubs.admin.GetGroup)
+    list_groups = _listing(requests.list_groups, lambda stubs: stubs.admin.ListGroups, lambda page: page.groups)
+    put_exchange_rates = _call(requests.put_exchange_rates, lambda stubs: stubs.admin.PutExchangeRates)
+    get_policy = _call(requests.get_policy, lambda stubs: stubs.admin.GetPolicy)
+    block_account = _call(requests.block_account, lambda stubs: stubs.desk.BlockAccount)
+    unblock_account = _call(requests.unblock_account, lambda stubs: stubs.desk.UnblockAccount)
+    set_manual_limit = _call(requests.set_manual_limit, lambda stubs: stubs.desk.SetManualLimit)
+    clear_manual_limit = _call(requests.clear_manual_limit, lambda stubs: stubs.desk.ClearManualLimit)
+    set_temporary_limit = _call(requests.set_temporary_limit, lambda stubs: stubs.desk.SetTemporaryLimit)
+    clear_temporary_limit = _call(requests.clear_temporary_limit, lambda stubs: stubs.desk.ClearTemporaryLimit)
 
     def batch_reserve_credit(
         self, orders: Iterable[ReserveCreditRequest]
@@ -157,7 +176,7 @@ class CreditClient:
 
         """
         for request in batch_requests(orders):
-            response = _answer(self._stubs.credit.BatchReserveCredit, request, self.timeout_s)
+            response = _answer(self._stubs.credit.BatchReserveCredit, request, self.timeout_s, self._metadata)
             for result in response.results:
                 yield answer_of(result)
 
@@ -177,7 +196,8 @@ class CreditClient:
                 answered.
 
         """
-        return stream_orders(self._stubs.credit.StreamReserveCredit, orders, self.timeout_s)
+        rpc = self._stubs.credit.StreamReserveCredit
+        return stream_orders(rpc, orders, self.timeout_s, self._metadata)
 
     def import_open_items(
         self,
@@ -224,7 +244,7 @@ class CreditClient:
         """
         for request in verification_requests(account_ids, repair=repair, page_size=page_size):
             while True:
-                page = _answer(self._stubs.admin.VerifyAccounts, request, self.timeout_s)
+                page = _answer(self._stubs.admin.VerifyAccounts, request, self.timeout_s, self._metadata)
                 yield verified_accounts(page)
                 if not page.next_page_token:
                     break

@@ -10,6 +10,7 @@ from typing import Protocol, Self, cast
 
 import grpc
 
+from creditgate.client.channel import Metadata
 from creditgate.client.errors import (
     CreditCallError,
     EndedCall,
@@ -46,6 +47,7 @@ def stream_orders(
     rpc: "grpc.StreamStreamMultiCallable[StreamReserveCreditRequest, StreamReserveCreditResponse]",
     orders: Iterable[ReserveCreditRequest],
     timeout_s: float,
+    metadata: Metadata,
 ) -> Iterator[OrderAnswer]:
     """Yield the answer to each order (see `CreditClient.stream_reserve_credit`)."""
     with _Outbox() as outbox, _AnswerLimit(timeout_s) as limit:
@@ -53,7 +55,7 @@ def stream_orders(
         threading.Thread(target=outbox.draw_all, args=(orders,), name="creditgate-draw", daemon=True).start()
         while outbox.has_orders():
             stream = outbox.begin_stream()
-            call = cast("Call", rpc(outbox.requests(stream)))
+            call = cast("Call", rpc(outbox.requests(stream), metadata=metadata))
             if not call.add_callback(partial(outbox.end_stream, stream)):
                 outbox.end_stream(stream)
             try:

@@ -1,22 +1,29 @@
 """How the clients connect: target, deadlines, retries, sizes."""
 
 import json
-from typing import Final
+from typing import Final, TypeAlias
 
 from creditgate.v1.admin_service_pb2 import DESCRIPTOR as ADMIN
+from creditgate.v1.credit_desk_service_pb2 import DESCRIPTOR as DESK
 from creditgate.v1.credit_service_pb2 import DESCRIPTOR as CREDIT
 from creditgate.v1.receivables_service_pb2 import DESCRIPTOR as RECEIVABLES
 
 DEFAULT_TARGET: Final = "127.0.0.1:50051"
 DEFAULT_TIMEOUT_S: Final = 2.0
 
+Metadata: TypeAlias = tuple[tuple[str, str], ...]
+"""What a call says beside its request."""
+
+_LANGUAGE_KEY: Final = "accept-language"
 _RECONNECT_AFTER_MS: Final = 50
 _RECONNECT_AFTER_MAX_MS: Final = 400
 _KEEPALIVE_AFTER_MS: Final = 30_000
 _KEEPALIVE_TIMEOUT_MS: Final = 5_000
 _MESSAGE_MAX_BYTES: Final = 16 * 1024 * 1024
 
-_SERVICES: Final = [service for file in (CREDIT, RECEIVABLES, ADMIN) for service in file.services_by_name.values()]
+_SERVICES: Final = [
+    service for file in (CREDIT, RECEIVABLES, DESK, ADMIN) for service in file.services_by_name.values()
+]
 
 _SERVICE_CONFIG: Final = json.dumps(
     {
@@ -65,3 +72,8 @@ CHANNEL_OPTIONS: Final[tuple[tuple[str, str | int], ...]] = (
     # The gate stands in its callers' own network; an http_proxy in the environment is for the way out of it.
     ("grpc.enable_http_proxy", 0),
 )
+
+
+def metadata_of(language: str) -> Metadata:
+    """Return what tells a service which language a caller reads; nothing when the text is empty."""
+    return ((_LANGUAGE_KEY, language),) if language else ()

@@ -4,15 +4,35 @@ Amounts are integers in minor units of `currency_code` (1250.00 USD is 125000). 
 the field that breaks one; nothing is checked twice here.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Literal, TypeAlias
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.field_mask_pb2 import FieldMask
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from creditgate.v1.account_pb2 import ACCOUNT_STATUS_UNSPECIFIED, Account, AccountStatus, Block
-from creditgate.v1.admin_service_pb2 import CloseAccountRequest, ListAccountsRequest, PutAccountRequest
+from creditgate.v1.admin_service_pb2 import (
+    CloseAccountRequest,
+    ExchangeRate,
+    GetGroupRequest,
+    GetPolicyRequest,
+    ListAccountsRequest,
+    ListGroupsRequest,
+    PutAccountRequest,
+    PutExchangeRatesRequest,
+    PutGroupRequest,
+)
+from creditgate.v1.credit_desk_service_pb2 import (
+    BlockAccountRequest,
+    ClearManualLimitRequest,
+    ClearTemporaryLimitRequest,
+    SetManualLimitRequest,
+    SetTemporaryLimitRequest,
+    UnblockAccountRequest,
+)
 from creditgate.v1.credit_service_pb2 import (
     AmendReservationRequest,
     CheckCreditRequest,
@@ -23,6 +43,7 @@ from creditgate.v1.credit_service_pb2 import (
     ReleaseReservationRequest,
     ReserveCreditRequest,
 )
+from creditgate.v1.group_pb2 import CreditGroup
 from creditgate.v1.receivables_service_pb2 import (
     OpenItem,
     PostReceivableRequest,
@@ -32,8 +53,22 @@ from creditgate.v1.receivables_service_pb2 import (
 )
 from creditgate.v1.reservation_pb2 import ReservationState
 
-ClearableField: TypeAlias = Literal["base_limit_minor", "block"]
+ClearableField: TypeAlias = Literal["base_limit_minor", "block", "group_id", "limit_expire_time"]
 """A setting of an account that can be taken away."""
+
+
+def _timestamp(name: str, instant: datetime) -> Timestamp:
+    """Return an instant as a message; raise ValueError when it has no time zone."""
+    if instant.tzinfo is None:
+        msg = f"{name} must have a time zone, was {instant.isoformat()}"
+        raise ValueError(msg)
+    timestamp = Timestamp()
+    timestamp.FromDatetime(instant.astimezone(UTC))
+    return timestamp
+
+
+def _optional_timestamp(name: str, instant: datetime | None) -> Timestamp | None:
+    return None if instant is None else _timestamp(name, instant)
 
 
 def check_credit(
@@ -88,7 +123,7 @@ def reserve_credit(  # noqa: PLR0913 - one parameter per field of the contract, 
         amount_minor: the order's total, from 1 to 2^53-1.
         currency_code: the order's ISO 4217 currency.
         secured_minor: the part of the total covered by security, which takes no credit.
-        hold_s: how many seconds to hold, up to 400 days; None: 30 days.
+        hold_s: how many seconds to hold, up to what the policy allows; None: as long as the policy says.
         payment_terms_days: the order's payment terms.
         source: which system asks, for the journal.
 
@@ -292,17 +327,13 @@ def update_aging(
         ValueError: `as_of` has no time zone.
 
     """
-    if as_of.tzinfo is None:
-        msg = f"as_of must have a time zone, was {as_of.isoformat()}"
-        raise ValueError(msg)
-    request = UpdateAgingRequest(
+    return UpdateAgingRequest(
         account_id=account_id,
         overdue_minor=overdue_minor,
         disputed_minor=disputed_minor,
         oldest_due_date=oldest_due_date.isoformat() if oldest_due_date is not None else "",
+        as_of=_timestamp("as_of", as_of),
     )
-    request.as_of.FromDatetime(as_of.astimezone(UTC))
-    return request
 
 
 def put_account(  # noqa: PLR0913 - one parameter per setting of an account, all but the id by name
@@ -314,6 +345,8 @@ def put_account(  # noqa: PLR0913 - one parameter per setting of an account, all
     status: AccountStatus.ValueType | None = None,
     base_limit_minor: int | None = None,
     unlimited: bool | None = None,
+    limit_expire_time: datetime | None = None,
+    group_id: str | None = None,
     block: Block | None = None,
     clear: Iterable[ClearableField] = (),
 ) -> PutAccountRequest:
@@ -327,8 +360,14 @@ def put_account(  # noqa: PLR0913 - one parameter per setting of an account, all
         status: open or closed.
         base_limit_minor: the limit, in minor units of the account's currency; 0 is a limit of zero.
         unlimited: True: no ceiling.
+        limit_expire_time: when the limit ends, a whole second, with its time zone.
+        group_id: the credit group that the account joins with all that it has.
         block: stops the account.
-        clear: settings to take away: `base_limit_minor` (no limit is set) and `block` (no longer blocked).
+        clear: settings to take away: `base_limit_minor` (no limit is set), `limit_expire_time` (the limit does not
+            end), `group_id` (in no group) and `block` (no longer blocked).
+
+    Raises:
+        ValueError: `limit_expire_time` has no time zone.
 
     """
     given = {
@@ -337,6 +376,8 @@ def put_account(  # noqa: PLR0913 - one parameter per setting of an account, all
         "status": status,
         "base_limit_minor": base_limit_minor,
         "unlimited": unlimited,
+        "limit_expire_time": limit_expire_time,
+        "group_id": group_id,
         "block": block,
     }
     paths = {field for field, value in given.items() if value is not None} | set(clear)
@@ -348,6 +389,8 @@ def put_account(  # noqa: PLR0913 - one parameter per setting of an account, all
         status=status or ACCOUNT_STATUS_UNSPECIFIED,
         base_limit_minor=base_limit_minor,
         unlimited=unlimited or False,
+        limit_expire_time=_optional_timestamp("limit_expire_time", limit_expire_time),
+        group_id=group_id or "",
         block=block,
     )
     for field in clear:
@@ -368,3 +411,214 @@ def list_accounts(*, page_size: int = 0) -> ListAccountsRequest:
 
     """
     return ListAccountsRequest(page_size=page_size)
+
+
+def put_group(
+    group_id: str,
+    *,
+    currency_code: str,
+    limit_minor: int | None = None,
+    unlimited: bool = False,
+    display_name: str = "",
+) -> PutGroupRequest:
+    """Create a credit group, or replace its settings; accounts join and leave by `put_account`.
+
+    Args:
+        group_id: the group.
+        currency_code: the ISO 4217 currency of its limit; it can't change.
+        limit_minor: the ceiling on the exposure of all its accounts together; either this or `unlimited` is given.
+        unlimited: True: no ceiling.
+        display_name: its name, for people.
+
+    """
+    group = CreditGroup(
+        group_id=group_id,
+        display_name=display_name,
+        currency_code=currency_code,
+        limit_minor=limit_minor,
+        unlimited=unlimited,
+    )
+    return PutGroupRequest(group=group)
+
+
+def get_group(group_id: str) -> GetGroupRequest:
+    """Read one credit group with its exposure."""
+    return GetGroupRequest(group_id=group_id)
+
+
+def list_groups(*, page_size: int = 0) -> ListGroupsRequest:
+    """Iterate over all credit groups, in no particular order; a page is fetched when it is needed.
+
+    Args:
+        page_size: most groups in one call, up to 1000; 0: 100.
+
+    """
+    return ListGroupsRequest(page_size=page_size)
+
+
+def put_exchange_rates(
+    rates: Mapping[tuple[str, str], Decimal | str], *, version: int, expire_time: datetime | None = None
+) -> PutExchangeRatesRequest:
+    """Replace exchange rates from now on; rates that are booked on reservations stay.
+
+    Args:
+        rates: what one unit of the first currency is worth in the second: `{("EUR", "USD"): "1.0842"}`; at most 500. A
+            pair that is not named stays as it is, and the opposite direction is a rate of its own.
+        version: counts the tables of rates, from 1: for a pair that has a newer one, this table is ignored.
+        expire_time: when these rates are no longer to be used, a whole second, with its time zone.
+
+    Raises:
+        ValueError: `expire_time` has no time zone.
+
+    """
+    return PutExchangeRatesRequest(
+        rates=[
+            ExchangeRate(
+                from_currency_code=from_code,
+                to_currency_code=to_code,
+                rate=f"{rate:f}" if isinstance(rate, Decimal) else rate,
+            )
+            for (from_code, to_code), rate in rates.items()
+        ],
+        version=version,
+        expire_time=_optional_timestamp("expire_time", expire_time),
+    )
+
+
+def get_policy() -> GetPolicyRequest:
+    """Read the policy that decides, and why its file is not used, if it is not."""
+    return GetPolicyRequest()
+
+
+def block_account(
+    account_id: str, *, reason: str, actor: str, expire_time: datetime | None = None
+) -> BlockAccountRequest:
+    """Stop an account; what is held or owed can still be committed, released and paid.
+
+    Args:
+        account_id: the account.
+        reason: why, for people.
+        actor: who decides.
+        expire_time: when the block ends by itself, a whole second, with its time zone; None: it does not.
+
+    Raises:
+        ValueError: `expire_time` has no time zone.
+
+    """
+    return BlockAccountRequest(
+        account_id=account_id,
+        reason=reason,
+        actor=actor,
+        expire_time=_optional_timestamp("expire_time", expire_time),
+    )
+
+
+def unblock_account(account_id: str, *, reason: str, actor: str) -> UnblockAccountRequest:
+    """End an account's block.
+
+    Args:
+        account_id: the account.
+        reason: why, for people.
+        actor: who decides.
+
+    """
+    return UnblockAccountRequest(account_id=account_id, reason=reason, actor=actor)
+
+
+def set_manual_limit(
+    account_id: str,
+    *,
+    currency_code: str,
+    reason: str,
+    actor: str,
+    limit_minor: int | None = None,
+    unlimited: bool = False,
+    expire_time: datetime | None = None,
+) -> SetManualLimitRequest:
+    """Set a limit that counts instead of the scorer's until it expires or is cleared.
+
+    Args:
+        account_id: the account.
+        currency_code: the account's currency.
+        reason: why, for people.
+        actor: who decides.
+        limit_minor: the limit, in minor units; 0 is a limit of zero. Either this or `unlimited` is given.
+        unlimited: True: no ceiling.
+        expire_time: when the base limit counts again, a whole second, with its time zone; None: not by itself.
+
+    Raises:
+        ValueError: neither or both of `limit_minor` and `unlimited` are given, or `expire_time` has no time zone.
+
+    """
+    if (limit_minor is None) != unlimited:
+        msg = "either limit_minor or unlimited must be given"
+        raise ValueError(msg)
+    return SetManualLimitRequest(
+        account_id=account_id,
+        limit_minor=limit_minor or 0,
+        currency_code=currency_code,
+        unlimited=unlimited,
+        expire_time=_optional_timestamp("expire_time", expire_time),
+        reason=reason,
+        actor=actor,
+    )
+
+
+def clear_manual_limit(account_id: str, *, reason: str, actor: str) -> ClearManualLimitRequest:
+    """Take the manual limit away: the scorer's counts again.
+
+    Args:
+        account_id: the account.
+        reason: why, for people.
+        actor: who decides.
+
+    """
+    return ClearManualLimitRequest(account_id=account_id, reason=reason, actor=actor)
+
+
+def set_temporary_limit(
+    account_id: str,
+    *,
+    limit_minor: int,
+    currency_code: str,
+    end_time: datetime,
+    reason: str,
+    actor: str,
+    start_time: datetime | None = None,
+) -> SetTemporaryLimitRequest:
+    """Set a limit that counts instead of every other between two instants, in the place of an earlier temporary one.
+
+    Args:
+        account_id: the account.
+        limit_minor: the limit, in minor units; 0 is a limit of zero.
+        currency_code: the account's currency.
+        end_time: when it no longer counts, a whole second, with its time zone.
+        reason: why, for people.
+        actor: who decides.
+        start_time: from when on it counts, a whole second, with its time zone; None: from now on.
+
+    Raises:
+        ValueError: `start_time` or `end_time` has no time zone.
+
+    """
+    return SetTemporaryLimitRequest(
+        account_id=account_id,
+        limit_minor=limit_minor,
+        currency_code=currency_code,
+        start_time=_optional_timestamp("start_time", start_time),
+        end_time=_timestamp("end_time", end_time),
+        reason=reason,
+        actor=actor,
+    )
+
+
+def clear_temporary_limit(account_id: str, *, reason: str, actor: str) -> ClearTemporaryLimitRequest:
+    """Take the temporary limit away.
+
+    Args:
+        account_id: the account.
+        reason: why, for people.
+        actor: who decides.
+
+    """
+    return ClearTemporaryLimitRequest(account_id=account_id, reason=reason, actor=actor)

@@ -54,7 +54,7 @@ class _Entry:
 
 @dataclass(eq=False, slots=True)
 class _Call:
-    """A call in flight: what it was made for, and what was sent of that, for which partitions, to which function."""
+    """A call in flight: what it was made for, and what was sent of that, to which function and in which partitions."""
 
     lane: Lane
     entries: list[_Entry]
@@ -321,8 +321,7 @@ class Coalescer:
         """Carry out what is carried out even when the store is full; Redis refused the whole call before it began."""
         settles = [type(operation) in codec.SETTLE_OPERATIONS for operation in call.operations]
         call.function = _SETTLE
-        call.sent = list(compress(call.sent, settles))
-        call.partitions = list(compress(call.partitions, settles))
+        call.sent, call.partitions = list(compress(call.sent, settles)), list(compress(call.partitions, settles))
         if call.sent:
             self._send(call)
         else:

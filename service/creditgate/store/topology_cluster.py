@@ -137,10 +137,12 @@ class ClusterTopology:
             if node.lanes is not None
         ]
         if asked:
-            _, pending = await asyncio.wait(asked, timeout=_MAP_WAIT_S)
-            for task in pending:
-                task.cancel()
-            ended = await asyncio.gather(*asked, return_exceptions=True)
+            try:
+                await asyncio.wait(asked, timeout=_MAP_WAIT_S)
+            finally:  # also when whoever waits is cancelled: a wait leaves what it waited for alone
+                for task in asked:
+                    task.cancel()
+                ended = await asyncio.gather(*asked, return_exceptions=True)
             maps = [told for told in ended if isinstance(told, SlotMap) and told.ranges]
             if maps:
                 return max(maps)

@@ -215,7 +215,7 @@ class BatchReserveCreditResult(_message.Message):
 
     @_builtins.property
     def error(self) -> _status_pb2.Status:
-        """The item could not be decided; nothing was changed for it."""
+        """The item could not be decided; unless the code is UNAVAILABLE or DEADLINE_EXCEEDED, nothing was changed for it."""
 
     def __init__(
         self,
