@@ -245,13 +245,28 @@ local function set_text(acc, name, text)
   acc.texts[name] = text
 end
 
+-- Keeps who decided something about an account, why and when; or takes that away with the thing decided.
+local function set_decision(acc, name, present, reason, actor)
+  acc.furnished = true
+  set_text(acc, name .. '_reason', present and reason or '')
+  set_text(acc, name .. '_actor', present and actor or '')
+  set_text(acc, name .. '_ms', present and text_of(acc.part.now_ms) or '')
+end
+
+-- Returns why a limit in a currency and until a second can't be set, or nil; 0 is no end.
+local function cannot_limit(acc, currency, end_s, end_field)
+  if currency ~= acc.currency then
+    return failure(ERROR.CURRENCY_MISMATCH, 0, acc.currency)
+  end
+  if end_s ~= 0 and end_s <= acc.part.now_s then
+    return failure(ERROR.INVALID_FIELD, acc.part.now_ms, end_field)
+  end
+end
+
 -- Blocks an account, or ends its block.
 local function set_block(acc, blocked, expire_s, reason, actor)
-  acc.furnished = true
   acc.block_set, acc.block_expire_s = blocked, blocked and expire_s or 0
-  set_text(acc, 'block_reason', blocked and reason or '')
-  set_text(acc, 'block_actor', blocked and actor or '')
-  set_text(acc, 'block_ms', blocked and text_of(acc.part.now_ms) or '')
+  set_decision(acc, 'block', blocked, reason, actor)
 end
 
 local TEXT_NAMES = { 'block_reason', 'block_actor', 'block_ms', 'manual_reason', 'manual_actor', 'manual_ms',

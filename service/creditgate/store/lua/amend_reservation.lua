@@ -56,13 +56,9 @@ end
 operations[OPERATION.AMEND_RESERVATION] = function(part, blob)
   local _, _, amount, hold_s, etag_ms, etag_revision, account_id, order_id, currency, request_id
     = struct.unpack(LAYOUT.AMEND_RESERVATION, blob)
-  local acc = load_account(part, account_id)
+  local acc, order = find_order(part, account_id, order_id)
   if not acc then
-    return absent(part, account_id)
-  end
-  local order = load_order(acc, order_id)
-  if not order then
-    return failure(ERROR.RESERVATION_NOT_FOUND)
+    return order
   end
   if currency ~= order.currency then
     return failure(ERROR.CURRENCY_MISMATCH, 0, order.currency)

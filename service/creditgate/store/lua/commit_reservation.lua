@@ -99,13 +99,9 @@ operations[OPERATION.COMMIT_RESERVATION] = function(part, blob)
   local _, _, final_flag, amount, account_id, order_id, currency, document_id
     = struct.unpack(LAYOUT.COMMIT_RESERVATION, blob)
   local final = final_flag == 1
-  local acc = load_account(part, account_id)
+  local acc, order = find_order(part, account_id, order_id)
   if not acc then
-    return absent(part, account_id)
-  end
-  local order = load_order(acc, order_id)
-  if not order then
-    return failure(ERROR.RESERVATION_NOT_FOUND)
+    return order
   end
   if currency ~= order.currency then
     return failure(ERROR.CURRENCY_MISMATCH, 0, order.currency)

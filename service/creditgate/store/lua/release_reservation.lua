@@ -5,13 +5,9 @@
 operations[OPERATION.RELEASE_RESERVATION] = function(part, blob)
   local _, _, etag_ms, etag_revision, account_id, order_id, request_id, reason
     = struct.unpack(LAYOUT.RELEASE_RESERVATION, blob)
-  local acc = load_account(part, account_id)
+  local acc, order = find_order(part, account_id, order_id)
   if not acc then
-    return absent(part, account_id)
-  end
-  local order = load_order(acc, order_id)
-  if not order then
-    return failure(ERROR.RESERVATION_NOT_FOUND)
+    return order
   end
   local state = state_now(part, order)
   if state == STATE.RELEASED then

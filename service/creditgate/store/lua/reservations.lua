@@ -72,6 +72,19 @@ local function load_order(acc, order_id)
   return order
 end
 
+-- Returns an account and its reservation for an order; or nil and why there is none.
+local function find_order(part, account_id, order_id)
+  local acc = load_account(part, account_id)
+  if not acc then
+    return nil, absent(part, account_id)
+  end
+  local order = load_order(acc, order_id)
+  if not order then
+    return nil, failure(ERROR.RESERVATION_NOT_FOUND)
+  end
+  return acc, order
+end
+
 -- Returns whether a reservation's time is running: it is held, or waits for a person.
 local function is_open(order)
   return order.state == STATE.HELD or order.state == STATE.PENDING_REVIEW

@@ -10,17 +10,12 @@ operations[OPERATION.SET_MANUAL_LIMIT] = function(part, blob)
     return absent(part, account_id)
   end
   local set = present == 1
-  if set and currency ~= acc.currency then
-    return failure(ERROR.CURRENCY_MISMATCH, 0, acc.currency)
+  local failed = set and cannot_limit(acc, currency, expire_s, 'expire_time')
+  if failed then
+    return failed
   end
-  if set and expire_s ~= 0 and expire_s <= part.now_s then
-    return failure(ERROR.INVALID_FIELD, part.now_ms, 'expire_time')
-  end
-  acc.furnished = true
   acc.manual = set and { limit = limit, expire_s = expire_s, unlimited = unlimited == 1 }
-  set_text(acc, 'manual_reason', set and reason or '')
-  set_text(acc, 'manual_actor', set and actor or '')
-  set_text(acc, 'manual_ms', set and text_of(part.now_ms) or '')
+  set_decision(acc, 'manual', set, reason, actor)
   settle_limit(acc)
   limit_changed(acc)
   return account_changed(acc, EFFECT.ACCOUNT_CHANGED, actor, reason, 0)

@@ -10,17 +10,12 @@ operations[OPERATION.SET_TEMPORARY_LIMIT] = function(part, blob)
     return absent(part, account_id)
   end
   local set = present == 1
-  if set and currency ~= acc.currency then
-    return failure(ERROR.CURRENCY_MISMATCH, 0, acc.currency)
+  local failed = set and cannot_limit(acc, currency, end_s, 'end_time')
+  if failed then
+    return failed
   end
-  if set and end_s <= part.now_s then
-    return failure(ERROR.INVALID_FIELD, part.now_ms, 'end_time')
-  end
-  acc.furnished = true
   acc.temporary = set and { limit = limit, start_s = start_s == 0 and part.now_s or start_s, end_s = end_s }
-  set_text(acc, 'temporary_reason', set and reason or '')
-  set_text(acc, 'temporary_actor', set and actor or '')
-  set_text(acc, 'temporary_ms', set and text_of(part.now_ms) or '')
+  set_decision(acc, 'temporary', set, reason, actor)
   settle_limit(acc)
   limit_changed(acc)
   return account_changed(acc, EFFECT.ACCOUNT_CHANGED, actor, reason, 0)
