@@ -1,6 +1,5 @@
 """A redis-server of a test's own: started and ended by pid, on a unix socket, with any options."""
 
-import signal
 import subprocess
 import threading
 import time
@@ -13,12 +12,13 @@ from redis.exceptions import RedisError
 
 from creditgate.store.embedded.binary import RedisBinary, find_redis_server
 from creditgate.store.library import render_library
+from tests.killable import Killable
 from tests.patience import PATIENCE_S
 
 _NEVER = threading.Event()
 
 
-class PrivateRedis:
+class PrivateRedis(Killable):
     """A plain redis-server with the function library loaded."""
 
     def __init__(self, directory: Path, binary: RedisBinary | None = None, **options: str) -> None:
@@ -27,7 +27,6 @@ class PrivateRedis:
         self.options: Mapping[str, str] = options
         self.socket = directory / "r.sock"
         self.url = f"unix://{self.socket}"
-        self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, *, load: bool = True) -> None:
         """Start the server on what data its directory has, and wait until it answers."""
@@ -64,27 +63,3 @@ class PrivateRedis:
                 _NEVER.wait(0.01)
             else:
                 return
-
-    @property
-    def pid(self) -> int:
-        """The server's process."""
-        assert self._process is not None
-        return self._process.pid
-
-    def kill(self) -> None:
-        """End the server as a power cut would."""
-        if self._process is not None:
-            self._process.send_signal(signal.SIGCONT)
-            self._process.kill()
-            self._process.wait(PATIENCE_S)
-            self._process = None
-
-    def freeze(self) -> None:
-        """Stop the process: it keeps its connections and answers nothing."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        """Let a frozen process go on."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGCONT)

@@ -1,6 +1,5 @@
 """redis-servers on loopback ports, started and ended by pid, in their own directories."""
 
-import signal
 import socket
 import subprocess
 import threading
@@ -12,6 +11,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from creditgate.store.embedded.binary import RedisBinary
+from tests.killable import Killable
 from tests.patience import PATIENCE_S
 
 POLL_S = 0.02
@@ -51,7 +51,7 @@ def free_port() -> int:
             return port
 
 
-class Server:
+class Server(Killable):
     """One server, with options by name; it keeps its port and its data when it is started again."""
 
     def __init__(self, binary: RedisBinary, directory: Path, **options: str) -> None:
@@ -59,7 +59,6 @@ class Server:
         self.directory = directory
         self._binary = binary
         self._options = options
-        self._process: subprocess.Popen[bytes] | None = None
         directory.mkdir(parents=True)
 
     @property
@@ -100,24 +99,6 @@ class Server:
         text = self.ask("INFO", section)
         assert isinstance(text, bytes)
         return dict(line.split(":", 1) for line in text.decode().splitlines() if ":" in line)
-
-    def kill(self) -> None:
-        """End the server as a power cut would."""
-        if self._process is not None:
-            self._process.send_signal(signal.SIGCONT)
-            self._process.kill()
-            self._process.wait(PATIENCE_S)
-            self._process = None
-
-    def freeze(self) -> None:
-        """Stop the process: it keeps its connections and answers nothing."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        """Let a frozen process go on."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGCONT)
 
 
 class SentinelServer(Server):

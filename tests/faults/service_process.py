@@ -14,6 +14,7 @@ from typing import Final
 import grpc
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
+from tests.killable import Killable
 from tests.patience import PATIENCE_S, PATIENT_SETTINGS
 
 _POLL_S: Final = 0.02
@@ -28,13 +29,12 @@ _CHANNEL_OPTIONS: Final = (
 )
 
 
-class ServiceProcess:
+class ServiceProcess(Killable):
     """`creditgate serve`. Settings are keywords: `redis_url=` is CREDITGATE_REDIS_URL."""
 
     def __init__(self, directory: Path, **settings: str) -> None:
         self.target = f"unix://{directory / 's.sock'}"
         self.log = directory / "service.log"
-        self._process: subprocess.Popen[bytes] | None = None
         self._environment = {name: value for name, value in os.environ.items() if not name.startswith(_PREFIX)}
         fixed = {"listen": self.target, "metrics_listen": "127.0.0.1:0", "log_format": "json", "stop_wait": "0"}
         for name, value in (fixed | {"data_dir": str(directory / "data")} | PATIENT_SETTINGS | settings).items():
@@ -45,12 +45,6 @@ class ServiceProcess:
             request_serializer=HealthCheckRequest.SerializeToString,
             response_deserializer=HealthCheckResponse.FromString,
         )
-
-    @property
-    def pid(self) -> int:
-        """The service's process."""
-        assert self._process is not None
-        return self._process.pid
 
     def start(self) -> None:
         """Start the service and wait until it serves."""
@@ -85,23 +79,6 @@ class ServiceProcess:
             assert self._process is not None
             assert self._process.poll() is None, self.log.read_text()
             _NEVER.wait(_POLL_S)
-
-    def kill(self) -> None:
-        """End the process at once, as the kernel does when memory runs out."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait(PATIENCE_S)
-            self._process = None
-
-    def freeze(self) -> None:
-        """Stop the process: it keeps its connections and answers nothing."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        """Let a frozen process go on."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGCONT)
 
     def terminate(self) -> None:
         """Ask the process to stop."""
