@@ -18,7 +18,9 @@ from benchmarks.sampling import FailedRunError, Sample
 from creditgate.domain.decision import Outcome
 from creditgate.domain.operations import Operation, ReserveCredit, Reserved
 from creditgate.domain.policy import DEFAULT_POLICY
-from creditgate.store import PARTITIONS_DEFAULT, codec, keys
+from creditgate.store import PARTITIONS_DEFAULT, keys
+from creditgate.store.answers import unpack_answer
+from creditgate.store.operations import pack_operation
 from creditgate.store.policy_blob import pack_policy
 
 _FUNCTION: Final = "creditgate_apply"
@@ -64,7 +66,7 @@ def _packed_call(chunk: list[ReserveCredit]) -> bytes:
     blobs = []
     for operation in chunk:
         part = parts.setdefault(keys.partition_of(operation.account_id, PARTITIONS_DEFAULT), len(parts) + 1)
-        blobs.append(codec.pack(cast("Operation[object]", operation), part))
+        blobs.append(pack_operation(cast("Operation[object]", operation), part))
     words: tuple[Any, ...] = (
         *("FCALL", _FUNCTION, len(parts)),
         *map(keys.prefix, parts),
@@ -103,6 +105,6 @@ def _check(chunks: list[list[ReserveCredit]], replies: list[object]) -> None:
         if isinstance(reply, hiredis.ReplyError):
             raise FailedRunError(f"Redis refused a call: {reply}")
         for operation, answer in zip(chunk, cast("list[bytes]", reply), strict=True):
-            outcome = codec.unpack(cast("Operation[object]", operation), answer)
+            outcome = unpack_answer(cast("Operation[object]", operation), answer)
             if not isinstance(outcome, Reserved) or outcome.decision.outcome is not Outcome.APPROVED:
                 raise FailedRunError(f"order {operation.order_id} was not approved: {outcome}")

@@ -24,7 +24,7 @@ from creditgate.domain.operations import (
 )
 from creditgate.domain.reservation import ReservationState
 from creditgate.store import keys, layouts
-from creditgate.store.codec import unpack_account
+from creditgate.store.answers import unpack_account
 from creditgate.store.constants import EffectKind, LedgerKind
 from creditgate.store.journal import Effect, Sums, read_effects
 from tests.private_redis import PrivateRedis

@@ -8,7 +8,7 @@ from redis import Redis
 from creditgate.domain.account import Account
 from creditgate.domain.verification import SumDifference
 from creditgate.store import keys
-from creditgate.store.codec import unpack_account
+from creditgate.store.answers import unpack_account
 from creditgate.store.constants import EffectKind
 from creditgate.store.lane import Argument, Reply
 from tests.store.clocked import PARTITION

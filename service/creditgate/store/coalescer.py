@@ -20,9 +20,11 @@ from creditgate.domain.bounds import CALL_OPERATIONS_MAX
 from creditgate.domain.deadlines import Deadlines
 from creditgate.domain.errors import CreditError, ErrorReason
 from creditgate.domain.operations import Operation
-from creditgate.store import codec, keys
+from creditgate.store import keys
+from creditgate.store.answers import Answer, unpack_answer
 from creditgate.store.lane import Argument, Lane, LaneBrokenError, Reply, pack_command
 from creditgate.store.observer import StoreObserver
+from creditgate.store.operations import SETTLE_OPERATIONS, pack_operation
 from creditgate.store.replication import ReplicaAcks, ReplicasBehindError, call_replicated
 
 AnyOperation = Operation[object]
@@ -111,14 +113,13 @@ def _store_full() -> CreditError:
     )
 
 
-def _outcomes(call: _Call, answers: list[codec.Answer]) -> list[Outcome]:
+def _outcomes(call: _Call, answers: list[Answer]) -> list[Outcome]:
     """Return what each operation of a call ended with; what a full store does not carry out was not sent."""
-    unpack = codec.unpack
-    sent = [unpack(operation, answer) for operation, answer in zip(call.sent, answers, strict=True)]
+    sent = [unpack_answer(operation, answer) for operation, answer in zip(call.sent, answers, strict=True)]
     if call.function != _SETTLE:
         return sent
     settled, full = iter(sent), _store_full()
-    return [next(settled) if type(operation) in codec.SETTLE_OPERATIONS else full for operation in call.operations]
+    return [next(settled) if type(operation) in SETTLE_OPERATIONS else full for operation in call.operations]
 
 
 def _expire(entry: _Entry) -> None:
@@ -273,7 +274,7 @@ class Coalescer:
         parts: dict[int, int] = {}
         blobs = []
         for operation, partition in zip(call.sent, call.partitions, strict=True):
-            blobs.append(codec.pack(operation, parts.setdefault(partition, len(parts) + 1)))
+            blobs.append(pack_operation(operation, parts.setdefault(partition, len(parts) + 1)))
         prefixes = map(keys.prefix, parts)
         return parts, (self._command, call.function, len(parts), *prefixes, self._policy(), *blobs)
 
@@ -319,7 +320,7 @@ class Coalescer:
 
     def _settle(self, call: _Call) -> None:
         """Carry out what is carried out even when the store is full; Redis refused the whole call before it began."""
-        settles = [type(operation) in codec.SETTLE_OPERATIONS for operation in call.operations]
+        settles = [type(operation) in SETTLE_OPERATIONS for operation in call.operations]
         call.function = _SETTLE
         call.sent, call.partitions = list(compress(call.sent, settles)), list(compress(call.partitions, settles))
         if call.sent:

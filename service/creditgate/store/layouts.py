@@ -6,8 +6,12 @@ itself as a format of Python's `struct` (texts excluded) and as one of Redis' Lu
 
 import struct
 from dataclasses import dataclass, field
+from datetime import date
 from enum import Enum
 from typing import Final
+
+EPOCH: Final = date(1970, 1, 1)
+"""Days are counted from here; 0 is no day."""
 
 
 class FieldType(Enum):

@@ -18,7 +18,7 @@ from creditgate.domain.ports import Page
 from creditgate.domain.rates import ExchangeRate
 from creditgate.domain.reservation import Reservation, ReservationState
 from creditgate.domain.verification import SumDifference, Verified
-from creditgate.store import codec
+from creditgate.store.answers import MovedTo, moved_to, unpack_account, unpack_group, unpack_reservation
 from creditgate.store.audit import audit_account
 from creditgate.store.coalescer import AnyOperation, CallOptions, WaitingRoom
 from creditgate.store.directory import HOPS_MAX, Directory
@@ -27,6 +27,7 @@ from creditgate.store.lane import Argument, Reply
 from creditgate.store.location import RedisKind, parse_location
 from creditgate.store.mover import Mover
 from creditgate.store.observer import StoreObserver
+from creditgate.store.operations import GROUP_OPERATIONS, READ_OPERATIONS, pack_rate
 from creditgate.store.page_token import PagePlace, PageTokenError, parse_page_token, render_page_token
 from creditgate.store.partition_group import PartitionGroup
 from creditgate.store.policy_blob import pack_policy
@@ -198,7 +199,7 @@ class RedisCreditStore:
             for index, outcome in zip(chunk, each, strict=True):
                 outcomes[index] = outcome
         for index, outcome in enumerate(outcomes):
-            if isinstance(outcome, codec.MovedTo):
+            if isinstance(outcome, MovedTo):
                 # One after the other: operations of one account keep their order.
                 self._directory.learn(asked[index].account_id, outcome.partition)
                 outcomes[index] = await self._run(asked[index], deadline)
@@ -222,26 +223,25 @@ class RedisCreditStore:
         reply = await self._at_account(account_id, ask)
         cursor, behind, *items = cast("list[bytes]", reply)
         reservations = tuple(
-            codec.unpack_reservation(account_id, items[index].decode(), items[index + 1])
-            for index in range(0, len(items), 2)
+            unpack_reservation(account_id, items[index].decode(), items[index + 1]) for index in range(0, len(items), 2)
         )
         return Page(reservations, render_page_token(PagePlace(place.partition, cursor.decode(), behind.decode())))
 
     async def list_accounts(self, page_size: int, page_token: str, deadline: float) -> Page[Account]:
         """Return a page of accounts, partition after partition (see `CreditStore.list_accounts`)."""
         items, token = await self._list_all("creditgate_list_accounts", page_size, page_token, deadline)
-        return Page(tuple(codec.unpack_account(item)[0] for item in items), token)
+        return Page(tuple(unpack_account(item)[0] for item in items), token)
 
     async def list_groups(self, page_size: int, page_token: str, deadline: float) -> Page[CreditGroup]:
         """Return a page of credit groups, partition after partition (see `CreditStore.list_groups`)."""
         items, token = await self._list_all("creditgate_list_groups", page_size, page_token, deadline)
-        return Page(tuple(codec.unpack_group(item)[0] for item in items), token)
+        return Page(tuple(unpack_group(item)[0] for item in items), token)
 
     async def put_rates(self, rates: Sequence[ExchangeRate], version: int, expire_time_s: int, deadline: float) -> int:
         """Replace exchange rates in every partition (see `CreditStore.put_rates`)."""
         arguments: list[Argument] = [version, expire_time_s]
         for rate in rates:
-            arguments += (f"{rate.from_currency_code}>{rate.to_currency_code}", codec.pack_rate(rate))
+            arguments += (f"{rate.from_currency_code}>{rate.to_currency_code}", pack_rate(rate))
         applied = await asyncio.gather(
             *(
                 self._call("creditgate_put_rates", partition, tuple(arguments), deadline, read_only=False)
@@ -274,14 +274,14 @@ class RedisCreditStore:
         group_ids = [
             group.group_id
             for item in await self._list_partition("creditgate_list_groups", first, deadline)
-            for group, _ in (codec.unpack_group(item),)
+            for group, _ in (unpack_group(item),)
         ]
         differences: list[SumDifference] = []
         tries = MEMBERS_TRIES_MAX if group_ids else 0
         while group_ids and tries:
             members: defaultdict[str, list[str]] = defaultdict(list)
             for item in await self._list_partition("creditgate_list_accounts", first, deadline):
-                account, _ = codec.unpack_account(item)
+                account, _ = unpack_account(item)
                 members[account.group_id].append(account.account_id)
             unsettled = []
             for group_id in group_ids:
@@ -367,7 +367,7 @@ class RedisCreditStore:
     # --- inside
 
     def _partition_of(self, operation: AnyOperation) -> int:
-        if type(operation) in codec.GROUP_OPERATIONS:
+        if type(operation) in GROUP_OPERATIONS:
             return self._directory.home_of(operation.account_id)
         return self._directory.partition_of(operation.account_id)
 
@@ -375,7 +375,7 @@ class RedisCreditStore:
         """Carry out an operation where its account lives; return what it ended with."""
         for _ in range(HOPS_MAX):
             (outcome,) = await self._submit((operation,), (self._partition_of(operation),), deadline)
-            if not isinstance(outcome, codec.MovedTo):
+            if not isinstance(outcome, MovedTo):
                 return outcome
             self._directory.learn(operation.account_id, outcome.partition)
         return CreditError(ErrorReason.ACCOUNT_MOVING, f"account {operation.account_id} is on the move; ask again")
@@ -386,7 +386,7 @@ class RedisCreditStore:
         if self._stopping:
             raise CreditError(ErrorReason.SHUTTING_DOWN, "the service is stopping; ask another one, or again later")
         group = self._only or self._group_of[partitions[0]]
-        coalescer = group.reads if type(operations[0]) in codec.READ_OPERATIONS else group.writes
+        coalescer = group.reads if type(operations[0]) in READ_OPERATIONS else group.writes
         return await coalescer.submit(operations, partitions, deadline)
 
     def _chunks(self, partitions: Sequence[int]) -> list[Sequence[int]]:
@@ -464,7 +464,7 @@ class RedisCreditStore:
             reply = await ask(self._directory.partition_of(account_id))
             if not isinstance(reply, bytes):
                 return reply
-            moved = codec.moved_to(reply)
+            moved = moved_to(reply)
             if moved is None:
                 raise unpack_failure(Operation(account_id), reply)
             self._directory.learn(account_id, moved.partition)

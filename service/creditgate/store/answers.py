@@ -1,7 +1,7 @@
-"""Packs operations into blobs for the library, and unpacks its answers (`layouts.py`)."""
+"""Unpacks what the library answers (`layouts.py`)."""
 
 from collections.abc import Callable, Mapping
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Final, NamedTuple, cast
 
 from creditgate.domain.account import Account, AccountStatus, Aging, Block, ManualLimit, TemporaryLimit
@@ -37,22 +37,17 @@ from creditgate.domain.operations import (
     SetTemporaryLimit,
     UpdateAging,
 )
-from creditgate.domain.rates import ExchangeRate, format_rate
-from creditgate.domain.reservation import Etag, Reservation, ReservationState
+from creditgate.domain.rates import format_rate
+from creditgate.domain.reservation import Reservation, ReservationState
 from creditgate.store import layouts
 from creditgate.store.constants import (
     ACCOUNT_MOVED,
     NO_EXPOSURE,
-    OPERATIONS_READ,
-    OPERATIONS_SETTLE,
     SHADOW_BIT,
-    SHIFT_ZERO,
     AccountFlag,
     AnswerFlag,
     ExposureFlag,
-    OperationCode,
     OrderFlag,
-    PutMask,
 )
 from creditgate.store.failures import unpack_failure
 
@@ -69,239 +64,6 @@ _STATES: Final = {state.value: state for state in ReservationState}
 _OUTCOMES: Final = {outcome.value: outcome for outcome in Outcome}
 _ACTIONS: Final = {action.value: action for action in Action}
 _CODES: Final = {code.value: code for code in ReasonCode}
-
-
-# --- operations
-
-
-def _pack_check(operation: CheckCredit, part: int) -> bytes:
-    return (
-        layouts.CHECK_CREDIT.packer.pack(
-            OperationCode.CHECK_CREDIT,
-            part,
-            operation.explain,
-            operation.amount_minor,
-            operation.secured_minor,
-            operation.payment_terms_days,
-        )
-        + f"{operation.account_id}\0{operation.currency_code}\0".encode()
-    )
-
-
-_pack_reserve_numbers: Final = layouts.RESERVE_CREDIT.packer.pack
-_RESERVE: Final = OperationCode.RESERVE_CREDIT.value
-
-
-def _pack_reserve(operation: ReserveCredit, part: int) -> bytes:
-    return (
-        _pack_reserve_numbers(
-            _RESERVE,
-            part,
-            operation.amount_minor,
-            operation.secured_minor,
-            operation.hold_s or 0,
-            operation.payment_terms_days,
-        )
-        + f"{operation.account_id}\0{operation.order_id}\0{operation.currency_code}\0{operation.source}\0".encode()
-    )
-
-
-def _pack_commit(operation: CommitReservation, part: int) -> bytes:
-    return (
-        layouts.COMMIT_RESERVATION.packer.pack(
-            OperationCode.COMMIT_RESERVATION, part, operation.final, operation.amount_minor
-        )
-        + f"{operation.account_id}\0{operation.order_id}\0{operation.currency_code}\0{operation.document_id}\0".encode()
-    )
-
-
-_NO_ETAG: Final = Etag(0, 0)
-
-
-def _pack_amend(operation: AmendReservation, part: int) -> bytes:
-    return (
-        layouts.AMEND_RESERVATION.packer.pack(
-            OperationCode.AMEND_RESERVATION,
-            part,
-            operation.amount_minor,
-            operation.hold_s or 0,
-            *(operation.etag or _NO_ETAG),
-        )
-        + f"{operation.account_id}\0{operation.order_id}\0{operation.currency_code}\0{operation.request_id}\0".encode()
-    )
-
-
-def _pack_release(operation: ReleaseReservation, part: int) -> bytes:
-    return (
-        layouts.RELEASE_RESERVATION.packer.pack(OperationCode.RELEASE_RESERVATION, part, *(operation.etag or _NO_ETAG))
-        + f"{operation.account_id}\0{operation.order_id}\0{operation.request_id}\0{operation.reason}\0".encode()
-    )
-
-
-def _pack_payment(operation: RecordPayment, part: int) -> bytes:
-    return (
-        layouts.RECORD_ENTRY.packer.pack(OperationCode.RECORD_PAYMENT, part, operation.amount_minor)
-        + f"{operation.account_id}\0{operation.payment_id}\0{operation.currency_code}\0".encode()
-    )
-
-
-def _document_packer(
-    code: OperationCode,
-) -> Callable[[PostReceivable | RecordCreditNote | ImportOpenItem, int], bytes]:
-    def pack_document(operation: PostReceivable | RecordCreditNote | ImportOpenItem, part: int) -> bytes:
-        return (
-            layouts.RECORD_ENTRY.packer.pack(code, part, operation.amount_minor)
-            + f"{operation.account_id}\0{operation.document_id}\0{operation.currency_code}\0".encode()
-        )
-
-    return pack_document
-
-
-_EPOCH: Final = date(1970, 1, 1)
-
-
-def _pack_aging(operation: UpdateAging, part: int) -> bytes:
-    due = operation.oldest_due_date
-    return (
-        layouts.UPDATE_AGING.packer.pack(
-            OperationCode.UPDATE_AGING,
-            part,
-            operation.overdue_minor,
-            operation.disputed_minor,
-            (due - _EPOCH).days if due is not None else 0,
-            operation.as_of_ms,
-        )
-        + f"{operation.account_id}\0".encode()
-    )
-
-
-def _put_mask(operation: PutAccount) -> PutMask:
-    mask = PutMask(0)
-    for setting, bit in (
-        (operation.base_limit, PutMask.LIMIT),
-        (operation.unlimited, PutMask.UNLIMITED),
-        (operation.status, PutMask.STATUS),
-        (operation.risk_class, PutMask.RISK_CLASS),
-        (operation.display_name, PutMask.DISPLAY_NAME),
-        (operation.block, PutMask.BLOCK),
-        (operation.group_id, PutMask.GROUP),
-        (operation.limit_expire_time_s, PutMask.LIMIT_EXPIRE),
-    ):
-        if setting is not None:
-            mask |= bit
-    return mask
-
-
-def _pack_put(operation: PutAccount, part: int) -> bytes:
-    limit = operation.base_limit.limit_minor if operation.base_limit is not None else None
-    block = operation.block.block if operation.block is not None else None
-    flags = AccountFlag(0)
-    if limit is not None:
-        flags |= AccountFlag.LIMIT_SET
-    if operation.unlimited:
-        flags |= AccountFlag.UNLIMITED
-    if operation.status is AccountStatus.CLOSED:
-        flags |= AccountFlag.CLOSED
-    if block is not None:
-        flags |= AccountFlag.BLOCKED
-    texts = (
-        operation.account_id,
-        operation.currency_code,
-        operation.risk_class or "",
-        operation.display_name or "",
-        block.reason if block is not None else "",
-        block.actor if block is not None else "",
-        operation.group_id or "",
-    )
-    return (
-        layouts.PUT_ACCOUNT.packer.pack(
-            OperationCode.PUT_ACCOUNT,
-            part,
-            _put_mask(operation),
-            flags,
-            limit or 0,
-            operation.limit_expire_time_s or 0,
-            block.expire_time_s if block is not None else 0,
-        )
-        + "".join(f"{text}\0" for text in texts).encode()
-    )
-
-
-def _pack_manual_limit(operation: SetManualLimit, part: int) -> bytes:
-    manual = operation.manual_limit
-    return (
-        layouts.SET_MANUAL_LIMIT.packer.pack(
-            OperationCode.SET_MANUAL_LIMIT,
-            part,
-            manual is not None,
-            manual is not None and manual.limit_minor is None,
-            (manual.limit_minor or 0) if manual is not None else 0,
-            manual.expire_time_s if manual is not None else 0,
-        )
-        + f"{operation.account_id}\0{operation.currency_code}\0{operation.reason}\0{operation.actor}\0".encode()
-    )
-
-
-def _pack_temporary_limit(operation: SetTemporaryLimit, part: int) -> bytes:
-    temporary = operation.temporary_limit
-    numbers = (
-        (True, temporary.limit_minor, temporary.start_time_s, temporary.end_time_s)
-        if temporary is not None
-        else (False, 0, 0, 0)
-    )
-    return (
-        layouts.SET_TEMPORARY_LIMIT.packer.pack(OperationCode.SET_TEMPORARY_LIMIT, part, *numbers)
-        + f"{operation.account_id}\0{operation.currency_code}\0{operation.reason}\0{operation.actor}\0".encode()
-    )
-
-
-def _pack_block(operation: SetBlock, part: int) -> bytes:
-    block = operation.block
-    return (
-        layouts.SET_BLOCK.packer.pack(
-            OperationCode.SET_BLOCK, part, block is not None, block.expire_time_s if block is not None else 0
-        )
-        + f"{operation.account_id}\0{operation.reason}\0{operation.actor}\0".encode()
-    )
-
-
-def _pack_put_group(operation: PutGroup, part: int) -> bytes:
-    limit = operation.limit_minor
-    return (
-        layouts.PUT_GROUP.packer.pack(OperationCode.PUT_GROUP, part, limit is None, limit or 0)
-        + f"{operation.group_id}\0{operation.currency_code}\0{operation.display_name}\0".encode()
-    )
-
-
-def _pack_get_group(operation: GetGroup, part: int) -> bytes:
-    return _pack_account_named(OperationCode.GET_GROUP, operation.group_id, part)
-
-
-def _pack_account_named(code: OperationCode, account_id: str, part: int) -> bytes:
-    return layouts.ACCOUNT_NAMED.packer.pack(code, part) + f"{account_id}\0".encode()
-
-
-def _pack_close(operation: CloseAccount, part: int) -> bytes:
-    return _pack_account_named(OperationCode.CLOSE_ACCOUNT, operation.account_id, part)
-
-
-def _pack_get_account(operation: GetAccount, part: int) -> bytes:
-    return _pack_account_named(OperationCode.GET_ACCOUNT, operation.account_id, part)
-
-
-def _pack_get_reservation(operation: GetReservation, part: int) -> bytes:
-    return (
-        layouts.ORDER_NAMED.packer.pack(OperationCode.GET_RESERVATION, part)
-        + f"{operation.account_id}\0{operation.order_id}\0".encode()
-    )
-
-
-def pack_rate(rate: ExchangeRate) -> bytes:
-    """Return a rate as the library keeps it."""
-    return layouts.RATE.packer.pack(rate.mantissa, rate.scale, SHIFT_ZERO + rate.shift)
-
-
-# --- answers
 
 
 def _texts(answer: bytes, start: int, count: int) -> list[str]:
@@ -573,7 +335,7 @@ def unpack_group(answer: Answer) -> tuple[CreditGroup, bool]:
 
 
 def _aging(overdue_minor: int, disputed_minor: int, due_day: int, as_of_ms: int) -> Aging:
-    due_date = _EPOCH + timedelta(days=due_day) if due_day else None
+    due_date = layouts.EPOCH + timedelta(days=due_day) if due_day else None
     return Aging(overdue_minor, disputed_minor, due_date, as_of_ms)
 
 
@@ -604,69 +366,33 @@ def _unpack_account_only(_: Operation[Account], answer: Answer) -> Account:
     return unpack_account(answer)[0]
 
 
-_Packer = Callable[[Operation[object], int], bytes]
 _Unpacker = Callable[[Operation[object], Answer], object]
 
-
-class _Coding(NamedTuple):
-    """How an operation is packed, and its answer unpacked."""
-
-    code: OperationCode
-    pack: _Packer
-    unpack: _Unpacker
-
-
-def _coding(code: OperationCode, pack_operation: object, unpack_answer: object) -> _Coding:
-    # Each takes exactly the operation it stands for, which the type of a table of different ones can't say.
-    return _Coding(code, cast("_Packer", pack_operation), cast("_Unpacker", unpack_answer))
-
-
-_CODINGS: Final[dict[type, _Coding]] = {
-    CheckCredit: _coding(OperationCode.CHECK_CREDIT, _pack_check, _unpack_check),
-    ReserveCredit: _coding(OperationCode.RESERVE_CREDIT, _pack_reserve, _unpack_reserved),
-    AmendReservation: _coding(OperationCode.AMEND_RESERVATION, _pack_amend, _unpack_amended),
-    CommitReservation: _coding(OperationCode.COMMIT_RESERVATION, _pack_commit, _unpack_committed),
-    ReleaseReservation: _coding(OperationCode.RELEASE_RESERVATION, _pack_release, _unpack_released),
-    RecordPayment: _coding(OperationCode.RECORD_PAYMENT, _pack_payment, _unpack_recorded),
-    PostReceivable: _coding(
-        OperationCode.POST_RECEIVABLE, _document_packer(OperationCode.POST_RECEIVABLE), _unpack_recorded
-    ),
-    RecordCreditNote: _coding(
-        OperationCode.RECORD_CREDIT_NOTE, _document_packer(OperationCode.RECORD_CREDIT_NOTE), _unpack_recorded
-    ),
-    ImportOpenItem: _coding(
-        OperationCode.IMPORT_OPEN_ITEM, _document_packer(OperationCode.IMPORT_OPEN_ITEM), _unpack_recorded
-    ),
-    UpdateAging: _coding(OperationCode.UPDATE_AGING, _pack_aging, _unpack_aging),
-    PutAccount: _coding(OperationCode.PUT_ACCOUNT, _pack_put, _unpack_put),
-    SetManualLimit: _coding(OperationCode.SET_MANUAL_LIMIT, _pack_manual_limit, _unpack_account_only),
-    SetTemporaryLimit: _coding(OperationCode.SET_TEMPORARY_LIMIT, _pack_temporary_limit, _unpack_account_only),
-    SetBlock: _coding(OperationCode.SET_BLOCK, _pack_block, _unpack_account_only),
-    PutGroup: _coding(OperationCode.PUT_GROUP, _pack_put_group, _unpack_put_group),
-    GetGroup: _coding(OperationCode.GET_GROUP, _pack_get_group, _unpack_get_group),
-    CloseAccount: _coding(OperationCode.CLOSE_ACCOUNT, _pack_close, _unpack_account_only),
-    GetAccount: _coding(OperationCode.GET_ACCOUNT, _pack_get_account, _unpack_account_only),
-    GetReservation: _coding(OperationCode.GET_RESERVATION, _pack_get_reservation, _unpack_got_reservation),
-}
-_PACKERS: Final = {kind: coding.pack for kind, coding in _CODINGS.items()}
-_UNPACKERS: Final = {kind: coding.unpack for kind, coding in _CODINGS.items()}
-
-GROUP_OPERATIONS: Final = frozenset({PutGroup, GetGroup})
-"""Types of operations on a group: its partition is that which its id hashes onto."""
-
-READ_OPERATIONS: Final = frozenset(kind for kind, coding in _CODINGS.items() if coding.code in OPERATIONS_READ)
-"""Types of operations that write nothing."""
-
-SETTLE_OPERATIONS: Final = frozenset(kind for kind, coding in _CODINGS.items() if coding.code in OPERATIONS_SETTLE)
-"""Types of operations that are carried out even when the store is full."""
-
-
-def pack(operation: Operation[object], part: int) -> bytes:
-    """Return the operation as an argument of a call.
-
-    `part` is the index of its partition among the call's keys, from 1.
-    """
-    return _PACKERS[type(operation)](operation, part)
+# As with packers: each takes exactly the operation it stands for.
+_UNPACKERS: Final = cast(
+    "dict[type, _Unpacker]",
+    {
+        CheckCredit: _unpack_check,
+        ReserveCredit: _unpack_reserved,
+        AmendReservation: _unpack_amended,
+        CommitReservation: _unpack_committed,
+        ReleaseReservation: _unpack_released,
+        RecordPayment: _unpack_recorded,
+        PostReceivable: _unpack_recorded,
+        RecordCreditNote: _unpack_recorded,
+        ImportOpenItem: _unpack_recorded,
+        UpdateAging: _unpack_aging,
+        PutAccount: _unpack_put,
+        SetManualLimit: _unpack_account_only,
+        SetTemporaryLimit: _unpack_account_only,
+        SetBlock: _unpack_account_only,
+        PutGroup: _unpack_put_group,
+        GetGroup: _unpack_get_group,
+        CloseAccount: _unpack_account_only,
+        GetAccount: _unpack_account_only,
+        GetReservation: _unpack_got_reservation,
+    },
+)
 
 
 class MovedTo(NamedTuple):
@@ -680,7 +406,7 @@ def moved_to(answer: Answer) -> MovedTo | None:
     return MovedTo(layouts.FAILURE.packer.unpack_from(answer)[1]) if answer[0] == ACCOUNT_MOVED else None
 
 
-def unpack(operation: Operation[object], answer: Answer) -> object:
+def unpack_answer(operation: Operation[object], answer: Answer) -> object:
     """Return the operation's answer, the `CreditError` it ended with (not raised), or where it has to go."""
     if answer[0]:
         return moved_to(answer) or unpack_failure(operation, answer)
