@@ -25,7 +25,7 @@ def served(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 def offline(monkeypatch: pytest.MonkeyPatch) -> Invoke:
     """Run a command without a service; time is shown in UTC."""
     monkeypatch.setenv("TZ", "UTC")
-    runner = CliRunner(env={"CREDITGATE_LISTEN": "127.0.0.1:1", "USER": "ann", "FORCE_COLOR": None})
+    runner = CliRunner(env={"CREDITGATE_LISTEN": "127.0.0.1:1", "LOGNAME": "ann", "FORCE_COLOR": None})
     return lambda *words: runner.invoke(app, [str(word) for word in words], prog_name="creditgate")
 
 
@@ -33,7 +33,7 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> Invoke:
 def creditgate(served: ServedService, monkeypatch: pytest.MonkeyPatch) -> Invoke:
     """Run a command against the service."""
     monkeypatch.setenv("TZ", "UTC")
-    runner = CliRunner(env={"CREDITGATE_LISTEN": served.address, "USER": "ann", "FORCE_COLOR": None})
+    runner = CliRunner(env={"CREDITGATE_LISTEN": served.address, "LOGNAME": "ann", "FORCE_COLOR": None})
     return lambda *words: runner.invoke(app, [str(word) for word in words], prog_name="creditgate")
 
 
@@ -73,7 +73,7 @@ def served_with_policy(
 def by_policy(served_with_policy: ServedService, monkeypatch: pytest.MonkeyPatch) -> Invoke:
     """Run a command against the service that decides by a policy file."""
     monkeypatch.setenv("TZ", "UTC")
-    runner = CliRunner(env={"CREDITGATE_LISTEN": served_with_policy.address, "USER": "ann", "FORCE_COLOR": None})
+    runner = CliRunner(env={"CREDITGATE_LISTEN": served_with_policy.address, "LOGNAME": "ann", "FORCE_COLOR": None})
     return lambda *words: runner.invoke(app, [str(word) for word in words], prog_name="creditgate")
 
 

@@ -99,7 +99,7 @@ def test_answers_are_json_too(creditgate: Invoke, account: str) -> None:
         (("limit", "set", "a", "5 USD"), "Missing option '--reason'"),
         (("limit", "temporary", "a", "5 USD", "--reason", "r"), "Missing option '--until'"),
         (("block", "a"), "Missing option '--reason'"),
-        (("block", "a", "--reason", "r", "--actor", " "), "--actor must say who decides, since USER does not"),
+        (("block", "a", "--reason", "r", "--actor", " "), "--actor must say who decides"),
     ],
     ids=lambda value: value if isinstance(value, str) else " ".join(value),
 )
@@ -107,6 +107,16 @@ def test_what_is_missing_or_contradicts_is_told(offline: Invoke, words: tuple[st
     result = offline(*words)
     assert result.exit_code == 2
     assert told in result.stderr
+
+
+def test_who_decides_must_be_told_where_the_system_does_not(offline: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown() -> str:
+        raise KeyError
+
+    monkeypatch.setattr("getpass.getuser", unknown)
+    result = offline("block", "a", "--reason", "r")
+    assert result.exit_code == 2
+    assert "--actor must say who decides" in result.stderr
 
 
 def test_a_limit_in_another_currency_than_the_account(creditgate: Invoke, account: str) -> None:

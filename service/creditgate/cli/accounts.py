@@ -15,6 +15,7 @@ from creditgate.cli.options import (
     JsonOption,
     MaxOption,
     TimeoutOption,
+    login_name,
     only_one,
     parse_optional_instant,
 )
@@ -52,7 +53,15 @@ def put(  # noqa: PLR0913 - one parameter per option of the command
         typer.Option("--limit-until", metavar="INSTANT", help="When the limit ends, such as 2026-12-31T18:00."),
     ] = None,
     block: Annotated[str | None, typer.Option("--block", help="Stop the account, for this reason.")] = None,
-    actor: Annotated[str, typer.Option("--actor", envvar="USER", help="Who blocks it.")] = "",
+    actor: Annotated[
+        str,
+        typer.Option(
+            "--actor",
+            default_factory=login_name,
+            help="Who blocks it.",
+            show_default="whoever runs this",
+        ),
+    ],
     unblock: Annotated[bool, typer.Option("--unblock", help="End the block.")] = False,
     reopen: Annotated[bool, typer.Option("--open", help="Open a closed account again.")] = False,
     address: AddressOption = ADDRESS_DEFAULT,

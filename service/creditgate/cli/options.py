@@ -1,5 +1,6 @@
 """The arguments and options that several commands have, each spelled once."""
 
+import getpass
 import re
 from datetime import UTC, date, datetime
 from typing import Annotated, Final
@@ -24,10 +25,18 @@ def reachable_address(address: str) -> str:
     return f"{loopback}{colon}{port}"
 
 
+def login_name() -> str:
+    """Return the name of whoever runs the command; empty when the system does not tell."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return ""
+
+
 def someone(actor: str) -> str:
-    """Return who decides; raise `CommandFailure` when neither the option nor the environment says."""
+    """Return who decides; raise `CommandFailure` when neither the option nor the system says."""
     if not actor.strip():
-        raise usage_failure("--actor must say who decides, since USER does not")
+        raise usage_failure("--actor must say who decides")
     return actor
 
 
@@ -51,7 +60,14 @@ EtagOption = Annotated[
 GroupArgument = Annotated[str, typer.Argument(metavar="GROUP", help="The credit group's id.", show_default=False)]
 ReasonOption = Annotated[str, typer.Option("--reason", help="Why, for the journal.", show_default=False)]
 ActorOption = Annotated[
-    str, typer.Option("--actor", envvar="USER", callback=someone, help="Who decides, for the journal.")
+    str,
+    typer.Option(
+        "--actor",
+        default_factory=login_name,
+        callback=someone,
+        help="Who decides, for the journal.",
+        show_default="whoever runs this",
+    ),
 ]
 UntilOption = Annotated[
     str | None,
