@@ -33,6 +33,7 @@ _ASK_TIMEOUT_S: Final = 5.0
 """How long a sentinel, or a node of a cluster, may take to tell where the primaries are."""
 
 _SHARED: Final = (
+    "globals",
     "keys",
     "failures",
     "policy",

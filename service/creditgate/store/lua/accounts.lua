@@ -8,7 +8,7 @@ end
 
 local function account_flags(acc)
   local flags = (acc.closed and ACCOUNT_FLAG.CLOSED or 0) + (acc.unlimited and ACCOUNT_FLAG.UNLIMITED or 0)
-    + (acc.limit_set and ACCOUNT_FLAG.LIMIT_SET or 0) + (acc.block_set and ACCOUNT_FLAG.BLOCKED or 0)
+    + (acc.limit_set and ACCOUNT_FLAG.LIMIT_SET or 0) + (acc.blocked and ACCOUNT_FLAG.BLOCKED or 0)
   if acc.furnished then
     local manual = acc.manual
     flags = flags + (acc.aging and ACCOUNT_FLAG.AGED or 0) + (manual and ACCOUNT_FLAG.MANUAL or 0)
@@ -88,13 +88,13 @@ local function settle_limit(acc)
   local now, manual, temporary = acc.part.now_s, acc.manual, acc.temporary
   -- What has ended is gone, and leaves the record when that is next written.
   if manual and manual.expire_s ~= 0 and manual.expire_s <= now then
-    manual, acc.manual = false, false
+    manual, acc.manual = nil, nil
   end
   if temporary and temporary.end_s <= now then
-    temporary, acc.temporary = false, false
+    temporary, acc.temporary = nil, nil
   end
   if acc.block_expire_s ~= 0 and acc.block_expire_s <= now then
-    acc.block_set, acc.block_expire_s = false, 0
+    acc.blocked, acc.block_expire_s = false, 0
   end
   acc.base_counts, acc.no_ceiling, acc.has_limit, acc.effective_limit = true, acc.unlimited, acc.limit_set, acc.limit
   if temporary and temporary.start_s <= now then
@@ -102,7 +102,6 @@ local function settle_limit(acc)
   elseif manual then
     acc.base_counts, acc.no_ceiling, acc.has_limit, acc.effective_limit = false, manual.unlimited, true, manual.limit
   end
-  acc.blocked = acc.block_set
   acc.class = class_of(acc.part.policy, acc.risk_class, acc.currency)
   acc.exposure_flags = (acc.has_limit and EXPOSURE_FLAG.LIMIT_SET or 0)
     + (acc.no_ceiling and EXPOSURE_FLAG.UNLIMITED or 0) + (acc.class.credit_counts and EXPOSURE_FLAG.CREDIT_COUNTS or 0)
@@ -111,20 +110,19 @@ end
 local function unpack_account(part, account_id, record)
   local flags, reserved, receivable, secured_receivable, pending, next_due, limit, limit_expire_s, limit_confirm_s,
     limit_version, create_ms, epoch, currency, risk_class, after = struct.unpack(LAYOUT.ACCOUNT, record)
-  local block_set = flags % 16 >= ACCOUNT_FLAG.BLOCKED
-  -- One constructor for all fields: a table that grows field by field is laid out anew several times.
+  -- One constructor for all that every account has, so that the table never grows: 32 fields fit, a 33rd costs as much
+  -- as all of them. What few accounts have, or few calls need, is absent until it is set.
   local acc = {
-    part = part, id = account_id, currency = currency, risk_class = risk_class, orders = {}, ledger = false,
-    due_key = key.due(part, account_id), due = {}, lapsed = false, changed = false, texts = false,
+    part = part, id = account_id, currency = currency, risk_class = risk_class, orders = {}, due = {},
+    due_key = key.due(part, account_id), changed = false,
     reserved = reserved, receivable = receivable, secured_receivable = secured_receivable, pending = pending,
     next_due = next_due, limit = limit, limit_expire_s = limit_expire_s, limit_confirm_s = limit_confirm_s,
     limit_version = limit_version, create_ms = create_ms, epoch = epoch,
     closed = flags % 2 >= ACCOUNT_FLAG.CLOSED, unlimited = flags % 4 >= ACCOUNT_FLAG.UNLIMITED,
-    limit_set = flags % 8 >= ACCOUNT_FLAG.LIMIT_SET, block_set = block_set,
-    furnished = false, aging = false, manual = false, temporary = false, moving = false, block_expire_s = 0,
-    group_id = '',
-    base_counts = true, no_ceiling = false, has_limit = false, effective_limit = limit, blocked = block_set,
-    exposure_flags = 0, class = false, velocity = false,
+    limit_set = flags % 8 >= ACCOUNT_FLAG.LIMIT_SET, blocked = flags % 16 >= ACCOUNT_FLAG.BLOCKED,
+    block_expire_s = 0, group_id = '',
+    base_counts = true, no_ceiling = false, has_limit = false, effective_limit = limit, exposure_flags = 0,
+    class = false,
   }
   if flags >= ACCOUNT_FLAG.AGED then
     unpack_furniture(acc, flags, record, after)
@@ -135,14 +133,11 @@ end
 
 local function new_account(part, account_id, currency)
   local acc = {
-    part = part, id = account_id, currency = currency, risk_class = '', orders = {}, ledger = false,
-    due_key = key.due(part, account_id), due = {}, lapsed = false, changed = true, texts = false,
+    part = part, id = account_id, currency = currency, risk_class = '', orders = {}, due = {},
+    due_key = key.due(part, account_id), changed = true,
     reserved = 0, receivable = 0, secured_receivable = 0, pending = 0, next_due = 0,
     limit = 0, limit_expire_s = 0, limit_confirm_s = 0, limit_version = 0, create_ms = part.now_ms, epoch = 0,
-    closed = false, unlimited = false, limit_set = false, block_set = false,
-    furnished = false, aging = false, manual = false, temporary = false, moving = false, block_expire_s = 0,
-    group_id = '',
-    velocity = false,
+    closed = false, unlimited = false, limit_set = false, blocked = false, block_expire_s = 0, group_id = '',
   }
   settle_limit(acc)
   return acc
@@ -159,6 +154,11 @@ local function lapse_account(part, acc)
   end)
 end
 
+-- Returns whether a record only says where the account lives: every account's own is longer.
+local function is_stub(record)
+  return #record == SIZE.MOVED_STUB
+end
+
 -- Returns the account with what has fallen due already taken off, or false if there is none here: `absent` says why.
 local function load_account(part, account_id)
   local acc = part.accounts[account_id]
@@ -166,8 +166,7 @@ local function load_account(part, account_id)
     local record = redis.call('GET', key.account(part, account_id))
     acc = false
     if record then
-      local flags = struct.unpack('<I2', record)
-      if flags >= ACCOUNT_FLAG.MOVED and has_flag(flags, ACCOUNT_FLAG.MOVED) then
+      if is_stub(record) then
         part.elsewhere[account_id] = record
       else
         acc = unpack_account(part, account_id, record)
@@ -265,7 +264,7 @@ end
 
 -- Blocks an account, or ends its block.
 local function set_block(acc, blocked, expire_s, reason, actor)
-  acc.block_set, acc.block_expire_s = blocked, blocked and expire_s or 0
+  acc.blocked, acc.block_expire_s = blocked, blocked and expire_s or 0
   set_decision(acc, 'block', blocked, reason, actor)
 end
 
@@ -274,7 +273,7 @@ local TEXT_NAMES = { 'block_reason', 'block_actor', 'block_ms', 'manual_reason',
 
 local function load_texts(acc)
   local texts = {}
-  if acc.block_set or acc.manual or acc.temporary then
+  if acc.blocked or acc.manual or acc.temporary then
     local stored = redis.call('HMGET', key.texts(acc.part, acc.id), unpack(TEXT_NAMES))
     for index = 1, #TEXT_NAMES do
       texts[TEXT_NAMES[index]] = stored[index] or ''

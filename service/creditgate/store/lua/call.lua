@@ -57,47 +57,47 @@ local function account_changed(acc, effect_kind, actor, reason, answer_flags)
   return answer
 end
 
+-- Appends a reference to the list that a queue has at a score.
+local function add_ref(lists, score, ref)
+  local refs = lists[score]
+  if refs then
+    refs[#refs + 1] = ref
+  else
+    lists[score] = { ref }
+  end
+end
+
 -- Remembers that the sweeper has to look at a reservation at a second.
 local function sweep_later(part, second, account_id, order_id)
-  local refs = part.sweep[second]
-  if not refs then
-    refs = {}
-    part.sweep[second] = refs
-  end
-  refs[#refs + 1] = account_id .. '|' .. order_id
+  add_ref(part.sweep, second, account_id .. '|' .. order_id)
 end
 
 -- Remembers that what `field` names (`o:` order id, or a field of the ledger) may be cleaned up once the retention,
 -- counted from a second, is over.
 local function retire_later(part, second, account_id, field)
-  local step = math.floor(second / RETENTION_STEP_S)
-  local refs = part.retired[step]
-  if not refs then
-    refs = {}
-    part.retired[step] = refs
-  end
-  part.changed = true
-  refs[#refs + 1] = account_id .. '|' .. field
+  add_ref(part.retired, math.floor(second / RETENTION_STEP_S), account_id .. '|' .. field)
   part.changed = true
 end
 
 -- Writes the changed records of a hash: field -> { changed, record } or { removed }, or false for a field that is known
 -- to be absent.
-local function write_changed(key_of, acc, records)
-  local fields, removed = {}, {}
+local function write_changed(hash_key, records)
+  local fields, count, removed = nil, 0, nil
   for field, entry in pairs(records) do
     if entry and entry.changed then
-      fields[#fields + 1] = field
-      fields[#fields + 1] = entry.record
+      fields = fields or { field, entry.record }
+      fields[count + 1], fields[count + 2] = field, entry.record
+      count = count + 2
     elseif entry and entry.removed then
+      removed = removed or {}
       removed[#removed + 1] = field
     end
   end
-  if #fields > 0 then
-    redis.call('HSET', key_of(acc.part, acc.id), unpack(fields))
+  if fields then
+    redis.call('HSET', hash_key, unpack(fields, 1, count))
   end
-  if #removed > 0 then
-    redis.call('HDEL', key_of(acc.part, acc.id), unpack(removed))
+  if removed then
+    redis.call('HDEL', hash_key, unpack(removed))
   end
 end
 
@@ -110,37 +110,48 @@ local function write_queue(part, queue_key, list_key_of, lists)
   end
 end
 
-local function write_account(acc)
-  local part = acc.part
+local function write_texts(texts_key, texts)
+  for name, text in pairs(texts) do
+    if text == '' then
+      redis.call('HDEL', texts_key, name)
+    else
+      redis.call('HSET', texts_key, name, text)
+    end
+  end
+end
+
+local function write_waiting(part, waiting_key, waiting)
+  for order_id, waits in pairs(waiting) do
+    if waits then
+      redis.call('ZADD', waiting_key, text_of(part.now_ms), order_id)
+    else
+      redis.call('ZREM', waiting_key, order_id)
+    end
+  end
+end
+
+local function write_account(part, acc)
   if acc.changed then
     redis.call('SET', key.account(part, acc.id), pack_account(acc))
     write_due(part, acc)
     write_velocity(acc)
   end
-  for name, text in pairs(acc.texts or {}) do
-    if text == '' then
-      redis.call('HDEL', key.texts(part, acc.id), name)
-    else
-      redis.call('HSET', key.texts(part, acc.id), name, text)
-    end
-  end
-  for order_id, waits in pairs(acc.waiting or {}) do
-    if waits then
-      redis.call('ZADD', key.waiting(part, acc.id), text_of(part.now_ms), order_id)
-    else
-      redis.call('ZREM', key.waiting(part, acc.id), order_id)
-    end
-  end
-  write_changed(key.orders, acc, acc.orders)
+  write_changed(key.orders(part, acc.id), acc.orders)
   if acc.ledger then
-    write_changed(key.ledger, acc, acc.ledger)
+    write_changed(key.ledger(part, acc.id), acc.ledger)
+  end
+  if acc.texts then
+    write_texts(key.texts(part, acc.id), acc.texts)
+  end
+  if acc.waiting then
+    write_waiting(part, key.waiting(part, acc.id), acc.waiting)
   end
 end
 
 local function write_partition(part)
   for _, acc in pairs(part.accounts) do
     if acc then
-      write_account(acc)
+      write_account(part, acc)
     end
   end
   for _, group in pairs(part.groups) do

@@ -47,17 +47,17 @@ local function add_due(part, owner, second, tag, amount)
     local members = redis.call('ZRANGEBYSCORE', owner.due_key, text, text)
     for index = 1, #members do
       local member_tag, sum = parse_due(members[index])
-      at[member_tag] = { stored = members[index], sum = sum }
+      at[member_tag] = { stored = members[index], sum = sum, changed = false }
     end
     owner.due[second] = at
   end
   local due = at[tag]
-  if not due then
-    due = { sum = 0 }
+  if due then
+    due.sum, due.changed = due.sum + amount, true
+  else
+    due = { sum = amount, changed = true }
     at[tag] = due
   end
-  due.sum = due.sum + amount
-  due.changed = true
   if due.sum > 0 and (owner.next_due == 0 or second < owner.next_due) then
     owner.next_due = second
   end

@@ -13,7 +13,7 @@ local MOVE_KEYS = { o = key.orders, l = key.ledger, t = key.texts }
 
 -- Returns the partition and the epoch of a stub, or nothing for another record or none.
 local function stub_of(record)
-  if record and has_flag(struct.unpack('<I2', record), ACCOUNT_FLAG.MOVED) then
+  if record and is_stub(record) then
     local _, partition, epoch = struct.unpack(LAYOUT.MOVED_STUB, record)
     return partition, epoch
   end

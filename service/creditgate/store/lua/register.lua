@@ -8,7 +8,7 @@ local function run(keys, args, allowed, writes)
   local answers = {}
   for index = 2, #args do
     local blob = args[index]
-    local code, part_index = struct.unpack('BB', blob)
+    local code, part_index = string.byte(blob, 1, 2)
     if not allowed[code] then
       answers[index - 1] = failure(ERROR.INTERNAL, code, 'this entry does not carry out that operation')
     else
@@ -43,9 +43,16 @@ functions[#functions + 1] = {
   callback = function() return LIBRARY_VERSION end, flags = { 'no-writes' },
 }
 
+local function bound(callback)
+  return function(keys, args)
+    bind_globals()
+    return callback(keys, args)
+  end
+end
+
 for index = 1, #functions do
   local described = functions[index]
-  redis.register_function({
-    function_name = described.name, callback = described.callback, flags = described.flags,
+  register_function({
+    function_name = described.name, callback = bound(described.callback), flags = described.flags,
   })
 end
