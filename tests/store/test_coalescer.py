@@ -62,11 +62,22 @@ def order(number: int) -> ReserveCredit:
     return ReserveCredit("a", f"o{number}", 1, "USD", 3600)
 
 
+async def sent_alone(store: RedisCreditStore, number: int) -> asyncio.Future[Reserved]:
+    """Place an order, and return once it is on its way: what comes in later turns of the loop can't share its call."""
+    placed = asyncio.ensure_future(store.run(order(number), far()))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    return placed
+
+
 async def test_an_idle_operation_goes_out_alone_and_a_crowd_shares_calls(
     watched: RedisCreditStore, observer: QuietObserver
 ) -> None:
     await watched.run(order(0), far())
     assert [count for function, count in observer.calls if function == "creditgate_apply"] == [1]
+    observer.calls.clear()
+    await asyncio.gather(*(watched.run(order(n), far()) for n in range(1001, 1011)))
+    assert [count for function, count in observer.calls if function == "creditgate_apply"] == [10], "one turn, one call"
     observer.calls.clear()
     await asyncio.gather(*(watched.run(order(n), far()) for n in range(1, 201)))
     sizes = [count for function, count in observer.calls if function == "creditgate_apply"]
@@ -91,8 +102,8 @@ async def test_a_deadline_or_a_cancellation_touches_no_other_operation(
     watched: RedisCreditStore, own_server: PrivateRedis
 ) -> None:
     own_server.freeze()
-    sent = asyncio.ensure_future(watched.run(order(1), far()))
-    second = asyncio.ensure_future(watched.run(order(2), far()))
+    sent = await sent_alone(watched, 1)
+    second = await sent_alone(watched, 2)
     late = asyncio.ensure_future(watched.run(order(3), time.monotonic() + 0.05))
     cancelled = asyncio.ensure_future(watched.run(order(4), far()))
     innocent = asyncio.ensure_future(watched.run(order(5), far()))

@@ -1,7 +1,7 @@
 """Brings operations that arrive one by one into calls of the library.
 
-While a call is in flight, what arrives waits; the next call takes all of it, up to the bound. When nothing is in
-flight an operation goes out at once: idle, there is no added wait; under load, a call's fixed cost is shared.
+What arrives in one turn of the event loop shares a call. While calls are in flight, what arrives waits; the next call
+takes all of it, up to the bound. Idle, there is no added wait; under load, a call's fixed cost is shared.
 """
 
 import asyncio
@@ -167,6 +167,7 @@ class Coalescer:
         self._queue: deque[_Entry] = deque()
         self._queued = 0
         self._calls = 0
+        self._pumps = False
         self._waits: set[asyncio.Task[None]] = set()
         self._lane: Lane | None = None
         self._called: Lane | None = None
@@ -209,7 +210,9 @@ class Coalescer:
         self._queue.append(entry)
         self._count_queued(len(operations))
         self._idle.clear()
-        self._pump()
+        if not self._pumps and self._calls < CALLS_IN_FLIGHT_MAX:
+            self._pumps = True
+            asyncio.get_running_loop().call_soon(self._pump_turn)
         try:
             return await entry.future
         finally:
@@ -218,6 +221,10 @@ class Coalescer:
     async def wait_idle(self) -> None:
         """Return when nothing waits and nothing is in flight."""
         await self._idle.wait()
+
+    def _pump_turn(self) -> None:
+        self._pumps = False
+        self._pump()
 
     def _pump(self) -> None:
         lane = self._lane
