@@ -90,6 +90,19 @@ class AccountFlag(IntFlag):
     GROUPED = 512
     MOVED = 1024
     FROZEN = 2048
+    SCHEDULED = 4096
+    REASONS_SWAPPED = 8192
+    SCORED = 16384
+    REASONED = 32768
+
+
+@unique
+class ScheduleFlag(IntFlag):
+    """What a scheduled limit says beside its fields."""
+
+    UNLIMITED = 1
+    SCORED = 2
+    REASONED = 4
 
 
 @unique

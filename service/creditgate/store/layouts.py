@@ -21,6 +21,7 @@ class FieldType(Enum):
     U16 = ("H", "I2")
     U32 = ("I", "I4")
     I64 = ("q", "i8")
+    F64 = ("d", "d")
     CODE = ("3s", "c3")
     TEXT = ("", "s")
 
@@ -56,11 +57,12 @@ def _layout(name: str, **kinds: FieldType) -> Layout:
     return Layout(name, tuple(kinds.items()))
 
 
-_U8, _U16, _U32, _I64, _CODE, _TEXT = (
+_U8, _U16, _U32, _I64, _F64, _CODE, _TEXT = (
     FieldType.U8,
     FieldType.U16,
     FieldType.U32,
     FieldType.I64,
+    FieldType.F64,
     FieldType.CODE,
     FieldType.TEXT,
 )
@@ -84,8 +86,9 @@ ACCOUNT: Final = _layout(
     currency=_CODE,
     risk_class=_TEXT,
 )
-"""As the flags say, AGING, MANUAL_LIMIT, TEMPORARY_LIMIT, BLOCK_END, MEMBERSHIP and MOVING follow, in this order.
-`epoch` counts how often the account was moved."""
+"""As the flags say, LIMIT_SCORE, AGING, MANUAL_LIMIT, TEMPORARY_LIMIT, BLOCK_END, MEMBERSHIP, SCHEDULED_LIMIT and
+MOVING follow, in this order. `epoch` counts how often the account was moved."""
+LIMIT_SCORE: Final = _layout("LIMIT_SCORE", score=_F64)
 AGING: Final = _layout(
     "AGING",
     overdue=_I64,
@@ -100,6 +103,17 @@ MANUAL_LIMIT: Final = _layout("MANUAL_LIMIT", limit=_I64, expire_s=_U32)
 TEMPORARY_LIMIT: Final = _layout("TEMPORARY_LIMIT", limit=_I64, start_s=_U32, end_s=_U32)
 BLOCK_END: Final = _layout("BLOCK_END", expire_s=_U32)
 MEMBERSHIP: Final = _layout("MEMBERSHIP", group_id=_TEXT)
+SCHEDULED_LIMIT: Final = _layout(
+    "SCHEDULED_LIMIT",
+    flags=_U8,
+    limit=_I64,
+    version=_I64,
+    effective_s=_U32,
+    expire_s=_U32,
+    score=_F64,
+    risk_class=_TEXT,
+)
+"""The next base limit; an empty `risk_class` leaves the account's."""
 MOVING: Final = _layout("MOVING", partition=_U16, epoch=_U32, arriving=_U8)
 """The account is being moved to a partition or, `arriving`, from it; `epoch` is the one that it will have there."""
 MOVED_STUB: Final = _layout("MOVED_STUB", flags=_U16, partition=_U16, epoch=_U32)
@@ -394,6 +408,7 @@ ACCOUNT_ANSWER: Final = _layout(
     temporary_reason=_TEXT,
     temporary_actor=_TEXT,
 )
+"""As the flags say, LIMIT_SCORE, a text with the limit's reasons, and SCHEDULED_LIMIT follow, in this order."""
 GROUP_ANSWER: Final = _layout(
     "GROUP_ANSWER",
     error=_U8,
