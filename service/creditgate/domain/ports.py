@@ -1,12 +1,21 @@
 """What the gate needs of a store; the Redis adapter is `creditgate.store`."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from creditgate.domain.account import Account
 from creditgate.domain.errors import CreditError
 from creditgate.domain.group import CreditGroup
+from creditgate.domain.limit_batch import (
+    LimitBatch,
+    LimitBatchState,
+    LimitRow,
+    LimitRowError,
+    RowEffect,
+    RowsApplied,
+    RowsRestored,
+)
 from creditgate.domain.operations import Operation
 from creditgate.domain.policy import Policy
 from creditgate.domain.rates import ExchangeRate
@@ -105,4 +114,73 @@ class CreditStore(Protocol):
 
         Raises INVALID_FIELD for a token that was not given out by this method or by `list_accounts`.
         """
+        ...
+
+
+class LimitBatchStore(Protocol):
+    """Keeps limit batches: a record each, and their rows in the partitions of the rows' accounts.
+
+    Every method raises `CreditError` as those of `CreditStore` do. A batch's rows are stored in chunks; carrying out a
+    chunk, keeping what undoes it, and marking it as done are one atomic step, so that each method that goes through the
+    chunks may be ended anywhere and begun again, by several servers at once.
+    """
+
+    async def put_batch(self, batch: LimitBatch, deadline: float) -> LimitBatch:
+        """Write a batch's record, if its revision is still `batch.revision` (0: there is none yet).
+
+        `row_errors` are added to those that are kept, up to `ROW_ERRORS_MAX`, one for each row. Returns the batch with
+        its new revision, and its `update_time_ms` (a new one's `create_time_ms` too) by the store's clock. A change of
+        state is journaled. Raises LIMIT_BATCH_CHANGED.
+        """
+        ...
+
+    async def get_batch(self, batch_id: str, deadline: float) -> LimitBatch:
+        """Return a batch with its `row_errors`. Raises LIMIT_BATCH_NOT_FOUND."""
+        ...
+
+    async def list_batches(
+        self, states: frozenset[LimitBatchState], page_size: int, page_token: str, deadline: float
+    ) -> Page[LimitBatch]:
+        """Return a page of the batches in the given states (empty: all), newest first, without `row_errors`.
+
+        Raises INVALID_FIELD for a token that this listing did not give out.
+        """
+        ...
+
+    async def stage_window(
+        self, batch_id: str, window: int, rows: Sequence[LimitRow], deadline: float
+    ) -> list[LimitRowError]:
+        """Store the valid rows of a window of `WINDOW_ROWS` rows; window 0 begins with row 1.
+
+        Returns those that are left out because an earlier row of the batch is for the same account. The same window
+        again changes nothing.
+        """
+        ...
+
+    def measure_rows(self, batch: LimitBatch, deadline: float) -> AsyncIterator[Sequence[RowEffect]]:
+        """Tell, chunk by chunk, what the rows that are not applied yet would do to their accounts as they are now."""
+        ...
+
+    def apply_rows(self, batch: LimitBatch, deadline: float) -> AsyncIterator[RowsApplied]:
+        """Put the rows in force that are not, chunk by chunk, and tell what became of each chunk."""
+        ...
+
+    async def count_applied(self, batch_id: str, deadline: float) -> RowsApplied:
+        """Return what became of all chunks that are done, whoever did them; lists are cut off at their bounds."""
+        ...
+
+    def restore_rows(self, batch: LimitBatch, deadline: float) -> AsyncIterator[RowsRestored]:
+        """Restore the limits before the rows that still count, chunk by chunk, and tell what became of each chunk."""
+        ...
+
+    async def count_restored(self, batch_id: str, deadline: float) -> RowsRestored:
+        """Return what a rollback has made of all chunks that it has done; the list is cut off at its bound."""
+        ...
+
+    async def drop_received(self, batch_id: str, deadline: float) -> None:
+        """Drop what was only needed to receive a batch's rows."""
+        ...
+
+    async def drop_rows(self, batch_id: str, deadline: float) -> None:
+        """Drop a batch's rows and what would undo them; its record stays."""
         ...

@@ -3,10 +3,12 @@
 isort:skip_file
 """
 
+from collections import abc as _abc
 from creditgate.v1 import decision_pb2 as _decision_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
@@ -176,6 +178,52 @@ class Block(_message.Message):
 Global___Block: _TypeAlias = Block  # noqa: Y015
 
 @_typing.final
+class ScheduledLimit(_message.Message):
+    """A base limit of the scorer that takes effect later."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LIMIT_MINOR_FIELD_NUMBER: _builtins.int
+    UNLIMITED_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_TIME_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    RISK_CLASS_FIELD_NUMBER: _builtins.int
+    limit_minor: _builtins.int
+    """The ceiling on exposure, from 0 to 2^53-1 minor units of the account's currency."""
+    unlimited: _builtins.bool
+    """True: no ceiling; `limit_minor` is then 0."""
+    version: _builtins.int
+    """Its version, as the scoring feed counts it."""
+    risk_class: _builtins.str
+    """The risk class that comes with it; empty: the account's stays."""
+    @_builtins.property
+    def effective_time(self) -> _timestamp_pb2.Timestamp:
+        """From when on it is the base limit."""
+
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When it ends; absent: not by itself."""
+
+    def __init__(
+        self,
+        *,
+        limit_minor: _builtins.int = ...,
+        unlimited: _builtins.bool = ...,
+        version: _builtins.int = ...,
+        effective_time: _timestamp_pb2.Timestamp | None = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+        risk_class: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["effective_time", b"effective_time", "expire_time", b"expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["effective_time", b"effective_time", "expire_time", b"expire_time", "limit_minor", b"limit_minor", "risk_class", b"risk_class", "unlimited", b"unlimited", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ScheduledLimit: _TypeAlias = ScheduledLimit  # noqa: Y015
+
+@_typing.final
 class Account(_message.Message):
     """One customer's credit account, in one currency."""
 
@@ -202,6 +250,9 @@ class Account(_message.Message):
     SECURED_RECEIVABLE_MINOR_FIELD_NUMBER: _builtins.int
     BLOCK_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    SCHEDULED_LIMIT_FIELD_NUMBER: _builtins.int
+    SCORE_FIELD_NUMBER: _builtins.int
+    LIMIT_REASONS_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
     """The account's id: 1 to 128 characters of `[A-Za-z0-9._:/@-]`."""
     display_name: _builtins.str
@@ -231,6 +282,10 @@ class Account(_message.Message):
     secured_receivable_minor: _builtins.int
     """Invoiced, unpaid and covered by the orders' security: it takes no credit. Payments are counted against it first, so
     that paying a secured invoice never raises headroom. Output only.
+    """
+    score: _builtins.float
+    """What the scorer's model made of the customer, with the base limit; absent: not told, or the limit was set with
+    `PutAccount` since. Output only.
     """
     @_builtins.property
     def exposure(self) -> _decision_pb2.Exposure:
@@ -264,6 +319,16 @@ class Account(_message.Message):
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When the account was created, by the store's clock; output only."""
 
+    @_builtins.property
+    def scheduled_limit(self) -> Global___ScheduledLimit:
+        """The scorer's next base limit, until it takes effect; output only. Setting a base limit with `PutAccount` leaves it: it
+        is newer news, and counts from its own time on.
+        """
+
+    @_builtins.property
+    def limit_reasons(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Why the base limit is what it is, as the scorer says; output only."""
+
     def __init__(
         self,
         *,
@@ -288,13 +353,21 @@ class Account(_message.Message):
         secured_receivable_minor: _builtins.int = ...,
         block: Global___Block | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        scheduled_limit: Global___ScheduledLimit | None = ...,
+        score: _builtins.float | None = ...,
+        limit_reasons: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_base_limit_minor", b"_base_limit_minor", "aging_as_of", b"aging_as_of", "base_limit_minor", b"base_limit_minor", "block", b"block", "create_time", b"create_time", "exposure", b"exposure", "limit_confirm_time", b"limit_confirm_time", "limit_expire_time", b"limit_expire_time", "manual_limit", b"manual_limit", "temporary_limit", b"temporary_limit"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_base_limit_minor", b"_base_limit_minor", "_score", b"_score", "aging_as_of", b"aging_as_of", "base_limit_minor", b"base_limit_minor", "block", b"block", "create_time", b"create_time", "exposure", b"exposure", "limit_confirm_time", b"limit_confirm_time", "limit_expire_time", b"limit_expire_time", "manual_limit", b"manual_limit", "scheduled_limit", b"scheduled_limit", "score", b"score", "temporary_limit", b"temporary_limit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_base_limit_minor", b"_base_limit_minor", "account_id", b"account_id", "aging_as_of", b"aging_as_of", "base_limit_minor", b"base_limit_minor", "block", b"block", "create_time", b"create_time", "currency_code", b"currency_code", "display_name", b"display_name", "disputed_minor", b"disputed_minor", "exposure", b"exposure", "group_id", b"group_id", "limit_confirm_time", b"limit_confirm_time", "limit_expire_time", b"limit_expire_time", "limit_version", b"limit_version", "manual_limit", b"manual_limit", "oldest_due_date", b"oldest_due_date", "overdue_minor", b"overdue_minor", "risk_class", b"risk_class", "secured_receivable_minor", b"secured_receivable_minor", "status", b"status", "temporary_limit", b"temporary_limit", "unlimited", b"unlimited"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_base_limit_minor", b"_base_limit_minor", "_score", b"_score", "account_id", b"account_id", "aging_as_of", b"aging_as_of", "base_limit_minor", b"base_limit_minor", "block", b"block", "create_time", b"create_time", "currency_code", b"currency_code", "display_name", b"display_name", "disputed_minor", b"disputed_minor", "exposure", b"exposure", "group_id", b"group_id", "limit_confirm_time", b"limit_confirm_time", "limit_expire_time", b"limit_expire_time", "limit_reasons", b"limit_reasons", "limit_version", b"limit_version", "manual_limit", b"manual_limit", "oldest_due_date", b"oldest_due_date", "overdue_minor", b"overdue_minor", "risk_class", b"risk_class", "scheduled_limit", b"scheduled_limit", "score", b"score", "secured_receivable_minor", b"secured_receivable_minor", "status", b"status", "temporary_limit", b"temporary_limit", "unlimited", b"unlimited"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__base_limit_minor: _TypeAlias = _typing.Literal["base_limit_minor"]  # noqa: Y015
     _WhichOneofArgType__base_limit_minor: _TypeAlias = _typing.Literal["_base_limit_minor", b"_base_limit_minor"]  # noqa: Y015
+    _WhichOneofReturnType__score: _TypeAlias = _typing.Literal["score"]  # noqa: Y015
+    _WhichOneofArgType__score: _TypeAlias = _typing.Literal["_score", b"_score"]  # noqa: Y015
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__base_limit_minor) -> _WhichOneofReturnType__base_limit_minor | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__score) -> _WhichOneofReturnType__score | None: ...
 
 Global___Account: _TypeAlias = Account  # noqa: Y015

@@ -74,6 +74,16 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: the credit group has accounts in 16 currencies already."""
     ERROR_REASON_ACCOUNT_MOVING: _ErrorReason.ValueType  # 25
     """ABORTED: the account is being moved to its credit group's partition; ask again in a moment."""
+    ERROR_REASON_LIMIT_BATCH_NOT_FOUND: _ErrorReason.ValueType  # 26
+    """NOT_FOUND: there is no such limit batch, or it is no longer kept."""
+    ERROR_REASON_LIMIT_BATCH_EXISTS_WITH_DIFFERENT_DETAILS: _ErrorReason.ValueType  # 27
+    """ALREADY_EXISTS: the limit batch was begun with another header, or with other rows."""
+    ERROR_REASON_LIMIT_BATCH_STATE: _ErrorReason.ValueType  # 28
+    """FAILED_PRECONDITION: the limit batch is not in a state in which this can be done."""
+    ERROR_REASON_LIMIT_BATCH_QUARANTINED: _ErrorReason.ValueType  # 29
+    """FAILED_PRECONDITION: a guard rail has tripped; only `force`, with an actor and a comment, activates the batch."""
+    ERROR_REASON_LIMIT_BATCH_CHANGED: _ErrorReason.ValueType  # 30
+    """ABORTED: the limit batch was changed at the same time; read it again and decide anew."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed. The short name (without the prefix) is the `reason` of the google.rpc.ErrorInfo that every error
@@ -132,4 +142,14 @@ ERROR_REASON_GROUP_CURRENCIES_EXHAUSTED: ErrorReason.ValueType  # 24
 """FAILED_PRECONDITION: the credit group has accounts in 16 currencies already."""
 ERROR_REASON_ACCOUNT_MOVING: ErrorReason.ValueType  # 25
 """ABORTED: the account is being moved to its credit group's partition; ask again in a moment."""
+ERROR_REASON_LIMIT_BATCH_NOT_FOUND: ErrorReason.ValueType  # 26
+"""NOT_FOUND: there is no such limit batch, or it is no longer kept."""
+ERROR_REASON_LIMIT_BATCH_EXISTS_WITH_DIFFERENT_DETAILS: ErrorReason.ValueType  # 27
+"""ALREADY_EXISTS: the limit batch was begun with another header, or with other rows."""
+ERROR_REASON_LIMIT_BATCH_STATE: ErrorReason.ValueType  # 28
+"""FAILED_PRECONDITION: the limit batch is not in a state in which this can be done."""
+ERROR_REASON_LIMIT_BATCH_QUARANTINED: ErrorReason.ValueType  # 29
+"""FAILED_PRECONDITION: a guard rail has tripped; only `force`, with an actor and a comment, activates the batch."""
+ERROR_REASON_LIMIT_BATCH_CHANGED: ErrorReason.ValueType  # 30
+"""ABORTED: the limit batch was changed at the same time; read it again and decide anew."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
