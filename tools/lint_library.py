@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from creditgate.store.library import render_library, render_parts
+from creditgate.store.library import render_library, source_parts
 
 ROOT = Path(__file__).resolve().parent.parent
 LUA = ROOT / "service" / "creditgate" / "store" / "lua"
@@ -17,23 +17,33 @@ LUACHECK = (str(ROOT / "tools" / "luacheck.sh"), "--formatter", "plain", "--code
 COMPLAINT = re.compile(r"^stdin:(?P<line>\d+):(?P<column>\d+): (?P<message>.*)$", re.MULTILINE)
 WARNINGS_ONLY = 1  # luacheck's exit code; above it, luacheck did not understand the source or did not run
 TOO_LONG = "(W631)"
+LINE_LENGTH_MAX = 120
 
 
 def main() -> int:
     """Return the exit code: 0 when luacheck has nothing to say."""
-    parts = render_parts()
+    parts = source_parts()
     left_out = sorted({path.name for path in LUA.glob("*.lua")} - {name for name, _ in parts})
     complaints = [f"{LUA.relative_to(ROOT) / name}: not part of the library" for name in left_out]
+    complaints += [place for name, source in parts for place in too_long(name, source)]
     checked = subprocess.run(LUACHECK, input=render_library(), stdout=subprocess.PIPE, text=True, check=False)
-    for found in COMPLAINT.finditer(checked.stdout):
-        name, line = locate(int(found["line"]), parts)
-        in_file = name.endswith(".lua")
-        if in_file or TOO_LONG not in found["message"]:  # the constants that Python renders need no line breaks
-            place = LUA.relative_to(ROOT) / name if in_file else name
-            complaints.append(f"{place}:{line}:{found['column']}: {found['message']}")
+    found = [match for match in COMPLAINT.finditer(checked.stdout) if TOO_LONG not in match["message"]]
+    for match in found:
+        name, line = locate(int(match["line"]), parts)
+        place = LUA.relative_to(ROOT) / name if name.endswith(".lua") else name
+        complaints.append(f"{place}:{line}:{match['column']}: {match['message']}")
     for complaint in complaints:
         print(complaint, file=sys.stderr)
     return 1 if complaints or checked.returncode > WARNINGS_ONLY else 0
+
+
+def too_long(name: str, source: str) -> list[str]:
+    """Return the places of lines that are too long as they are written: spelled out, constants make them longer."""
+    return [
+        f"{LUA.relative_to(ROOT) / name}:{number}: longer than {LINE_LENGTH_MAX} columns"
+        for number, line in enumerate(source.splitlines(), 1)
+        if len(line) > LINE_LENGTH_MAX
+    ]
 
 
 def locate(library_line: int, parts: list[tuple[str, str]]) -> tuple[str, int]:

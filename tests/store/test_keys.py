@@ -25,10 +25,10 @@ from creditgate.domain.rates import ExchangeRate
 from creditgate.domain.reservation import ReservationState
 from creditgate.store import RedisCreditStore, keys, layouts
 from creditgate.store.constants import RETENTION_STEP_S, OperationCode
-from creditgate.store.library import render_parts, render_prelude
+from creditgate.store.library import lua_constants, render_library, source_parts
 from tests.private_redis import PrivateRedis
 
-LUA = {name: source for name, source in render_parts() if name.endswith(".lua")}
+LUA = {name: source for name, source in source_parts() if name.endswith(".lua")}
 OPERATION_FILES = {code.name.lower(): LUA[f"{code.name.lower()}.lua"] for code in OperationCode}
 
 ANSWER_MAKERS = {
@@ -177,12 +177,16 @@ def test_every_lua_file_is_part_of_the_library() -> None:
     assert present == set(LUA)
 
 
-def test_the_prelude_holds_every_layout_and_number() -> None:
-    prelude = render_prelude()
+def test_constants_are_those_of_python_and_spelled_out_in_the_library() -> None:
+    constants = lua_constants()
     for layout in layouts.LAYOUTS:
-        assert f"{layout.name} = '{layout.lua_format}'" in prelude
+        assert constants[f"LAYOUT.{layout.name}"] == f"'{layout.lua_format}'"
     for code in OperationCode:
-        assert f"{code.name} = {code.value}" in prelude
+        assert constants[f"OPERATION.{code.name}"] == str(code.value)
+    kinds = {name.split(".")[0] for name in constants}
+    code_lines = [line for line in render_library().splitlines() if not line.lstrip().startswith("--")]
+    left = {name for line in code_lines for name in re.findall(r"\b([A-Z][A-Z_]+)\b", line) if name in kinds}
+    assert not left, "names that no constant has"
 
 
 async def test_an_account_stays_small(store: RedisCreditStore, private_redis: PrivateRedis, account_id: str) -> None:

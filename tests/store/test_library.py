@@ -14,7 +14,7 @@ from tests.unready import wait_unready
 
 def source_of_version(version: int) -> str:
     return library.render_library().replace(
-        f"local LIBRARY_VERSION = {LIBRARY_VERSION}", f"local LIBRARY_VERSION = {version}"
+        f"return {LIBRARY_VERSION} end", f"return {version} end"
     )
 
 

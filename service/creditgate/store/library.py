@@ -5,6 +5,7 @@ an older one can't take it back. `LIBRARY_VERSION` is generation * 1000 + revisi
 serves older servers too.
 """
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -120,52 +121,62 @@ _ENUMS: Final[tuple[tuple[str, type[Enum]], ...]] = (
 )
 
 
-def _table(members: dict[str, str]) -> str:
-    return "{ " + ", ".join(f"{name} = {value}" for name, value in members.items()) + " }"
+_CODES: Final = {
+    "OPERATIONS_APPLY": constants.OPERATIONS_APPLY,
+    "OPERATIONS_SETTLE": constants.OPERATIONS_SETTLE,
+    "OPERATIONS_READ": constants.OPERATIONS_READ,
+}
+"""What each entry of the library carries out."""
+
+_NUMBERS: Final = {
+    "LIBRARY_VERSION": LIBRARY_VERSION,
+    "AMOUNT_MAX": AMOUNT_MAX_MINOR,
+    "GROUP_CURRENCIES_MAX": GROUP_CURRENCIES_MAX,
+    "ROW_ERRORS_MAX": ROW_ERRORS_MAX,
+    "JOURNAL_ENTRIES_MAX": constants.JOURNAL_ENTRIES_MAX,
+    "SHADOW_BIT": constants.SHADOW_BIT,
+    "ACCOUNT_MOVED": constants.ACCOUNT_MOVED,
+    "VELOCITY_BUCKETS": constants.VELOCITY_BUCKETS,
+    "SHIFT_ZERO": constants.SHIFT_ZERO,
+    "NO_EXPOSURE": constants.NO_EXPOSURE,
+    "RETENTION_STEP_S": constants.RETENTION_STEP_S,
+    "AGING_AHEAD_MAX_S": constants.AGING_AHEAD_MAX_S,
+    "LIMIT_BATCHES_MAX": constants.LIMIT_BATCHES_MAX,
+    "LIMIT_BATCHES_BYTES_MAX": constants.LIMIT_BATCHES_BYTES_MAX,
+}
+
+_CONSTANT: Final = re.compile(r"\b[A-Z][A-Z_]+(?:\.[A-Z_]+)?")
 
 
-def _codes(codes: tuple[constants.OperationCode, ...]) -> str:
-    return "{ " + ", ".join(str(code.value) for code in codes) + " }"
+@cache
+def lua_constants() -> dict[str, str]:
+    """Return every constant that Python and Lua share: the name it has in Lua, and its literal."""
+    literals = {name: str(number) for name, number in _NUMBERS.items()}
+    literals["DUE_PENDING"] = repr(constants.DUE_PENDING)
+    for name, enum in _ENUMS:
+        literals |= {f"{name}.{member.name}": str(member.value) for member in enum}
+    for layout in LAYOUTS:
+        literals[f"LAYOUT.{layout.name}"] = repr(layout.lua_format)
+        if not layout.text_count:
+            literals[f"SIZE.{layout.name}"] = str(layout.size)
+    for name, layout in EFFECT_HEADS.items():
+        literals[f"EFFECT_HEAD.{name}"] = str(layout.size + layout.text_count)
+    for name, codes in _CODES.items():
+        literals[name] = "{ " + ", ".join(str(code.value) for code in codes) + " }"
+    return literals
 
 
-def render_prelude() -> str:
-    """Return the Lua declarations of every constant that Python and Lua share."""
-    lines = [
-        f"local LIBRARY_VERSION = {LIBRARY_VERSION}",
-        f"local AMOUNT_MAX = {AMOUNT_MAX_MINOR}",
-        f"local JOURNAL_ENTRIES_MAX = {constants.JOURNAL_ENTRIES_MAX}",
-        f"local SHADOW_BIT = {constants.SHADOW_BIT}",
-        f"local ACCOUNT_MOVED = {constants.ACCOUNT_MOVED}",
-        f"local VELOCITY_BUCKETS = {constants.VELOCITY_BUCKETS}",
-        f"local GROUP_CURRENCIES_MAX = {GROUP_CURRENCIES_MAX}",
-        f"local DUE_PENDING = '{constants.DUE_PENDING}'",
-        f"local SHIFT_ZERO = {constants.SHIFT_ZERO}",
-        f"local NO_EXPOSURE = {constants.NO_EXPOSURE}",
-        f"local RETENTION_STEP_S = {constants.RETENTION_STEP_S}",
-        f"local AGING_AHEAD_MAX_S = {constants.AGING_AHEAD_MAX_S}",
-        f"local LIMIT_BATCHES_MAX = {constants.LIMIT_BATCHES_MAX}",
-        f"local LIMIT_BATCHES_BYTES_MAX = {constants.LIMIT_BATCHES_BYTES_MAX}",
-        f"local ROW_ERRORS_MAX = {ROW_ERRORS_MAX}",
-        f"local OPERATIONS_APPLY = {_codes(constants.OPERATIONS_APPLY)}",
-        f"local OPERATIONS_SETTLE = {_codes(constants.OPERATIONS_SETTLE)}",
-        f"local OPERATIONS_READ = {_codes(constants.OPERATIONS_READ)}",
-        "local operations = {}",
-        "local functions = {}",
-    ]
-    lines += [f"local {name} = {_table({member.name: str(member.value) for member in enum})}" for name, enum in _ENUMS]
-    heads = {name: str(layout.size + layout.text_count) for name, layout in EFFECT_HEADS.items()}
-    lines.append(f"local EFFECT_HEAD = {_table(heads)}")
-    lines.append(
-        f"local SIZE = {_table({layout.name: str(layout.size) for layout in LAYOUTS if not layout.text_count})}"
-    )
-    lines.append(f"local LAYOUT = {_table({layout.name: repr(layout.lua_format) for layout in LAYOUTS})}")
-    return "\n".join(lines) + "\n"
+def _render_line(line: str) -> str:
+    """Return a line of Lua with its constants spelled out; in a comment their names tell more."""
+    if line.lstrip().startswith("--"):
+        return line
+    return _CONSTANT.sub(lambda name: lua_constants().get(name[0], name[0]), line)
 
 
-def render_parts() -> list[tuple[str, str]]:
-    """Return the library's parts as (name, source) in order; the first is the prelude."""
+def source_parts() -> list[tuple[str, str]]:
+    """Return the library's parts as (name, source) in order, as they are written."""
     directory = files("creditgate.store") / "lua"
-    parts = [("prelude", f"#!lua name={LIBRARY_NAME}\n{render_prelude()}")]
+    parts = [("prelude", f"#!lua name={LIBRARY_NAME}\nlocal operations = {{}}\nlocal functions = {{}}")]
     parts += [(f"{name}.lua", (directory / f"{name}.lua").read_text()) for name in _SHARED]
     for name in _OWN:
         parts += [("block", "do"), (f"{name}.lua", (directory / f"{name}.lua").read_text()), ("block", "end")]
@@ -174,8 +185,13 @@ def render_parts() -> list[tuple[str, str]]:
 
 @cache
 def render_library() -> str:
-    """Return the library's source as `FUNCTION LOAD` takes it."""
-    return "\n".join(source for _, source in render_parts())
+    """Return the library's source as `FUNCTION LOAD` takes it.
+
+    Constants are spelled out, line by line: a chunk of Lua has room for 200 local names, and a number costs a decision
+    less than a name.
+    """
+    source = "\n".join(source for _, source in source_parts())
+    return "\n".join(map(_render_line, source.split("\n")))
 
 
 @dataclass(frozen=True, slots=True)

@@ -366,7 +366,7 @@ end
 -- Returns the name of the text with the reasons of the base limit, or of the `scheduled` one. They are parted by line
 -- feeds.
 local function reasons_name(acc, scheduled)
-  return acc.reasons_swapped ~= scheduled and 'limit_reasons_swapped' or 'limit_reasons'
+  return (acc.reasons_swapped or false) ~= scheduled and 'limit_reasons_swapped' or 'limit_reasons'
 end
 
 local TEXT_NAMES = { 'block_reason', 'block_actor', 'block_ms', 'manual_reason', 'manual_actor', 'manual_ms',
