@@ -112,13 +112,14 @@ def _demo_settings() -> "Settings":
 
 
 def _sample_session() -> "tuple[tuple[SampleAccount, ...], Session]":
-    from creditgate.replay.schedule import Event, Play  # noqa: PLC0415 - help comes without what they import
+    from creditgate.replay.schedule import Event, Play, TimedBatch  # noqa: PLC0415 - help comes without what they import
     from creditgate.replay.session import PlayOptions, Session  # noqa: PLC0415 - as above
-    from creditgate.samples import sample_accounts, sample_steps  # noqa: PLC0415 - as above
+    from creditgate.samples import sample_accounts, sample_batches, sample_steps  # noqa: PLC0415 - as above
 
     accounts = sample_accounts()
     events = tuple(Event(*step) for step in sample_steps(accounts))
-    play = Play(tuple(account.settings for account in accounts), events)
+    batches = tuple(TimedBatch(*batch) for batch in sample_batches(accounts))
+    play = Play(tuple(account.settings for account in accounts), events, batches)
     return accounts, Session(play, None, PlayOptions(TIMEOUT_DEFAULT_S, _IN_FLIGHT, speed=None))
 
 
