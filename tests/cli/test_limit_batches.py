@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -20,8 +19,6 @@ from pyarrow import parquet
 from typer.testing import CliRunner, Result
 
 from creditgate.cli.application import app
-from creditgate.v1.account_pb2 import Account, ScheduledLimit
-from creditgate.v1.credit_service_pb2 import GetAccountResponse
 from creditgate.v1.limit_batch_pb2 import (
     GUARD_RAIL_ACCOUNTS_CUT,
     LIMIT_BATCH_MODE_APPLY,
@@ -440,23 +437,3 @@ def test_a_rollback_takes_a_comment(limits: Invoke) -> None:
     result = limits("rollback", "b-1")
     assert result.exit_code == 2
     assert "--comment" in result.stderr
-
-
-def test_an_account_tells_what_the_scorer_says_of_it(
-    offline: Invoke, scripted: ScriptedService, account_id: str
-) -> None:
-    scheduled = ScheduledLimit(limit_minor=90_000, effective_time=MAY_31, risk_class="low")
-    account = Account(
-        account_id=account_id,
-        currency_code="USD",
-        score=0.93,
-        limit_reasons=["pays early", "old customer"],
-        scheduled_limit=scheduled,
-    )
-    scripted.script("GetAccount", GetAccountResponse(account=account))
-    shown = offline("account", "show", account_id, "--address", scripted.address).stdout
-    assert re.findall(r"^  (score|limit reasons|next limit) +(.*)$", shown, re.MULTILINE) == [
-        ("score", "0.93"),
-        ("limit reasons", "pays early; old customer"),
-        ("next limit", "900.00 USD from 2026-05-31 02:00:00 UTC, risk class low"),
-    ]
