@@ -24,10 +24,10 @@ test: lint ## Lint, then run all tests (PYTEST='-k name' passes options to pytes
 	@echo '== pytest: tests/'
 	@$(BIN)/pytest $(PYTEST)
 
-bench: $(INSTALLED) ## Measure speed and memory on servers of its own, about 10 minutes (docs/benchmarks.md)
+bench: $(INSTALLED) ## Measure speed and memory on servers of its own, about 14 minutes (docs/benchmarks.md)
 	@$(BIN)/python -m benchmarks
 
-bench-quick: $(INSTALLED) ## The same rows with shorter turns and fewer accounts, about 2 minutes
+bench-quick: $(INSTALLED) ## The same rows with shorter turns and fewer accounts, about 3 minutes
 	@$(BIN)/python -m benchmarks --size quick
 
 test-cluster: $(INSTALLED) ## Run only the tests of a Redis Cluster, replicas and sentinels (LONG=1: every server, 20 failovers)
