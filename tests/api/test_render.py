@@ -7,7 +7,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from creditgate.api.reason_texts import CHINESE, Language
 from creditgate.api.render import fill_account, fill_decision, fill_group, fill_reservation, fill_reserved
-from creditgate.domain.account import Account, AccountStatus, Aging, Block, ManualLimit, TemporaryLimit
+from creditgate.domain.account import Account, AccountStatus, Aging, Block, ManualLimit, ScheduledLimit, TemporaryLimit
 from creditgate.domain.decision import Action, Decision, Exposure, Outcome, Reason, ReasonCode
 from creditgate.domain.group import CreditGroup, GroupCurrency
 from creditgate.domain.operations import Reserved
@@ -182,6 +182,30 @@ def test_account_without_limit_and_block() -> None:
     absent = {"block", "manual_limit", "temporary_limit", "limit_expire_time", "limit_confirm_time", "aging_as_of"}
     assert not absent & {field.name for field, _ in message.ListFields()}
     assert message.unlimited
+
+
+def test_what_the_scorer_says_of_an_account() -> None:
+    scheduled = ScheduledLimit(700, 8, 100, 200, "gold")
+    account = replace(ACCOUNT, scheduled_limit=scheduled, score=0.0, limit_reasons=("pays late", "grows"))
+    message = account_pb2.Account()
+    fill_account(message, account)
+    assert message.scheduled_limit == account_pb2.ScheduledLimit(
+        limit_minor=700,
+        version=8,
+        effective_time=Timestamp(seconds=100),
+        expire_time=Timestamp(seconds=200),
+        risk_class="gold",
+    )
+    assert (message.HasField("score"), message.score) == (True, 0.0)
+    assert list(message.limit_reasons) == ["pays late", "grows"]
+
+
+def test_a_scheduled_limit_without_a_ceiling() -> None:
+    message = account_pb2.Account()
+    fill_account(message, replace(ACCOUNT, scheduled_limit=ScheduledLimit(None, 8, 100)))
+    assert message.scheduled_limit.unlimited
+    assert not message.scheduled_limit.HasField("expire_time")
+    assert not message.HasField("score")
 
 
 def test_limits_of_an_account() -> None:

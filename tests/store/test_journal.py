@@ -39,6 +39,7 @@ LONGEST_S = RETENTION_S + DAY_S
 _NOT_OF_THIS_LIFE = {
     *(EffectKind.REJECTED, EffectKind.AMEND_REJECTED, EffectKind.REVIEW_RELEASED, EffectKind.REPAIRED),
     *(EffectKind.GROUP_CHANGED, EffectKind.RATE_CHANGED, EffectKind.MOVED_AWAY, EffectKind.MOVED_HERE),
+    *(EffectKind.LIMITS_APPLIED, EffectKind.LIMITS_RESTORED, EffectKind.LIMIT_BATCH_CHANGED),
 }
 """Nothing is refused or sent to review in a life drawn at random, and its account stays where it is."""
 

@@ -11,7 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from creditgate.api.etag import render_etag
 from creditgate.api.reason_texts import ENGLISH, Language, reason_text
-from creditgate.domain.account import Account, ManualLimit, TemporaryLimit
+from creditgate.domain.account import Account, ManualLimit, ScheduledLimit, TemporaryLimit
 from creditgate.domain.decision import Decision, Exposure, Reason
 from creditgate.domain.group import CreditGroup
 from creditgate.domain.operations import Reserved
@@ -136,6 +136,10 @@ def fill_account(target: account_pb2.Account, account: Account) -> None:
     _fill_second(target.limit_confirm_time, account.limit_confirm_time_s)
     _fill_manual_limit(target, account.manual_limit)
     _fill_temporary_limit(target, account.temporary_limit)
+    _fill_scheduled_limit(target, account.scheduled_limit)
+    if account.score is not None:
+        target.score = account.score
+    target.limit_reasons.extend(account.limit_reasons)
     if account.block is not None:
         target.block.reason = account.block.reason
         target.block.actor = account.block.actor
@@ -168,6 +172,16 @@ def _fill_temporary_limit(target: account_pb2.Account, temporary: TemporaryLimit
         target.temporary_limit.reason = temporary.reason
         target.temporary_limit.actor = temporary.actor
         fill_time(target.temporary_limit.create_time, temporary.create_time_ms)
+
+
+def _fill_scheduled_limit(target: account_pb2.Account, scheduled: ScheduledLimit | None) -> None:
+    if scheduled is not None:
+        target.scheduled_limit.limit_minor = scheduled.limit_minor or 0
+        target.scheduled_limit.unlimited = scheduled.limit_minor is None
+        target.scheduled_limit.version = scheduled.version
+        target.scheduled_limit.effective_time.seconds = scheduled.effective_time_s
+        _fill_second(target.scheduled_limit.expire_time, scheduled.expire_time_s)
+        target.scheduled_limit.risk_class = scheduled.risk_class
 
 
 def fill_group(target: group_pb2.CreditGroup, group: CreditGroup) -> None:

@@ -311,6 +311,27 @@ def _limit_facts(account: Account) -> Facts:
         amount = format_money(account.base_limit_minor, account.currency_code) if base else "not set"
         ends = f", until {local_time(account.limit_expire_time)}" if account.HasField("limit_expire_time") else ""
         facts.append(("base limit", f"{'unlimited' if account.unlimited else amount}{ends}"))
+    if account.HasField("scheduled_limit"):
+        facts.append(("next limit", _scheduled_limit(account)))
+    return [*facts, *_scoring_facts(account)]
+
+
+def _scheduled_limit(account: Account) -> str:
+    """Return the scorer's next base limit, with the instants between which it counts."""
+    scheduled = account.scheduled_limit
+    amount = "unlimited" if scheduled.unlimited else format_money(scheduled.limit_minor, account.currency_code)
+    ends = f" until {local_time(scheduled.expire_time)}" if scheduled.HasField("expire_time") else ""
+    risk_class = f", class {scheduled.risk_class}" if scheduled.risk_class else ""
+    return f"{amount}, from {local_time(scheduled.effective_time)}{ends} (version {scheduled.version}{risk_class})"
+
+
+def _scoring_facts(account: Account) -> Facts:
+    """Return what the scorer said of the base limit."""
+    facts: list[tuple[str, str | Text]] = []
+    if account.HasField("score"):
+        facts.append(("score", f"{account.score:g}"))
+    if account.limit_reasons:
+        facts.append(("limit reasons", printable("; ".join(account.limit_reasons))))
     return facts
 
 

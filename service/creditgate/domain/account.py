@@ -52,6 +52,21 @@ class TemporaryLimit:
 
 
 @dataclass(frozen=True, slots=True)
+class ScheduledLimit:
+    """The next base limit, which counts from `effective_time_s` on.
+
+    `limit_minor` None is no ceiling, `expire_time_s` 0 never ends by itself, an empty `risk_class` leaves the
+    account's.
+    """
+
+    limit_minor: int | None
+    version: int
+    effective_time_s: int
+    expire_time_s: int = 0
+    risk_class: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Aging:
     """What the ERP's last ageing says, less what was paid since; amounts in minor units of the account's currency.
 
@@ -70,7 +85,8 @@ class Account:
 
     `base_limit_minor` is None when no limit is set; `limit_expire_time_s` is 0 for a limit that does not end,
     `limit_confirm_time_s` when it was last set or confirmed. `secured_receivable_minor` is what is invoiced, unpaid and
-    covered by security: it takes no credit, and payments are counted against it first.
+    covered by security: it takes no credit, and payments are counted against it first. `score` and `limit_reasons` are
+    what the scorer said of the base limit; None and none where it did not.
     """
 
     account_id: str
@@ -91,3 +107,6 @@ class Account:
     block: Block | None
     aging: Aging | None
     create_time_ms: int
+    scheduled_limit: ScheduledLimit | None = None
+    score: float | None = None
+    limit_reasons: tuple[str, ...] = ()

@@ -4,7 +4,15 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Final, NamedTuple, cast
 
-from creditgate.domain.account import Account, AccountStatus, Aging, Block, ManualLimit, TemporaryLimit
+from creditgate.domain.account import (
+    Account,
+    AccountStatus,
+    Aging,
+    Block,
+    ManualLimit,
+    ScheduledLimit,
+    TemporaryLimit,
+)
 from creditgate.domain.decision import Action, Decision, Exposure, Outcome, Reason, ReasonCode
 from creditgate.domain.group import CreditGroup, GroupCurrency
 from creditgate.domain.operations import (
@@ -48,6 +56,7 @@ from creditgate.store.constants import (
     AnswerFlag,
     ExposureFlag,
     OrderFlag,
+    ScheduleFlag,
 )
 from creditgate.store.failures import unpack_failure
 
@@ -254,8 +263,10 @@ _ACCOUNT_TEXTS: Final = tuple(name for name, kind in layouts.ACCOUNT_ANSWER.fiel
 def unpack_account(answer: Answer) -> tuple[Account, int]:
     """Return the account of an answer, and the answer's flags."""
     numbers = dict(zip(_ACCOUNT_NUMBERS, layouts.ACCOUNT_ANSWER.packer.unpack_from(answer), strict=True))
-    texts = dict(zip(_ACCOUNT_TEXTS, _texts(answer, layouts.ACCOUNT_ANSWER.size, len(_ACCOUNT_TEXTS)), strict=True))
+    *parts, rest = answer[layouts.ACCOUNT_ANSWER.size :].split(b"\0", len(_ACCOUNT_TEXTS))
+    texts = dict(zip(_ACCOUNT_TEXTS, (part.decode() for part in parts), strict=True))
     flags, currency = numbers["flags"], texts["currency"]
+    score, limit_reasons, scheduled_limit = _unpack_scoring(flags, rest)
     account = Account(
         account_id=texts["account_id"],
         display_name=texts["display_name"],
@@ -286,8 +297,31 @@ def unpack_account(answer: Answer) -> tuple[Account, int]:
         if flags & AccountFlag.AGED
         else None,
         create_time_ms=numbers["create_ms"],
+        scheduled_limit=scheduled_limit,
+        score=score,
+        limit_reasons=limit_reasons,
     )
     return account, numbers["answer_flags"]
+
+
+def _unpack_scoring(flags: int, rest: bytes) -> tuple[float | None, tuple[str, ...], ScheduledLimit | None]:
+    """Return what stands behind an account's texts: its score, its limit's reasons and its scheduled limit."""
+    score, reasons, scheduled = None, b"", None
+    if flags & AccountFlag.SCORED:
+        (score,) = layouts.LIMIT_SCORE.packer.unpack_from(rest)
+        rest = rest[layouts.LIMIT_SCORE.size :]
+    if flags & AccountFlag.REASONED:
+        reasons, rest = rest.split(b"\0", 1)
+    if flags & AccountFlag.SCHEDULED:
+        schedule_flags, limit, version, effective_s, expire_s, _ = layouts.SCHEDULED_LIMIT.packer.unpack_from(rest)
+        scheduled = ScheduledLimit(
+            None if schedule_flags & ScheduleFlag.UNLIMITED else limit,
+            version,
+            effective_s,
+            expire_s,
+            *_texts(rest, layouts.SCHEDULED_LIMIT.size, 1),
+        )
+    return score, tuple(reasons.decode().split("\n")) if reasons else (), scheduled
 
 
 def _manual_limit(flags: int, numbers: Mapping[str, int], texts: Mapping[str, str]) -> ManualLimit:

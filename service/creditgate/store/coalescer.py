@@ -106,7 +106,8 @@ def _deadline_exceeded() -> CreditError:
     )
 
 
-def _store_full() -> CreditError:
+def store_full() -> CreditError:
+    """Return the error of an operation that a full store does not carry out."""
     return CreditError(
         ErrorReason.STORE_FULL,
         "the store is full (maxmemory is reached): nothing new is held; releases, commits and payments still work",
@@ -118,7 +119,7 @@ def _outcomes(call: _Call, answers: list[Answer]) -> list[Outcome]:
     sent = [unpack_answer(operation, answer) for operation, answer in zip(call.sent, answers, strict=True)]
     if call.function != _SETTLE:
         return sent
-    settled, full = iter(sent), _store_full()
+    settled, full = iter(sent), store_full()
     return [next(settled) if type(operation) in SETTLE_OPERATIONS else full for operation in call.operations]
 
 
@@ -326,7 +327,7 @@ class Coalescer:
         if call.sent:
             self._send(call)
         else:
-            self._end(call, _store_full())
+            self._end(call, store_full())
 
     def _end(self, call: _Call, error: Exception | None = None) -> None:
         if error is not None:

@@ -90,6 +90,53 @@ class AccountFlag(IntFlag):
     GROUPED = 512
     MOVED = 1024
     FROZEN = 2048
+    SCHEDULED = 4096
+    REASONS_SWAPPED = 8192
+    SCORED = 16384
+    REASONED = 32768
+
+
+@unique
+class ScheduleFlag(IntFlag):
+    """What a scheduled limit says beside its fields."""
+
+    UNLIMITED = 1
+    SCORED = 2
+    REASONED = 4
+
+
+@unique
+class LimitRowFlag(IntFlag):
+    """What a row of a limit batch says beside its fields."""
+
+    UNLIMITED = 1
+    SCORED = 2
+
+
+@unique
+class RowFate(IntEnum):
+    """What has become of a row of a chunk; MOVED: its account lives elsewhere, and the row has gone on there."""
+
+    APPLIED = 1
+    SCHEDULED = 2
+    CREATED = 3
+    CREATED_SCHEDULED = 4
+    SKIPPED = 5
+    UNKNOWN_ACCOUNT = 6
+    CURRENCY_MISMATCH = 7
+    MOVED = 8
+    RESTORED = 9
+    KEPT = 10
+
+
+@unique
+class RowEffectFlag(IntFlag):
+    """What the measured effect of a row says beside its numbers."""
+
+    BEFORE_SET = 1
+    UNLIMITED_BEFORE = 2
+    UNLIMITED_AFTER = 4
+    OVER_LIMIT = 8
 
 
 @unique
@@ -176,6 +223,9 @@ class EffectKind(IntEnum):
     MOVED_AWAY = 17
     MOVED_HERE = 18
     REVIEW_RELEASED = 19
+    LIMITS_APPLIED = 20
+    LIMITS_RESTORED = 21
+    LIMIT_BATCH_CHANGED = 22
 
 
 SHADOW_BIT: Final = 128
@@ -195,6 +245,12 @@ SHIFT_ZERO: Final = 8
 
 NO_EXPOSURE: Final = -(2**53)
 """The exposure of a group that can't be told, since a rate is missing: no sum is so small."""
+
+LIMIT_BATCHES_MAX: Final = 1000
+"""Records of limit batches that are kept; beyond, the oldest of those that are over go."""
+
+LIMIT_BATCHES_BYTES_MAX: Final = 1_000_000
+"""Records of limit batches that one page holds, about, in bytes."""
 
 MOVE_PATIENCE_S: Final = 10
 """A move of an account that is not finished after so many seconds is finished by the sweeper."""

@@ -34,6 +34,9 @@ _ENTRY_KINDS: Final = frozenset(
 )
 
 
+_BATCH_KINDS: Final = frozenset({EffectKind.LIMITS_APPLIED, EffectKind.LIMITS_RESTORED, EffectKind.LIMIT_BATCH_CHANGED})
+
+
 class Sums(NamedTuple):
     """An account's sums after an effect, in minor units of its currency."""
 
@@ -49,10 +52,11 @@ class Effect(NamedTuple):
     Attributes:
         kind: what it did.
         time_ms: when, by the store's clock.
-        account_id: the account; empty for an effect on a group or a rate.
-        name: the order, the field of the ledger, the group or the pair of currencies; empty for an effect on
-            the account's settings.
-        texts: what the kind says beside its record: a source, a document id, a request id, an actor and a reason.
+        account_id: the account; empty for an effect on a group, a rate or a limit batch.
+        name: the order, the field of the ledger, the group, the pair of currencies or the limit batch; empty for an
+            effect on the account's settings.
+        texts: what the kind says beside its record: a source, a document id, a request id, an actor and a reason, a
+            model version.
         sums: the account's sums afterwards; None for an effect on its settings.
         record: the packed record as it is afterwards, with what else was written behind it.
 
@@ -85,6 +89,10 @@ def _read_effect(blob: bytes) -> Effect:
         *texts, record = blob[layout.size :].split(b"\0", count)
         account_id, name, *own = (text.decode() for text in texts)
         return Effect(kind, time_ms, account_id, name, tuple(own), Sums(*sums), record)
+    if kind in _BATCH_KINDS:
+        _, _, time_ms = layouts.BATCH_EFFECT.packer.unpack_from(blob)
+        batch_id, model_version, record = blob[layouts.BATCH_EFFECT.size :].split(b"\0", 2)
+        return Effect(kind, time_ms, "", batch_id.decode(), (model_version.decode(),), None, record)
     _, _, time_ms = layouts.ACCOUNT_EFFECT.packer.unpack_from(blob)
     actor, reason, record = blob[layouts.ACCOUNT_EFFECT.size :].split(b"\0", 2)
     account_id = record[layouts.ACCOUNT_ANSWER.size :].split(b"\0", 1)[0].decode()

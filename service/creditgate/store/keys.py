@@ -107,6 +107,46 @@ def moves(partition: int) -> str:
     return f"{prefix(partition)}:m"
 
 
+def limit_batches() -> str:
+    """Return the sorted set of the limit batches' ids by when they were created."""
+    return f"{prefix(0)}:b"
+
+
+def limit_batch(batch_id: str) -> str:
+    """Return the hash of a limit batch's record."""
+    return f"{prefix(0)}:b:{batch_id}"
+
+
+def limit_batch_errors(batch_id: str) -> str:
+    """Return the hash of a limit batch's wrong rows by row."""
+    return f"{prefix(0)}:be:{batch_id}"
+
+
+def staged_rows(partition: int, batch_id: str) -> str:
+    """Return the hash of a limit batch's chunks of rows that are not in force."""
+    return f"{prefix(partition)}:s:{batch_id}"
+
+
+def staged_accounts(partition: int, batch_id: str) -> str:
+    """Return the hash of the row of each account that a limit batch has named, while it is received."""
+    return f"{prefix(partition)}:i:{batch_id}"
+
+
+def undo_rows(partition: int, batch_id: str) -> str:
+    """Return the hash of what undoes a limit batch, by chunk."""
+    return f"{prefix(partition)}:u:{batch_id}"
+
+
+def rows_applied(partition: int, batch_id: str) -> str:
+    """Return the hash of what has become of a limit batch's chunks: whoever is in it is done."""
+    return f"{prefix(partition)}:f:{batch_id}"
+
+
+def rows_restored(partition: int, batch_id: str) -> str:
+    """Return the hash of what a rollback has made of a limit batch's chunks."""
+    return f"{prefix(partition)}:z:{batch_id}"
+
+
 def journal(partition: int) -> str:
     """Return the partition's journal, a stream."""
     return f"{prefix(partition)}:j"

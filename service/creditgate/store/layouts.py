@@ -21,6 +21,7 @@ class FieldType(Enum):
     U16 = ("H", "I2")
     U32 = ("I", "I4")
     I64 = ("q", "i8")
+    F64 = ("d", "d")
     CODE = ("3s", "c3")
     TEXT = ("", "s")
 
@@ -56,11 +57,12 @@ def _layout(name: str, **kinds: FieldType) -> Layout:
     return Layout(name, tuple(kinds.items()))
 
 
-_U8, _U16, _U32, _I64, _CODE, _TEXT = (
+_U8, _U16, _U32, _I64, _F64, _CODE, _TEXT = (
     FieldType.U8,
     FieldType.U16,
     FieldType.U32,
     FieldType.I64,
+    FieldType.F64,
     FieldType.CODE,
     FieldType.TEXT,
 )
@@ -84,8 +86,9 @@ ACCOUNT: Final = _layout(
     currency=_CODE,
     risk_class=_TEXT,
 )
-"""As the flags say, AGING, MANUAL_LIMIT, TEMPORARY_LIMIT, BLOCK_END, MEMBERSHIP and MOVING follow, in this order.
-`epoch` counts how often the account was moved."""
+"""As the flags say, LIMIT_SCORE, AGING, MANUAL_LIMIT, TEMPORARY_LIMIT, BLOCK_END, MEMBERSHIP, SCHEDULED_LIMIT and
+MOVING follow, in this order. `epoch` counts how often the account was moved."""
+LIMIT_SCORE: Final = _layout("LIMIT_SCORE", score=_F64)
 AGING: Final = _layout(
     "AGING",
     overdue=_I64,
@@ -100,6 +103,17 @@ MANUAL_LIMIT: Final = _layout("MANUAL_LIMIT", limit=_I64, expire_s=_U32)
 TEMPORARY_LIMIT: Final = _layout("TEMPORARY_LIMIT", limit=_I64, start_s=_U32, end_s=_U32)
 BLOCK_END: Final = _layout("BLOCK_END", expire_s=_U32)
 MEMBERSHIP: Final = _layout("MEMBERSHIP", group_id=_TEXT)
+SCHEDULED_LIMIT: Final = _layout(
+    "SCHEDULED_LIMIT",
+    flags=_U8,
+    limit=_I64,
+    version=_I64,
+    effective_s=_U32,
+    expire_s=_U32,
+    score=_F64,
+    risk_class=_TEXT,
+)
+"""The next base limit; an empty `risk_class` leaves the account's."""
 MOVING: Final = _layout("MOVING", partition=_U16, epoch=_U32, arriving=_U8)
 """The account is being moved to a partition or, `arriving`, from it; `epoch` is the one that it will have there."""
 MOVED_STUB: Final = _layout("MOVED_STUB", flags=_U16, partition=_U16, epoch=_U32)
@@ -158,6 +172,36 @@ DECISION: Final = _layout(
 """`reason_count` REASONs follow."""
 REASON: Final = _layout("REASON", code=_U8, action=_U8, observed=_I64, threshold=_I64, currency=_CODE)
 """The currency is three blanks when the numbers are no amounts."""
+LIMIT_ROW: Final = _layout(
+    "LIMIT_ROW",
+    row=_U32,
+    flags=_U8,
+    limit=_I64,
+    version=_I64,
+    effective_s=_U32,
+    expire_s=_U32,
+    score=_F64,
+    currency=_CODE,
+    account_id=_TEXT,
+    risk_class=_TEXT,
+    reasons=_TEXT,
+)
+"""A row of a limit batch; a chunk is a string of them."""
+LIMIT_UNDO: Final = _layout("LIMIT_UNDO", count=_U16, rows_size=_U32)
+"""What undoes a chunk: so many RowFates, a byte each, then the LIMIT_ROWs, in so many bytes, then a LIMIT_BEFORE for
+each row that is in force."""
+LIMIT_BEFORE: Final = _layout(
+    "LIMIT_BEFORE",
+    flags=_U16,
+    limit=_I64,
+    limit_expire_s=_U32,
+    limit_confirm_s=_U32,
+    score=_F64,
+    risk_class=_TEXT,
+    reasons=_TEXT,
+    scheduled_reasons=_TEXT,
+)
+"""An account's base limit before a row, with the account's flags; SCHEDULED_LIMIT follows if they say so."""
 LEDGER_ENTRY: Final = _layout(
     "LEDGER_ENTRY",
     kind=_U8,
@@ -394,6 +438,7 @@ ACCOUNT_ANSWER: Final = _layout(
     temporary_reason=_TEXT,
     temporary_actor=_TEXT,
 )
+"""As the flags say, LIMIT_SCORE, a text with the limit's reasons, and SCHEDULED_LIMIT follow, in this order."""
 GROUP_ANSWER: Final = _layout(
     "GROUP_ANSWER",
     error=_U8,
@@ -418,6 +463,39 @@ AUDIT_SUMS: Final = _layout(
     next_due_s=_U32,
 )
 """The sums that an account keeps, with what has fallen due already taken off."""
+
+ROW_EFFECT: Final = _layout(
+    "ROW_EFFECT",
+    row=_U32,
+    standing=_U8,
+    flags=_U8,
+    before=_I64,
+    after=_I64,
+    exposure=_I64,
+    headroom_before=_I64,
+    headroom_after=_I64,
+    fitting_reviews=_U16,
+    currency=_CODE,
+)
+"""What a row of a limit batch would do; the accounts' ids come apart from these."""
+ROWS_APPLIED: Final = _layout(
+    "ROWS_APPLIED",
+    error=_U8,
+    moved=_U16,
+    applied=_U16,
+    scheduled=_U16,
+    created=_U16,
+    skipped=_U16,
+    released=_U16,
+    error_count=_U16,
+    over_count=_U16,
+)
+"""What has become of a chunk: `error_count` ROW_REFUSEDs follow, then the ids of `over_count` accounts. `moved` rows
+have gone on elsewhere, and are counted there."""
+ROW_REFUSED: Final = _layout("ROW_REFUSED", row=_U32, fate=_U8, account_id=_TEXT, currency=_TEXT)
+"""A row that is not applied, and its account's currency where there is an account."""
+ROWS_RESTORED: Final = _layout("ROWS_RESTORED", error=_U8, moved=_U16, restored=_U16, kept_count=_U16)
+"""What a rollback made of a chunk: the ids of `kept_count` accounts follow."""
 
 # --- what is journaled: an entry of the stream has one field `e`, a row of effects; `size` is the length of a whole
 # effect
@@ -453,7 +531,11 @@ The LEDGER_ENTRY of what was recorded follows, or the opening balance after fold
 ACCOUNT_EFFECT: Final = _layout("ACCOUNT_EFFECT", size=_U32, kind=_U8, time_ms=_I64, actor=_TEXT, reason=_TEXT)
 """The ACCOUNT_ANSWER with the account as it is afterwards follows."""
 
-EFFECT_HEADS: Final = {"ORDER": ORDER_EFFECT, "ENTRY": ENTRY_EFFECT, "ACCOUNT": ACCOUNT_EFFECT}
+BATCH_EFFECT: Final = _layout("BATCH_EFFECT", size=_U32, kind=_U8, time_ms=_I64, batch_id=_TEXT, model_version=_TEXT)
+"""What happened to a limit batch. Of a chunk that was put in force or restored, its LIMIT_UNDO follows with all that
+belongs to it; of a changed state, the batch's record."""
+
+EFFECT_HEADS: Final = {"ORDER": ORDER_EFFECT, "ENTRY": ENTRY_EFFECT, "ACCOUNT": ACCOUNT_EFFECT, "BATCH": BATCH_EFFECT}
 """What effects begin with: their own texts' zero bytes count as part of the head."""
 
 LAYOUTS: Final = tuple(value for value in list(globals().values()) if isinstance(value, Layout))

@@ -18,6 +18,7 @@ from redis.exceptions import RedisError, ResponseError
 from creditgate.domain.bounds import AMOUNT_MAX_MINOR, GROUP_CURRENCIES_MAX
 from creditgate.domain.decision import Action, Outcome, ReasonCode
 from creditgate.domain.errors import ErrorReason
+from creditgate.domain.limit_batch import ROW_ERRORS_MAX, RowStanding
 from creditgate.domain.reservation import ReservationState
 from creditgate.store import constants
 from creditgate.store.lane import LaneBrokenError
@@ -27,7 +28,7 @@ from creditgate.store.sentinel import Sentinels
 from creditgate.store.slot_map import ask_seeds
 
 LIBRARY_NAME: Final = "creditgate"
-LIBRARY_VERSION: Final = 2001
+LIBRARY_VERSION: Final = 2002
 _GENERATION: Final = 1000
 _ASK_TIMEOUT_S: Final = 5.0
 """How long a sentinel, or a node of a cluster, may take to tell where the primaries are."""
@@ -48,6 +49,7 @@ _SHARED: Final = (
     "decide",
     "reviews",
     "paging",
+    "limit_rows",
 )
 """Files under `lua/` that others use, in an order in which what is used stands before what uses it."""
 
@@ -81,6 +83,15 @@ _OWN: Final = (
     "audit",
     "repair",
     "audit_group",
+    "put_limit_batch",
+    "get_limit_batch",
+    "list_limit_batches",
+    "stage_rows",
+    "measure_rows",
+    "apply_rows",
+    "restore_rows",
+    "limit_chunks",
+    "drop_rows",
     "register",
 )
 """Files that keep their names to themselves: each is a block of its own, since Lua allows a chunk 200 local names."""
@@ -93,6 +104,7 @@ _ENUMS: Final[tuple[tuple[str, type[Enum]], ...]] = (
     ("REASON", ReasonCode),
     ("ERROR", ErrorReason),
     ("ACCOUNT_FLAG", constants.AccountFlag),
+    ("SCHEDULE_FLAG", constants.ScheduleFlag),
     ("EXPOSURE_FLAG", constants.ExposureFlag),
     ("ANSWER_FLAG", constants.AnswerFlag),
     ("PUT_MASK", constants.PutMask),
@@ -100,6 +112,10 @@ _ENUMS: Final[tuple[tuple[str, type[Enum]], ...]] = (
     ("LEDGER_KIND", constants.LedgerKind),
     ("LEDGER_FLAG", constants.LedgerFlag),
     ("EFFECT", constants.EffectKind),
+    ("LIMIT_ROW_FLAG", constants.LimitRowFlag),
+    ("ROW_FATE", constants.RowFate),
+    ("ROW_STANDING", RowStanding),
+    ("ROW_EFFECT_FLAG", constants.RowEffectFlag),
 )
 
 
@@ -126,6 +142,9 @@ def render_prelude() -> str:
         f"local NO_EXPOSURE = {constants.NO_EXPOSURE}",
         f"local RETENTION_STEP_S = {constants.RETENTION_STEP_S}",
         f"local AGING_AHEAD_MAX_S = {constants.AGING_AHEAD_MAX_S}",
+        f"local LIMIT_BATCHES_MAX = {constants.LIMIT_BATCHES_MAX}",
+        f"local LIMIT_BATCHES_BYTES_MAX = {constants.LIMIT_BATCHES_BYTES_MAX}",
+        f"local ROW_ERRORS_MAX = {ROW_ERRORS_MAX}",
         f"local OPERATIONS_APPLY = {_codes(constants.OPERATIONS_APPLY)}",
         f"local OPERATIONS_SETTLE = {_codes(constants.OPERATIONS_SETTLE)}",
         f"local OPERATIONS_READ = {_codes(constants.OPERATIONS_READ)}",

@@ -4,12 +4,13 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from redis.exceptions import ResponseError
+from redis.exceptions import OutOfMemoryError, ResponseError
 
 from creditgate.domain.errors import CreditError, ErrorReason
 from creditgate.store import keys
-from creditgate.store.coalescer import REFUSALS_MAX, SENT_ROUND, CallOptions, Coalescer, store_unavailable
+from creditgate.store.coalescer import REFUSALS_MAX, SENT_ROUND, CallOptions, Coalescer, store_full, store_unavailable
 from creditgate.store.lane import Argument, Lane, LaneBrokenError, Reply
+from creditgate.store.replication import ReplicasBehindError, call_replicated
 from creditgate.store.topology import LanePair
 
 Refused = Callable[[int, Lane, ResponseError], str | None]
@@ -33,6 +34,7 @@ class PartitionGroup:
         self.reads = Coalescer("creditgate_read", options, self._call_refused, read_only=True)
         self._refused = refused
         self._observer = options.observer
+        self._acks = options.acks
         self._on_change = on_change
         self._lanes: LanePair | None = None
         self._decided = asyncio.Event()
@@ -77,25 +79,40 @@ class PartitionGroup:
         await self.reads.wait_idle()
 
     async def call(
-        self, function: str, partition: int, arguments: tuple[Argument, ...], deadline: float, *, read_only: bool
+        self,
+        function: str,
+        partition: int,
+        arguments: tuple[Argument, ...],
+        deadline: float,
+        *,
+        read_only: bool,
+        replicated: bool = False,
     ) -> Reply:
         """Call a function of the library that is no operation, on one partition, and return its reply.
 
+        With `replicated`, as many replicas as `CREDITGATE_REPLICA_ACKS` says have its changes then.
+
         Raises:
-            CreditError: STORE_UNAVAILABLE; DEADLINE_EXCEEDED when no lane was to be had before.
+            CreditError: STORE_UNAVAILABLE; STORE_FULL; DEADLINE_EXCEEDED when no lane was to be had before.
 
         """
-        command = "FCALL_RO" if read_only else "FCALL"
+        command = ("FCALL_RO" if read_only else "FCALL", function, 1, keys.prefix(partition), *arguments)
+        acks = self._acks if replicated and self._acks.count and not read_only else None
         for _ in range(REFUSALS_MAX):
             lanes = await self._wait_lanes(deadline)
             lane = lanes.read if read_only else lanes.write
             started = time.perf_counter()
             failed = True
             try:
-                reply = await lane.call(command, function, 1, keys.prefix(partition), *arguments)
+                if acks is None:
+                    reply = await lane.call(*command)
+                else:
+                    reply = await call_replicated(lane, acks, (partition,), command)
                 failed = False
-            except LaneBrokenError as error:
+            except (LaneBrokenError, ReplicasBehindError) as error:
                 raise store_unavailable(str(error)) from error
+            except OutOfMemoryError as error:
+                raise store_full() from error
             except ResponseError as error:
                 why = self._call_refused(lane, error)
                 if why is not None:

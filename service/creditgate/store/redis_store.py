@@ -24,6 +24,7 @@ from creditgate.store.coalescer import AnyOperation, CallOptions, WaitingRoom
 from creditgate.store.directory import HOPS_MAX, Directory
 from creditgate.store.failures import unpack_failure
 from creditgate.store.lane import Argument, Reply
+from creditgate.store.limit_batches import RedisLimitBatches
 from creditgate.store.location import RedisKind, parse_location
 from creditgate.store.mover import Mover
 from creditgate.store.observer import StoreObserver
@@ -91,6 +92,8 @@ def _topology(url: str, options: StoreOptions) -> Topology:
 class RedisCreditStore:
     """`creditgate.domain.ports.CreditStore` on one Redis, on one behind Sentinel, or on a Redis Cluster.
 
+    `limit_batches` is `creditgate.domain.ports.LimitBatchStore` on the same Redis.
+
     `start` begins to connect and returns at once; until `ready`, and whenever Redis is away, every operation fails at
     once with STORE_UNAVAILABLE. On a cluster, this holds for the operations of each partition by itself.
     """
@@ -102,6 +105,7 @@ class RedisCreditStore:
         self._policy = pack_policy(policy)
         self._directory = Directory(options.partitions)
         self._mover = Mover(self._directory, self._move_step)
+        self.limit_batches = RedisLimitBatches(options.partitions, lambda: self._policy, self._call_replicated)
         self._observer = observer
         self._topology = _topology(url, options)
         spans = self._topology.groups
@@ -493,12 +497,33 @@ class RedisCreditStore:
         except PageTokenError:
             raise CreditError.of_field("page_token", "is not a token that this listing gave out") from None
 
+    async def _call_replicated(
+        self,
+        function: str,
+        partition: int,
+        arguments: tuple[Argument, ...],
+        deadline: float,
+        *,
+        read_only: bool = False,
+    ) -> Reply:
+        """Call a function whose changes replicas must have before it is answered."""
+        return await self._call(function, partition, arguments, deadline, read_only=read_only, replicated=True)
+
     async def _call(
-        self, function: str, partition: int, arguments: tuple[Argument, ...], deadline: float, *, read_only: bool
+        self,
+        function: str,
+        partition: int,
+        arguments: tuple[Argument, ...],
+        deadline: float,
+        *,
+        read_only: bool,
+        replicated: bool = False,
     ) -> Reply:
         # Shielded: a call that is given up must not take the lane with it.
         group = self._group_of[partition]
-        call = asyncio.ensure_future(group.call(function, partition, arguments, deadline, read_only=read_only))
+        call = asyncio.ensure_future(
+            group.call(function, partition, arguments, deadline, read_only=read_only, replicated=replicated)
+        )
         call.add_done_callback(_retrieve_error)
         try:
             async with asyncio.timeout(deadline - time.monotonic()):

@@ -284,7 +284,9 @@ class Account(_message.Message):
     that paying a secured invoice never raises headroom. Output only.
     """
     score: _builtins.float
-    """What the scorer's model made of the customer, with the base limit; absent: not told. Output only."""
+    """What the scorer's model made of the customer, with the base limit; absent: not told, or the limit was set with
+    `PutAccount` since. Output only.
+    """
     @_builtins.property
     def exposure(self) -> _decision_pb2.Exposure:
         """Where the account stands now; output only."""
@@ -319,7 +321,9 @@ class Account(_message.Message):
 
     @_builtins.property
     def scheduled_limit(self) -> Global___ScheduledLimit:
-        """The scorer's next base limit, until it takes effect; output only."""
+        """The scorer's next base limit, until it takes effect; output only. Setting a base limit with `PutAccount` leaves it: it
+        is newer news, and counts from its own time on.
+        """
 
     @_builtins.property
     def limit_reasons(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:

@@ -89,6 +89,47 @@ function key.moves(part)
   return part.prefix .. ':m'
 end
 
+-- Sorted set: ids of limit batches by when they were created, in milliseconds; only in the first partition.
+function key.limit_batches(part)
+  return part.prefix .. ':b'
+end
+
+-- Hash: a limit batch's `record`, with `revision`, `state`, `create_ms`, `update_ms` and how many `errors` are
+-- kept; only in the first partition.
+function key.limit_batch(part, batch_id)
+  return part.prefix .. ':b:' .. batch_id
+end
+
+-- Hash: row -> what is wrong with it, of a limit batch; only in the first partition.
+function key.limit_batch_errors(part, batch_id)
+  return part.prefix .. ':be:' .. batch_id
+end
+
+-- Hash: chunk -> packed rows of a limit batch that are not in force (lua/limit_rows.lua).
+function key.staged_rows(part, batch_id)
+  return part.prefix .. ':s:' .. batch_id
+end
+
+-- Hash: account id -> row of a limit batch, while it is received.
+function key.staged_accounts(part, batch_id)
+  return part.prefix .. ':i:' .. batch_id
+end
+
+-- Hash: chunk -> what undoes it, of a limit batch.
+function key.undo_rows(part, batch_id)
+  return part.prefix .. ':u:' .. batch_id
+end
+
+-- Hash: chunk -> what has become of it, of a limit batch; a chunk that is in it is done.
+function key.rows_applied(part, batch_id)
+  return part.prefix .. ':f:' .. batch_id
+end
+
+-- Hash: chunk -> what a rollback has made of it, of a limit batch.
+function key.rows_restored(part, batch_id)
+  return part.prefix .. ':z:' .. batch_id
+end
+
 -- Stream: the partition's journal.
 function key.journal(part)
   return part.prefix .. ':j'

@@ -4,7 +4,8 @@
 -- needs a currency), ACCOUNT_EXISTS_WITH_DIFFERENT_CURRENCY, INVALID_FIELD (a block that is past), GROUP_NOT_FOUND,
 -- GROUP_CURRENCIES_EXHAUSTED, SUM_OUT_OF_RANGE (of the group).
 
--- Sets the base limit; whoever sets it confirms it.
+-- Sets the base limit; whoever sets it confirms it. The version stays, and so does the scheduled limit, which is newer
+-- news; what the scorer said of the limit before goes.
 local function set_base_limit(acc, mask, flags, limit, expire_s)
   if has_flag(mask, PUT_MASK.LIMIT) then
     acc.limit_set = has_flag(flags, ACCOUNT_FLAG.LIMIT_SET)
@@ -18,6 +19,11 @@ local function set_base_limit(acc, mask, flags, limit, expire_s)
   end
   if has_flag(mask, PUT_MASK.LIMIT) or has_flag(mask, PUT_MASK.UNLIMITED) then
     acc.limit_confirm_s = acc.part.now_s
+    acc.score = false
+    if acc.reasoned then
+      acc.reasoned = false
+      set_text(acc, reasons_name(acc, false), '')
+    end
   end
 end
 

@@ -35,11 +35,9 @@ local function release_waiting(acc, order_id, order, asked, decision)
   store_order(acc, order_id, order, EFFECT.REVIEW_RELEASED, '', acc.part.now_ms, decision)
 end
 
--- Looks at what waits for an account whose limit has changed.
-local function limit_changed(acc)
-  if not acc.class.releases_reviews or acc.pending == 0 then
-    return
-  end
+-- Releases what waits for an account and now needs nobody; returns how many orders that were.
+local function release_fitting(acc)
+  local released = 0
   local order_ids = redis.call('ZRANGE', key.waiting(acc.part, acc.id), '0', text_of(REVIEWS_MAX - 1))
   for index = 1, #order_ids do
     local order = load_order(acc, order_ids[index])
@@ -48,7 +46,17 @@ local function limit_changed(acc)
       local asked, decision = judge_waiting(acc, order)
       if asked then
         release_waiting(acc, order_ids[index], order, asked, decision)
+        released = released + 1
       end
     end
   end
+  return released
+end
+
+-- Looks at what waits for an account whose limit has changed; returns how many orders are released.
+local function limit_changed(acc)
+  if not acc.class.releases_reviews or acc.pending == 0 then
+    return 0
+  end
+  return release_fitting(acc)
 end

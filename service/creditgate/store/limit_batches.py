@@ -1,0 +1,263 @@
+"""Limit batches on Redis: `creditgate.domain.ports.LimitBatchStore`.
+
+Rows are staged in the partition that their account's id hashes onto, so that sending a window again writes the same
+chunks; those of accounts that live elsewhere follow when they are put in force.
+"""
+
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import Error as Base64Error
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from dataclasses import replace
+from typing import Final, cast
+
+from creditgate.domain.errors import CreditError, ErrorReason
+from creditgate.domain.limit_batch import (
+    BATCH_ACCOUNTS_MAX,
+    CHUNK_ROWS_MAX,
+    ROW_ERRORS_MAX,
+    LimitBatch,
+    LimitBatchState,
+    LimitRow,
+    LimitRowError,
+    RowEffect,
+    RowsApplied,
+    RowsRestored,
+)
+from creditgate.domain.ports import Page
+from creditgate.store import keys
+from creditgate.store.constants import LIMIT_BATCHES_MAX
+from creditgate.store.directory import HOPS_MAX
+from creditgate.store.lane import Argument
+from creditgate.store.limit_batch_record import parse_record, parse_row_error, render_record, render_row_error
+from creditgate.store.limit_chunks import CallFunction, Chunk, ChunkKind, LimitChunks, one_ahead
+from creditgate.store.limit_row_blobs import (
+    ChunkApplied,
+    ChunkRestored,
+    duplicate_account,
+    join_applied,
+    join_restored,
+    pack_row,
+    pairs,
+    unpack_applied,
+    unpack_effects,
+    unpack_restored,
+)
+
+_FIRST: Final = 0
+"""The partition that keeps the records."""
+
+_OVER: Final = frozenset(
+    {LimitBatchState.ACTIVE, LimitBatchState.CANCELLED, LimitBatchState.ROLLED_BACK, LimitBatchState.FAILED}
+)
+"""States from which on a batch's record may make room for others."""
+
+_OTHER_REVISION: Final = -1
+_NO_ROOM: Final = -2
+_ITEM_FIELDS: Final = 5
+
+
+class RedisLimitBatches:
+    """Keeps limit batches: the records in the first partition, the rows in those of their accounts."""
+
+    def __init__(self, partitions: int, policy: Callable[[], bytes], call: CallFunction) -> None:
+        self._partitions = partitions
+        self._policy = policy
+        self._call = call
+        self._chunks = LimitChunks(partitions, call)
+
+    # --- records
+
+    async def put_batch(self, batch: LimitBatch, deadline: float) -> LimitBatch:
+        """Write a batch's record (see `LimitBatchStore.put_batch`)."""
+        record = render_record(batch)
+        states = _state_bits(_OVER)
+        arguments: list[Argument] = [batch.batch_id, batch.revision, batch.state.value, batch.header.model_version]
+        arguments += [record, states]
+        for error in batch.row_errors[:ROW_ERRORS_MAX]:
+            arguments += [error.row, render_row_error(error)]
+        reply = await self._call("creditgate_put_limit_batch", _FIRST, tuple(arguments), deadline)
+        revision, *times_ms = cast("list[int]", reply)
+        if revision == _OTHER_REVISION:
+            msg = f"limit batch {batch.batch_id} has been changed meanwhile; read it again and decide anew"
+            raise CreditError(ErrorReason.LIMIT_BATCH_CHANGED, msg)
+        if revision == _NO_ROOM:
+            msg = f"{LIMIT_BATCHES_MAX} limit batches are not over, the most there may be; cancel or activate some"
+            raise CreditError(ErrorReason.STORE_FULL, msg)
+        create_time_ms, update_time_ms = times_ms
+        return replace(batch, revision=revision, create_time_ms=create_time_ms, update_time_ms=update_time_ms)
+
+    async def get_batch(self, batch_id: str, deadline: float) -> LimitBatch:
+        """Return a batch with its wrong rows (see `LimitBatchStore.get_batch`)."""
+        reply = await self._call("creditgate_get_limit_batch", _FIRST, (batch_id,), deadline, read_only=True)
+        if not reply:
+            raise CreditError(ErrorReason.LIMIT_BATCH_NOT_FOUND, f"there is no limit batch {batch_id}")
+        revision, create_ms, update_ms, record, *flat = cast("list[bytes]", reply)
+        errors = sorted((parse_row_error(row, packed) for row, packed in pairs(flat)), key=lambda error: error.row)
+        return parse_record(record, int(revision), (int(create_ms), int(update_ms)), tuple(errors))
+
+    async def list_batches(
+        self, states: frozenset[LimitBatchState], page_size: int, page_token: str, deadline: float
+    ) -> Page[LimitBatch]:
+        """Return a page of batches (see `LimitBatchStore.list_batches`)."""
+        wanted = _state_bits(states or frozenset(LimitBatchState))
+        arguments = (*_parse_token(page_token), page_size, wanted)
+        reply = await self._call("creditgate_list_limit_batches", _FIRST, arguments, deadline, read_only=True)
+        more, *flat = cast("list[bytes]", reply)
+        batches = []
+        for start in range(0, len(flat), _ITEM_FIELDS):
+            _, revision, create_ms, update_ms, record = flat[start : start + _ITEM_FIELDS]
+            batches.append(parse_record(record, int(revision), (int(create_ms), int(update_ms))))
+        return Page(tuple(batches), _render_token(batches[-1]) if int(more) else "")
+
+    # --- rows
+
+    async def stage_window(
+        self, batch_id: str, window: int, rows: Sequence[LimitRow], deadline: float
+    ) -> list[LimitRowError]:
+        """Store the valid rows of a window (see `LimitBatchStore.stage_window`)."""
+        left_out: list[LimitRowError] = []
+        first_rows: dict[str, int] = {}
+        by_partition: defaultdict[int, list[LimitRow]] = defaultdict(list)
+        for row in rows:
+            account_id = row.account_id
+            first_row = first_rows.setdefault(account_id, row.row)
+            if first_row == row.row:
+                by_partition[keys.partition_of(account_id, self._partitions)].append(row)
+            else:
+                left_out.append(duplicate_account(row, first_row))
+        for partition, staged in by_partition.items():
+            for number, start in enumerate(range(0, len(staged), CHUNK_ROWS_MAX)):
+                chunk = Chunk(partition, f"{window}.{number}")
+                left_out += await self._stage(batch_id, chunk, staged[start : start + CHUNK_ROWS_MAX], deadline)
+        return sorted(left_out, key=lambda error: error.row)
+
+    async def measure_rows(self, batch: LimitBatch, deadline: float) -> AsyncIterator[Sequence[RowEffect]]:
+        """Tell what the rows that are not applied yet would do (see `LimitBatchStore.measure_rows`)."""
+        chunks = iter(await self._chunks.pending(batch.batch_id, ChunkKind.STAGED, deadline))
+
+        def begin() -> Awaitable[list[RowEffect]] | None:
+            chunk = next(chunks, None)
+            return self._measure(batch, chunk, b"", deadline) if chunk is not None else None
+
+        async for effects in one_ahead(begin):
+            yield effects
+
+    async def apply_rows(self, batch: LimitBatch, deadline: float) -> AsyncIterator[RowsApplied]:
+        """Put the rows in force that are not (see `LimitBatchStore.apply_rows`)."""
+        header = batch.header
+        behind = (header.model_version, int(header.create_accounts))
+
+        async def apply(chunk: Chunk) -> ChunkApplied | None:
+            answer = await self._carry_out("creditgate_apply_rows", batch, chunk, behind, deadline)
+            return unpack_applied(answer) if answer else None
+
+        async for rows in self._chunks.carry_out(batch.batch_id, ChunkKind.STAGED, apply, deadline):
+            yield rows
+
+    async def count_applied(self, batch_id: str, deadline: float) -> RowsApplied:
+        """Return what became of all chunks that are done (see `LimitBatchStore.count_applied`)."""
+        total = RowsApplied()
+        async for answer in self._chunks.done(batch_id, ChunkKind.STAGED, deadline):
+            total = join_applied((total, unpack_applied(answer).rows), ROW_ERRORS_MAX, BATCH_ACCOUNTS_MAX)
+        return total
+
+    async def restore_rows(self, batch: LimitBatch, deadline: float) -> AsyncIterator[RowsRestored]:
+        """Restore the limits before the rows that still count (see `LimitBatchStore.restore_rows`)."""
+
+        async def restore(chunk: Chunk) -> ChunkRestored | None:
+            behind = (batch.header.model_version,)
+            answer = await self._carry_out("creditgate_restore_rows", batch, chunk, behind, deadline)
+            return unpack_restored(answer) if answer else None
+
+        async for rows in self._chunks.carry_out(batch.batch_id, ChunkKind.UNDO, restore, deadline):
+            yield rows
+
+    async def count_restored(self, batch_id: str, deadline: float) -> RowsRestored:
+        """Return what a rollback has made of all chunks (see `LimitBatchStore.count_restored`)."""
+        total = RowsRestored()
+        async for answer in self._chunks.done(batch_id, ChunkKind.UNDO, deadline):
+            total = join_restored((total, unpack_restored(answer).rows), BATCH_ACCOUNTS_MAX)
+        return total
+
+    async def drop_received(self, batch_id: str, deadline: float) -> None:
+        """Drop what was only needed to receive a batch's rows."""
+        await self._drop(batch_id, deadline, received_only=True)
+
+    async def drop_rows(self, batch_id: str, deadline: float) -> None:
+        """Drop a batch's rows and what would undo them."""
+        await self._drop(batch_id, deadline, received_only=False)
+
+    # --- inside
+
+    async def _stage(
+        self, batch_id: str, chunk: Chunk, rows: Sequence[LimitRow], deadline: float
+    ) -> list[LimitRowError]:
+        arguments: list[Argument] = [batch_id, chunk.name, b"".join(map(pack_row, rows))]
+        for row in rows:
+            arguments += (row.account_id, row.row)
+        reply = await self._call("creditgate_stage_rows", chunk.partition, tuple(arguments), deadline)
+        flat = cast("list[int]", reply)
+        return [
+            duplicate_account(rows[index - 1], first_row)
+            for index, first_row in zip(flat[::2], flat[1::2], strict=True)
+        ]
+
+    async def _measure(self, batch: LimitBatch, chunk: Chunk, blob: bytes, deadline: float) -> list[RowEffect]:
+        """Measure a chunk, or the rows of a blob in its place; rows of accounts that live elsewhere are asked there."""
+        effects: list[RowEffect] = []
+        asked = [(chunk, blob)]
+        for _ in range(HOPS_MAX):
+            elsewhere = []
+            for place, rows in asked:
+                arguments = (self._policy(), batch.batch_id, place.name, int(batch.header.create_accounts), rows)
+                reply = await self._call(
+                    "creditgate_measure_rows", place.partition, arguments, deadline, read_only=True
+                )
+                packed, account_ids, *moved = cast("list[bytes]", reply)
+                effects += unpack_effects(packed, account_ids)
+                elsewhere += [(Chunk(int(partition), chunk.name), rows) for partition, rows in pairs(moved)]
+            if not elsewhere:
+                return effects
+            asked = elsewhere
+        raise CreditError(ErrorReason.ACCOUNT_MOVING, "accounts of the batch are on the move; ask again in a moment")
+
+    async def _carry_out(
+        self, function: str, batch: LimitBatch, chunk: Chunk, behind: tuple[Argument, ...], deadline: float
+    ) -> bytes:
+        """Carry out a chunk; return what became of it, empty when it is not there."""
+        arguments = (self._policy(), batch.batch_id, chunk.name, *behind)
+        answer = cast("bytes", await self._call(function, chunk.partition, arguments, deadline))
+        if answer and answer[0]:
+            msg = "an account of the batch is just joining a credit group; ask again in a moment"
+            raise CreditError(ErrorReason(answer[0]), msg)
+        return answer
+
+    async def _drop(self, batch_id: str, deadline: float, *, received_only: bool) -> None:
+        for partition in range(self._partitions):
+            await self._call("creditgate_drop_rows", partition, (batch_id, int(received_only)), deadline)
+
+
+def _state_bits(states: Collection[LimitBatchState]) -> str:
+    """Return a 1 for each of the states, and a 0 for each other, in the order of their numbers."""
+    return "".join("1" if state in states else "0" for state in LimitBatchState)
+
+
+def _render_token(last: LimitBatch) -> str:
+    place = json.dumps((last.create_time_ms, last.batch_id), separators=(",", ":"))
+    return urlsafe_b64encode(place.encode()).decode().rstrip("=")
+
+
+def _parse_token(token: str) -> tuple[int | str, str]:
+    """Return when the last batch of the page before was created, and its id; raise INVALID_FIELD for another token."""
+    if not token:
+        return "", ""
+    try:
+        parsed = json.loads(urlsafe_b64decode(token + "=" * (-len(token) % 4)))
+    except (Base64Error, ValueError):
+        parsed = None
+    match parsed:
+        case [int(create_ms), str(batch_id)]:
+            return create_ms, batch_id
+    raise CreditError.of_field("page_token", "is not a token that this listing gave out")

@@ -1,0 +1,175 @@
+"""Packs rows of limit batches, and unpacks what became of them (`layouts.py`)."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final, NamedTuple
+
+from creditgate.domain.limit_batch import (
+    LimitRow,
+    LimitRowError,
+    LimitRowErrorReason,
+    RowEffect,
+    RowsApplied,
+    RowsRestored,
+    RowStanding,
+)
+from creditgate.store import layouts
+from creditgate.store.constants import LimitRowFlag, RowEffectFlag, RowFate
+
+_pack_numbers: Final = layouts.LIMIT_ROW.packer.pack
+_UNLIMITED: Final = LimitRowFlag.UNLIMITED.value
+_SCORED: Final = LimitRowFlag.SCORED.value
+_BEFORE_SET: Final = RowEffectFlag.BEFORE_SET.value
+_UNLIMITED_BEFORE: Final = RowEffectFlag.UNLIMITED_BEFORE.value
+_UNLIMITED_AFTER: Final = RowEffectFlag.UNLIMITED_AFTER.value
+_OVER_LIMIT: Final = RowEffectFlag.OVER_LIMIT.value
+_STANDINGS: Final = {standing.value: standing for standing in RowStanding}
+
+
+def pack_row(row: LimitRow) -> bytes:
+    """Return a row as it is staged."""
+    number, account_id, limit, currency, version, risk_class, score, effective_s, expire_s, reasons = row
+    return (
+        _pack_numbers(
+            number,
+            (_UNLIMITED if limit is None else 0) + (0 if score is None else _SCORED),
+            limit or 0,
+            version,
+            effective_s,
+            expire_s,
+            score or 0.0,
+            currency.encode(),
+        )
+        + f"{account_id}\0{risk_class}\0{reasons}\0".encode()
+    )
+
+
+def unpack_effects(effects: bytes, account_ids: bytes) -> list[RowEffect]:
+    """Return the measured effects of rows."""
+    names = account_ids.decode().split("\0")
+    currencies: dict[bytes, str] = {}
+    rows = []
+    for name, packed in zip(names, layouts.ROW_EFFECT.packer.iter_unpack(effects), strict=False):
+        number, standing, flags, before, after, exposure, headroom, headroom_after, fitting, currency = packed
+        code = currencies.get(currency)
+        if code is None:
+            code = currencies[currency] = currency.decode().strip()
+        unlimited_before = flags & _UNLIMITED_BEFORE != 0
+        rows.append(
+            RowEffect(
+                number,
+                name,
+                _STANDINGS[standing],
+                code,
+                before if flags & _BEFORE_SET and not unlimited_before else None,
+                unlimited_before,
+                None if flags & _UNLIMITED_AFTER else after,
+                exposure,
+                headroom,
+                headroom_after,
+                flags & _OVER_LIMIT != 0,
+                fitting,
+            )
+        )
+    return rows
+
+
+class ChunkApplied(NamedTuple):
+    """What has become of a chunk; `moved_rows` have gone on to other partitions."""
+
+    rows: RowsApplied
+    moved_rows: int
+
+
+class ChunkRestored(NamedTuple):
+    """What a rollback made of a chunk; `moved_rows` have gone on to other partitions."""
+
+    rows: RowsRestored
+    moved_rows: int
+
+
+def unpack_applied(answer: bytes) -> ChunkApplied:
+    """Return what has become of a chunk."""
+    _, moved, applied, scheduled, created, skipped, released, error_count, over_count = (
+        layouts.ROWS_APPLIED.packer.unpack_from(answer)
+    )
+    at = layouts.ROWS_APPLIED.size
+    errors = []
+    for _ in range(error_count):
+        error, at = _unpack_refused(answer, at)
+        errors.append(error)
+    rows = RowsApplied(applied, scheduled, created, skipped, released, tuple(errors), _texts(answer, at, over_count))
+    return ChunkApplied(rows, moved)
+
+
+def unpack_restored(answer: bytes) -> ChunkRestored:
+    """Return what a rollback made of a chunk."""
+    _, moved, restored, kept_count = layouts.ROWS_RESTORED.packer.unpack_from(answer)
+    return ChunkRestored(RowsRestored(restored, _texts(answer, layouts.ROWS_RESTORED.size, kept_count)), moved)
+
+
+def _texts(answer: bytes, start: int, count: int) -> tuple[str, ...]:
+    return tuple(text.decode() for text in answer[start:].split(b"\0", count)[:count])
+
+
+def _unpack_refused(answer: bytes, start: int) -> tuple[LimitRowError, int]:
+    row, fate = layouts.ROW_REFUSED.packer.unpack_from(answer, start)
+    texts_start = start + layouts.ROW_REFUSED.size
+    id_end = answer.index(b"\0", texts_start)
+    currency_end = answer.index(b"\0", id_end + 1)
+    account_id, currency = answer[texts_start:id_end].decode(), answer[id_end + 1 : currency_end].decode()
+    return _ERRORS[fate](row, account_id, currency), currency_end + 1
+
+
+def unknown_account(row: int, account_id: str, _currency_code: str = "") -> LimitRowError:
+    """Return the error of a row whose account does not exist."""
+    reason = LimitRowErrorReason.UNKNOWN_ACCOUNT
+    return LimitRowError(row, account_id, "account_id", reason, "names an account that does not exist")
+
+
+def currency_mismatch(row: int, account_id: str, currency_code: str) -> LimitRowError:
+    """Return the error of a row in another currency than its account's."""
+    reason = LimitRowErrorReason.CURRENCY_MISMATCH
+    message = f"must be {currency_code}, the currency of the account"
+    return LimitRowError(row, account_id, "currency_code", reason, message)
+
+
+def duplicate_account(row: LimitRow, first_row: int) -> LimitRowError:
+    """Return the error of a row whose account another row has named before."""
+    reason = LimitRowErrorReason.DUPLICATE_ACCOUNT
+    message = f"names an account that row {first_row} names already; that row counts"
+    return LimitRowError(row.row, row.account_id, "account_id", reason, message)
+
+
+_ERRORS: Final[dict[int, Callable[[int, str, str], LimitRowError]]] = {
+    RowFate.UNKNOWN_ACCOUNT: unknown_account,
+    RowFate.CURRENCY_MISMATCH: currency_mismatch,
+}
+
+
+def join_applied(chunks: Iterable[RowsApplied], errors_max: int, accounts_max: int) -> RowsApplied:
+    """Return what became of several chunks, with lists cut off at their bounds."""
+    applied = scheduled = created = skipped = released = 0
+    errors: list[LimitRowError] = []
+    over: list[str] = []
+    for chunk in chunks:
+        applied, scheduled = applied + chunk.applied_rows, scheduled + chunk.scheduled_rows
+        created, skipped = created + chunk.created_accounts, skipped + chunk.skipped_rows
+        released += chunk.released_reviews
+        errors += chunk.errors[: errors_max - len(errors)]
+        over += chunk.over_limit_accounts[: accounts_max - len(over)]
+    return RowsApplied(applied, scheduled, created, skipped, released, tuple(errors), tuple(over))
+
+
+def join_restored(chunks: Iterable[RowsRestored], accounts_max: int) -> RowsRestored:
+    """Return what a rollback made of several chunks, with the list cut off at its bound."""
+    restored = 0
+    kept: list[str] = []
+    for chunk in chunks:
+        restored += chunk.restored_rows
+        kept += chunk.kept_changes[: accounts_max - len(kept)]
+    return RowsRestored(restored, tuple(kept))
+
+
+def pairs(flat: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
+    """Return a flat list of names and values as pairs."""
+    return zip(flat[::2], flat[1::2], strict=True)

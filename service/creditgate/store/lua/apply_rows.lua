@@ -1,0 +1,187 @@
+-- creditgate_apply_rows: puts a chunk of a limit batch in force, keeps what undoes it, and notes what has become of it.
+-- KEYS: the partition. ARGV: the policy, batch id, chunk, model version, 1 to create accounts that don't exist. Answers
+-- ROWS_APPLIED, the first answer again for a chunk that is done; '' when there is no such chunk; or ACCOUNT_MOVING when
+-- an account of the chunk is just being moved, and nothing is done.
+
+local FATE_OF = {
+  [true] = { [true] = ROW_FATE.CREATED_SCHEDULED, [false] = ROW_FATE.CREATED },
+  [false] = { [true] = ROW_FATE.SCHEDULED, [false] = ROW_FATE.APPLIED },
+}
+
+-- What the rows of a chunk become, gathered row by row; `records` and `texts` are arguments of the writes.
+local function new_outcome()
+  return {
+    fates = {}, befores = {}, records = {}, texts = {}, moved = {}, moved_count = 0, refused = {}, over = {},
+    applied = 0, scheduled = 0, created = 0, skipped = 0, released = 0,
+  }
+end
+
+local function refuse(outcome, row, fate, currency)
+  if fate == ROW_FATE.SKIPPED then
+    outcome.skipped = outcome.skipped + 1
+  else
+    outcome.refused[#outcome.refused + 1] = struct.pack(LAYOUT.ROW_REFUSED, row.number, fate, row.account_id, currency)
+  end
+  return fate
+end
+
+-- Keeps the reasons of a limit that a row has replaced, or takes away those of the one before.
+local function put_reasons(part, outcome, acc, row, scheduled, before_reasoned)
+  if row.reasons ~= '' or before_reasoned then
+    local texts = outcome.texts
+    texts[#texts + 1] = { key.texts(part, row.account_id), reasons_name(acc, scheduled), row.reasons }
+  end
+end
+
+-- Lets a row count for its account.
+local function let_count(part, outcome, acc, row)
+  outcome.befores[#outcome.befores + 1] = limit_rows.pack_before(part, acc, row.account_id)
+  local scheduled, reasoned = acc.scheduled, acc.reasoned
+  if row.effective_s > part.now_s then
+    limit_rows.replace_schedule(acc, row)
+    put_reasons(part, outcome, acc, row, true, scheduled and scheduled.reasoned)
+    return
+  end
+  if scheduled and scheduled.version < row.version then
+    acc.scheduled = false
+  end
+  limit_rows.replace_base(acc, row, part.now_s)
+  put_reasons(part, outcome, acc, row, false, reasoned)
+end
+
+-- Counts what a row has done, and returns its fate.
+local function count_row(part, outcome, row, creates)
+  local is_scheduled = row.effective_s > part.now_s
+  outcome.applied = outcome.applied + 1
+  outcome.scheduled = outcome.scheduled + (is_scheduled and 1 or 0)
+  outcome.created = outcome.created + (creates and 1 or 0)
+  return FATE_OF[creates][is_scheduled]
+end
+
+local function apply_plain(part, outcome, acc, row, record_key)
+  local hindrance = limit_rows.hindrance(acc, row, part.now_s)
+  if hindrance then
+    return refuse(outcome, row, hindrance, acc.currency)
+  end
+  local over = limit_rows.is_over(acc)
+  let_count(part, outcome, acc, row)
+  limit_rows.settle_plain(part, acc)
+  if not over and limit_rows.is_over(acc) then
+    outcome.over[#outcome.over + 1] = row.account_id .. '\0'
+  end
+  local records = outcome.records
+  records[#records + 1] = record_key
+  records[#records + 1] = pack_account(acc)
+  return count_row(part, outcome, row, false)
+end
+
+local function apply_furnished(part, outcome, acc, row, creates)
+  local hindrance = limit_rows.hindrance(acc, row, part.now_s)
+  if hindrance then
+    return refuse(outcome, row, hindrance, acc.currency)
+  end
+  local over = limit_rows.is_over(acc)
+  let_count(part, outcome, acc, row)
+  settle_limit(acc)
+  acc.changed, part.changed = true, true
+  if not over and limit_rows.is_over(acc) then
+    outcome.over[#outcome.over + 1] = row.account_id .. '\0'
+  end
+  outcome.released = outcome.released + limit_changed(acc)
+  return count_row(part, outcome, row, creates)
+end
+
+-- Applies a row whose account is not here as it is asked for; returns its fate, or nil when it has to wait.
+local function apply_absent(part, outcome, blob, row, creates)
+  local partition, moving = limit_rows.elsewhere(part, row.account_id)
+  if partition then
+    limit_rows.leave_behind(outcome.moved, partition, string.sub(blob, row.begins, row.ends))
+    outcome.moved_count = outcome.moved_count + 1
+    return ROW_FATE.MOVED
+  elseif moving then
+    return nil
+  elseif not creates then
+    return refuse(outcome, row, ROW_FATE.UNKNOWN_ACCOUNT, '')
+  end
+  local acc = new_account(part, row.account_id, row.currency)
+  part.accounts[row.account_id], part.names[row.account_id] = acc, ''
+  return apply_furnished(part, outcome, acc, row, true)
+end
+
+local function pack_outcome(outcome)
+  return struct.pack(LAYOUT.ROWS_APPLIED, 0, outcome.moved_count, outcome.applied, outcome.scheduled, outcome.created,
+    outcome.skipped, outcome.released, #outcome.refused, #outcome.over)
+    .. table.concat(outcome.refused) .. table.concat(outcome.over)
+end
+
+-- Lets the rows of a chunk count; returns what they become, or nil when an account is just being moved.
+local function carry_out(part, blob, creates)
+  local rows, outcome = limit_rows.unpack(blob), new_outcome()
+  local records, record_keys = limit_rows.records(part, rows)
+  for index = 1, #rows do
+    local row = rows[index]
+    local acc, is_plain = limit_rows.account(part, row, records[index])
+    local fate
+    if not acc then
+      fate = apply_absent(part, outcome, blob, row, creates)
+    elseif is_plain and row.effective_s <= part.now_s then
+      fate = apply_plain(part, outcome, acc, row, record_keys[index])
+    else
+      fate = apply_furnished(part, outcome, is_plain and load_account(part, row.account_id) or acc, row, false)
+    end
+    if not fate then
+      return nil
+    end
+    outcome.fates[index] = fate
+  end
+  return outcome
+end
+
+local function write_outcome(part, batch_id, chunk, outcome, undo, packed)
+  local staged_key = key.staged_rows(part, batch_id)
+  -- first write
+  if #outcome.records > 0 then
+    redis.call('MSET', unpack(outcome.records))
+  end
+  for index = 1, #outcome.texts do
+    local text = outcome.texts[index]
+    if text[3] == '' then
+      redis.call('HDEL', text[1], text[2])
+    else
+      redis.call('HSET', text[1], text[2], text[3])
+    end
+  end
+  for partition, items in pairs(outcome.moved) do
+    redis.call('HSET', staged_key, chunk .. '>' .. text_of(partition), table.concat(items))
+  end
+  if undo then
+    redis.call('HSET', key.undo_rows(part, batch_id), chunk, undo)
+  end
+  redis.call('HSET', key.rows_applied(part, batch_id), chunk, packed)
+  redis.call('HDEL', staged_key, chunk)
+  flush({ part })
+end
+
+local function apply_rows(keys, args)
+  local part = open_partitions(keys, open_policy(args[1]), true)[1]
+  local batch_id, chunk = args[2], args[3]
+  local done = redis.call('HGET', key.rows_applied(part, batch_id), chunk)
+  local blob = not done and redis.call('HGET', key.staged_rows(part, batch_id), chunk)
+  if not blob then
+    return done or ''
+  end
+  local outcome = carry_out(part, blob, args[5] == '1')
+  if not outcome then
+    return failure(ERROR.ACCOUNT_MOVING)
+  end
+  local undo
+  if outcome.applied > 0 then
+    undo = limit_rows.pack_undo(outcome.fates, blob, outcome.befores)
+    limit_rows.journal(part, EFFECT.LIMITS_APPLIED, batch_id, args[4], undo)
+  end
+  local packed = pack_outcome(outcome)
+  write_outcome(part, batch_id, chunk, outcome, undo, packed)
+  return packed
+end
+
+functions[#functions + 1] = { name = 'creditgate_apply_rows', callback = apply_rows, flags = {} }

@@ -1,0 +1,161 @@
+-- Rows of limit batches against their accounts. Rows are staged in chunks, in the partitions of their accounts. A chunk
+-- is put in force, what undoes it is kept, and what has become of it is noted, in one step; a chunk that is noted is
+-- done. Rows whose accounts live elsewhere stay behind as the chunk `CHUNK>PARTITION`, until they are taken there as
+-- the chunk `CHUNK~PARTITION`, named by where they come from (lua/limit_chunks.lua).
+
+local limit_rows = {}
+
+-- Returns the rows of a chunk; `begins` and `ends` tell where a row is in it.
+function limit_rows.unpack(blob)
+  local rows, count, at, size = {}, 0, 1, #blob
+  while at <= size do
+    local number, flags, limit, version, effective_s, expire_s, score, currency, account_id, risk_class, reasons, after
+      = struct.unpack(LAYOUT.LIMIT_ROW, blob, at)
+    count = count + 1
+    rows[count] = {
+      number = number, account_id = account_id, limit = limit, version = version, effective_s = effective_s,
+      expire_s = expire_s, currency = currency, risk_class = risk_class, reasons = reasons,
+      unlimited = flags % 2 == LIMIT_ROW_FLAG.UNLIMITED, score = flags >= LIMIT_ROW_FLAG.SCORED and score,
+      begins = at, ends = after - 1,
+    }
+    at = after
+  end
+  return rows
+end
+
+-- Returns the records of the rows' accounts, and their keys.
+function limit_rows.records(part, rows)
+  local keys = {}
+  for index = 1, #rows do
+    keys[index] = key.account(part, rows[index].account_id)
+  end
+  return #rows > 0 and redis.call('MGET', unpack(keys)) or {}, keys
+end
+
+-- Returns the account of a row, and whether it is a plain one (`open_plain`); false when there is none here.
+function limit_rows.account(part, row, record)
+  local acc = record and #record > SIZE.MOVED_STUB and open_plain(part, record)
+  if acc then
+    return acc, true
+  end
+  return load_account(part, row.account_id), false
+end
+
+-- Returns why a row does not count for an account, or nil when it does.
+function limit_rows.hindrance(acc, row, now_s)
+  if row.currency ~= acc.currency then
+    return ROW_FATE.CURRENCY_MISMATCH
+  end
+  local scheduled = acc.scheduled
+  if row.version <= acc.limit_version or row.effective_s > now_s and scheduled and row.version <= scheduled.version then
+    return ROW_FATE.SKIPPED
+  end
+end
+
+-- Finds out which limit of a plain account counts now, as `settle_limit` does for others.
+function limit_rows.settle_plain(part, acc)
+  acc.has_limit, acc.no_ceiling, acc.effective_limit = acc.limit_set, acc.unlimited, acc.limit
+  if acc.receivable < 0 then
+    acc.class = class_of(part.policy, acc.risk_class, acc.currency)
+  end
+end
+
+function limit_rows.is_over(acc)
+  return acc.has_limit and not acc.no_ceiling and exposure_of(acc) > acc.effective_limit
+end
+
+-- Returns what is free below the limit that counts.
+function limit_rows.headroom(acc)
+  return acc.has_limit and not acc.no_ceiling and math.max(0, acc.effective_limit - exposure_of(acc)) or 0
+end
+
+-- Makes a row the base limit of an account.
+function limit_rows.replace_base(acc, row, now_s)
+  acc.limit_set, acc.limit, acc.unlimited = not row.unlimited, row.limit, row.unlimited
+  acc.limit_expire_s, acc.limit_confirm_s, acc.limit_version = row.expire_s, now_s, row.version
+  if row.risk_class ~= '' then
+    acc.risk_class = row.risk_class
+  end
+  acc.score, acc.reasoned = row.score, row.reasons ~= ''
+end
+
+-- Makes a row the scheduled limit of an account.
+function limit_rows.replace_schedule(acc, row)
+  acc.furnished = true
+  acc.scheduled = {
+    unlimited = row.unlimited, limit = row.limit, version = row.version, effective_s = row.effective_s,
+    expire_s = row.expire_s, score = row.score, risk_class = row.risk_class, reasoned = row.reasons ~= '',
+  }
+end
+
+-- Returns the stored reasons of an account's base limit, or of its scheduled one.
+function limit_rows.reasons(part, acc, account_id, scheduled)
+  local reasoned = acc.reasoned
+  if scheduled then
+    reasoned = acc.scheduled and acc.scheduled.reasoned
+  end
+  return reasoned and redis.call('HGET', key.texts(part, account_id), reasons_name(acc, scheduled)) or ''
+end
+
+-- Packs the base limit of an account as it is before a row changes it.
+function limit_rows.pack_before(part, acc, account_id)
+  local before = struct.pack(LAYOUT.LIMIT_BEFORE, account_flags(acc), acc.limit, acc.limit_expire_s,
+    acc.limit_confirm_s, acc.score or 0, acc.risk_class, limit_rows.reasons(part, acc, account_id, false),
+    limit_rows.reasons(part, acc, account_id, true))
+  return acc.scheduled and before .. pack_schedule(acc.scheduled) or before
+end
+
+-- Returns what stood before a row, and where it ends.
+function limit_rows.unpack_before(blob, at)
+  local before = {}
+  local flags, score
+  flags, before.limit, before.expire_s, before.confirm_s, score, before.risk_class, before.reasons,
+    before.scheduled_reasons, at = struct.unpack(LAYOUT.LIMIT_BEFORE, blob, at)
+  before.limit_set, before.unlimited = has_flag(flags, ACCOUNT_FLAG.LIMIT_SET), has_flag(flags, ACCOUNT_FLAG.UNLIMITED)
+  before.score = has_flag(flags, ACCOUNT_FLAG.SCORED) and score
+  if has_flag(flags, ACCOUNT_FLAG.SCHEDULED) then
+    before.scheduled, at = unpack_schedule(blob, at)
+  end
+  return before, at
+end
+
+-- Packs what undoes a chunk: what has become of its rows, the rows, and what stood before.
+function limit_rows.pack_undo(fates, blob, befores)
+  return struct.pack(LAYOUT.LIMIT_UNDO, #fates, #blob) .. string.char(unpack(fates)) .. blob .. table.concat(befores)
+end
+
+-- Returns what has become of a chunk's rows, the rows, and what stood before those in force.
+function limit_rows.unpack_undo(undo)
+  local count, rows_size = struct.unpack(LAYOUT.LIMIT_UNDO, undo)
+  local rows_at = SIZE.LIMIT_UNDO + count + 1
+  local blob = string.sub(undo, rows_at, rows_at + rows_size - 1)
+  return { string.byte(undo, SIZE.LIMIT_UNDO + 1, rows_at - 1) }, blob, string.sub(undo, rows_at + rows_size)
+end
+
+-- Remembers for the journal what happened to a batch.
+function limit_rows.journal(part, effect_kind, batch_id, model_version, record)
+  local size = EFFECT_HEAD.BATCH + #batch_id + #model_version + #record
+  journal_effect(part,
+    struct.pack(LAYOUT.BATCH_EFFECT, size, effect_kind, part.now_ms, batch_id, model_version), record)
+end
+
+-- Returns where a row goes whose account is not here: to the partition that a stub names. Or nothing, and whether the
+-- account is just being moved.
+function limit_rows.elsewhere(part, account_id)
+  local stub = part.elsewhere[account_id]
+  if stub then
+    local _, partition = struct.unpack(LAYOUT.MOVED_STUB, stub)
+    return partition
+  end
+  return nil, part.accounts[account_id] and true or false
+end
+
+-- Keeps an item for the partition that it goes to.
+function limit_rows.leave_behind(moved, partition, item)
+  local items = moved[partition]
+  if not items then
+    items = {}
+    moved[partition] = items
+  end
+  items[#items + 1] = item
+end

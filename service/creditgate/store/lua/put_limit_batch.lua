@@ -1,0 +1,75 @@
+-- creditgate_put_limit_batch: writes the record of a limit batch, if its revision is still the one that the caller has
+-- read. A change of state is journaled. A new batch makes room for itself: of the oldest that are over, records go.
+-- KEYS: the first partition. ARGV: batch id, revision (0: there is none yet), state, model version, record, the states
+-- in which a batch is over (a 1 for each in their order), then row and what is wrong with it in turn. Answers
+-- { revision, when it was created and changed, in milliseconds }; or { -1 } when it has another revision, { -2 } when
+-- there is no room.
+
+-- Returns the ids of batches that a new one takes the place of; or nil when too many are not over.
+local function outdated(part, over)
+  local ids = redis.call('ZRANGE', key.limit_batches(part), '0', '-1')
+  local surplus, found = #ids + 1 - LIMIT_BATCHES_MAX, {}
+  for index = 1, #ids do
+    if #found >= surplus then
+      break
+    end
+    local state = tonumber(redis.call('HGET', key.limit_batch(part, ids[index]), 'state') or '')
+    if not state or string.sub(over, state, state) == '1' then
+      found[#found + 1] = ids[index]
+    end
+  end
+  return #found >= surplus and found or nil
+end
+
+-- Returns the new errors as arguments of a write, as many as there is room for beside those that are kept.
+local function new_errors(errors_key, kept, args)
+  local room = ROW_ERRORS_MAX - kept
+  local fields = {}
+  for index = 7, #args, 2 do
+    if room > 0 and not redis.call('HGET', errors_key, args[index]) then
+      fields[#fields + 1] = { args[index], args[index + 1] }
+      room = room - 1
+    end
+  end
+  return fields
+end
+
+local function put_limit_batch(keys, args)
+  local part = open_partitions(keys, nil, true)[1]
+  local batch_id, revision, state = args[1], tonumber(args[2]), args[3]
+  local batch_key, errors_key = key.limit_batch(part, batch_id), key.limit_batch_errors(part, batch_id)
+  local stored = redis.call('HMGET', batch_key, 'revision', 'state', 'create_ms', 'errors')
+  if tonumber(stored[1] or '0') ~= revision then
+    return { -1 }
+  end
+  local dropped = {}
+  if revision == 0 then
+    dropped = outdated(part, args[6])
+  end
+  if not dropped then
+    return { -2 }
+  end
+  local error_count = tonumber(stored[4] or '0')
+  local errors = new_errors(errors_key, error_count, args)
+  local create_ms, now = stored[3] or text_of(part.now_ms), text_of(part.now_ms)
+  if state ~= stored[2] then
+    limit_rows.journal(part, EFFECT.LIMIT_BATCH_CHANGED, batch_id, args[4], args[5])
+  end
+  -- first write
+  for index = 1, #dropped do
+    redis.call('ZREM', key.limit_batches(part), dropped[index])
+    redis.call('UNLINK', key.limit_batch(part, dropped[index]), key.limit_batch_errors(part, dropped[index]))
+  end
+  for index = 1, #errors do
+    redis.call('HSET', errors_key, errors[index][1], errors[index][2])
+  end
+  redis.call('HSET', batch_key, 'revision', text_of(revision + 1), 'state', state, 'create_ms', create_ms, 'update_ms',
+    now, 'errors', text_of(error_count + #errors), 'record', args[5])
+  redis.call('ZADD', key.limit_batches(part), create_ms, batch_id)
+  flush({ part })
+  return { revision + 1, tonumber(create_ms), part.now_ms }
+end
+
+functions[#functions + 1] = {
+  name = 'creditgate_put_limit_batch', callback = put_limit_batch, flags = { 'allow-oom' },
+}
