@@ -3,9 +3,9 @@
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Final
 
-from creditgate.domain.errors import CreditError
+from creditgate.domain.errors import CreditError, ErrorReason
 from creditgate.domain.limit_batch import LimitBatch, LimitBatchState
 from creditgate.domain.ports import LimitBatchStore, PolicySource
 from creditgate.limit_feed.activation import Activation, begin_activation, put_in_force
@@ -13,6 +13,10 @@ from creditgate.limit_feed.measuring import complete
 from creditgate.limit_feed.observer import LimitFeedObserver
 from creditgate.limit_feed.records import BatchLeftError, WorkedBatch, soon
 from creditgate.limit_feed.rollback import restore
+
+_MOVES_MAX: Final = 100
+_MOVE_S: Final = 0.1
+"""An account that joins a credit group is away for a moment; what is done already is not done again."""
 
 _log = logging.getLogger(__name__)
 
@@ -83,6 +87,7 @@ class Finisher:
         return task
 
     async def _carry_on(self, batch_id: str) -> LimitBatch:
+        patience = _MOVES_MAX
         try:
             while needs_no_sender(batch := await self._store.get_batch(batch_id, soon())):
                 worked = self._worked[batch_id] = WorkedBatch(self._store, batch)
@@ -90,6 +95,11 @@ class Finisher:
                     await self._carry_one_state_on(worked)
                 except BatchLeftError:
                     continue
+                except CreditError as error:
+                    patience -= 1
+                    if error.reason is not ErrorReason.ACCOUNT_MOVING or not patience:
+                        raise
+                    await asyncio.sleep(_MOVE_S)
             return batch
         finally:
             self._worked.pop(batch_id, None)

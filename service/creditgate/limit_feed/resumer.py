@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, NamedTuple
 
@@ -36,10 +37,17 @@ class _Seen(NamedTuple):
 
 
 class Resumer:
-    """Looks at the batches every few seconds. Several servers may do so at once."""
+    """Looks at the batches every few seconds, when the store is ready. Several servers may do so at once."""
 
-    def __init__(self, store: LimitBatchStore, finisher: Finisher, observer: LimitFeedObserver) -> None:
+    def __init__(
+        self,
+        store: LimitBatchStore,
+        finisher: Finisher,
+        observer: LimitFeedObserver,
+        is_ready: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._store = store
+        self._is_ready = is_ready
         self._finisher = finisher
         self._observer = observer
         self._seen: dict[str, _Seen] = {}
@@ -85,14 +93,16 @@ class Resumer:
         self._observer.batches_counted(by_state, newest_ms)
 
     async def _run(self) -> None:
-        counted_at = -COUNT_INTERVAL_S
+        count_at = time.monotonic()
         while True:
+            await asyncio.sleep(LOOK_INTERVAL_S)
+            if not self._is_ready():
+                continue
+            now = time.monotonic()
             try:
-                now = time.monotonic()
                 await self.look(now)
-                if now - counted_at >= COUNT_INTERVAL_S:
-                    counted_at = now
+                if now >= count_at:
                     await self.count()
+                    count_at = now + COUNT_INTERVAL_S
             except CreditError as error:
                 _log.warning("limit batches can't be looked at now: %s", error.message)
-            await asyncio.sleep(LOOK_INTERVAL_S)
