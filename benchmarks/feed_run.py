@@ -76,12 +76,12 @@ def run_push(push: PushRun) -> Sample:
         as_of=datetime.now(UTC),
         mode=LIMIT_BATCH_MODE_APPLY if push.apply else LIMIT_BATCH_MODE_STAGE,
     )
-    with CreditClient(f"{push.address[0]}:{push.address[1]}", timeout_s=_PUSH_TIMEOUT_S) as client:
-        with Meter(push.server_pid, push.redis_pid) as meter:
-            try:
-                batch = client.push_limits(_rows(push), header)
-            except CreditCallError as error:
-                raise FailedRunError(f"a batch of {push.updates} limits broke off: {error}") from error
+    target = f"{push.address[0]}:{push.address[1]}"
+    with CreditClient(target, timeout_s=_PUSH_TIMEOUT_S) as client, Meter(push.server_pid, push.redis_pid) as meter:
+        try:
+            batch = client.push_limits(_rows(push), header)
+        except CreditCallError as error:
+            raise FailedRunError(f"a batch of {push.updates} limits broke off: {error}") from error
     applied = push.updates if push.apply else 0
     if (batch.state, batch.applied_rows, batch.rejected_rows) != (state, applied, 0):
         rails = "; ".join(report.message for report in batch.guard_rails)
