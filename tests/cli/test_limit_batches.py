@@ -192,6 +192,8 @@ def test_the_same_file_is_the_same_batch(limits: Invoke, scripted: ScriptedServi
     [
         (LIMIT_BATCH_STATE_STAGED, 0, "no limit is in force yet: activate it with `creditgate limits activate`"),
         (LIMIT_BATCH_STATE_QUARANTINED, 1, "a guard rail has tripped: no limit is in force"),
+        (LIMIT_BATCH_STATE_CANCELLED, 1, "given up: no limit is in force"),
+        (LIMIT_BATCH_STATE_ROLLED_BACK, 1, "the limits before it are in force again"),
         (LIMIT_BATCH_STATE_FAILED, 1, "a row is wrong, and the batch is all or nothing"),
     ],
 )
@@ -411,7 +413,7 @@ def test_people_decide_about_a_batch(limits: Invoke, scripted: ScriptedService) 
         "ACTIVATING  (limits are being put in force; the service finishes this by itself)"
     )
     assert "  decided by  ann, in spite of its guard rails\n  comment     checked with sales\n" in activated.stdout
-    assert limits("cancel", "b-1").stdout.startswith("CANCELLED\n")
+    assert limits("cancel", "b-1").stdout.startswith("CANCELLED  (given up: no limit is in force)\n")
     restored = limits("rollback", "b-1", "--comment", "wrong model", "--actor", "bea").stdout
     assert "  restored    4\n  left alone  1, changed since: coal\n" in restored
     requests = scripted.requests[-3:]

@@ -9,6 +9,8 @@ from typing import Protocol
 import grpc
 import pytest
 from google.protobuf.message import Message
+from google.rpc.error_details_pb2 import ErrorInfo
+from google.rpc.status_pb2 import Status
 
 from creditgate.client import (
     AsyncCreditClient,
@@ -47,6 +49,16 @@ METHOD = "PushLimits"
 AS_OF = datetime(2026, 5, 31, 2, 0, tzinfo=UTC)
 HEADER = limit_batch_header("b-1", source="scorer", model_version="4.2", as_of=AS_OF, mode=LIMIT_BATCH_MODE_STAGE)
 AWAY = Failure(grpc.StatusCode.UNAVAILABLE)
+
+
+def idle_sender() -> Failure:
+    """Return how the service ends a stream on which no row has come for long."""
+    status = Status(code=grpc.StatusCode.DEADLINE_EXCEEDED.value[0], message="no message came for 300 s")
+    status.details.add().Pack(ErrorInfo(reason="DEADLINE_EXCEEDED", domain="creditgate"))
+    return Failure(grpc.StatusCode.DEADLINE_EXCEEDED, status.message, status)
+
+
+IDLE = idle_sender()
 
 
 class Push(Protocol):
@@ -163,16 +175,12 @@ def test_rows_are_drawn_no_further_ahead_than_a_bounded_number_of_chunks(scripte
     assert feed.most_ahead == AHEAD_CHUNKS_MAX * CHUNK_ROWS
 
 
-@pytest.mark.parametrize(
-    "code",
-    [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.ABORTED],
-    ids=lambda code: code.name,
-)
+@pytest.mark.parametrize("end", [AWAY, Failure(grpc.StatusCode.CANCELLED), Failure(grpc.StatusCode.ABORTED), IDLE])
 def test_a_broken_stream_is_gone_on_with_behind_the_rows_that_are_kept(
-    scripted: ScriptedService, push: Push, code: grpc.StatusCode
+    scripted: ScriptedService, push: Push, end: Failure
 ) -> None:
     feed = ScriptedFeed()
-    broken = feed.answer(break_at=WINDOW_ROWS + 2 * CHUNK_ROWS, end=Failure(code))
+    broken = feed.answer(break_at=WINDOW_ROWS + 2 * CHUNK_ROWS, end=end)
     scripted.script_streams(METHOD, broken, feed.answer())
     assert push(scripted.address, rows(3 * WINDOW_ROWS + 5)).received_rows == 3 * WINDOW_ROWS + 5
     assert feed.received == ids(3 * WINDOW_ROWS + 5)
@@ -260,6 +268,7 @@ def test_a_service_that_does_not_answer_ends_the_push(scripted: ScriptedService,
     with pytest.raises(CreditCallError) as raised:
         push(scripted.address, rows(3), answer_timeout_s=0.3)
     assert raised.value.code is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert len(scripted.streams) == 1
 
 
 def test_progress_is_told_until_the_limits_are_in_force(scripted: ScriptedService, push: Push) -> None:

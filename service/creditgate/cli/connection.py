@@ -26,8 +26,9 @@ from creditgate.v1.credit_service_pb2 import AmendReservationResponse, CheckCred
 from creditgate.v1.decision_pb2 import OUTCOME_APPROVED, OUTCOME_FLAGGED
 from creditgate.v1.limit_batch_pb2 import (
     LIMIT_BATCH_MODE_PREVIEW,
-    LIMIT_BATCH_STATE_FAILED,
-    LIMIT_BATCH_STATE_QUARANTINED,
+    LIMIT_BATCH_STATE_ACTIVATING,
+    LIMIT_BATCH_STATE_ACTIVE,
+    LIMIT_BATCH_STATE_STAGED,
     LimitBatchState,
 )
 from creditgate.v1.limit_feed_service_pb2 import PushLimitsResponse
@@ -58,6 +59,9 @@ RowT = TypeVar("RowT", bound=Message)
 ValueT = TypeVar("ValueT")
 
 _TABLE_ROWS_MAX: Final = 1000
+
+_ACCEPTED_BATCHES: Final = frozenset({LIMIT_BATCH_STATE_STAGED, LIMIT_BATCH_STATE_ACTIVATING, LIMIT_BATCH_STATE_ACTIVE})
+"""What a pushed batch may have ended up as, for its limits to be in force or to wait only for being activated."""
 
 _NEXT_STEPS: Final = {
     "ACCOUNT_NOT_FOUND": "create it with `creditgate account put`, or look with `creditgate account list`",
@@ -226,12 +230,12 @@ def exit_code(answer: Message) -> ExitCode:
         case GetPolicyResponse():
             accepted = not answer.problem
         case PushLimitsResponse():
-            # A preview is never quarantined; that it would be is what its caller asks.
-            held_back = answer.batch.mode == LIMIT_BATCH_MODE_PREVIEW and bool(answer.batch.guard_rails)
-            accepted = not held_back and answer.batch.state not in {
-                LIMIT_BATCH_STATE_QUARANTINED,
-                LIMIT_BATCH_STATE_FAILED,
-            }
+            # A preview is never in force; whether it would be is what its caller asks.
+            accepted = (
+                not answer.batch.guard_rails
+                if answer.batch.mode == LIMIT_BATCH_MODE_PREVIEW
+                else answer.batch.state in _ACCEPTED_BATCHES
+            )
         case _:
             accepted = True
     return ExitCode.DONE if accepted else ExitCode.REFUSED

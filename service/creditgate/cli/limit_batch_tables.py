@@ -24,9 +24,11 @@ from creditgate.domain.money import format_amount, format_money
 from creditgate.v1.limit_batch_pb2 import (
     LIMIT_BATCH_MODE_PREVIEW,
     LIMIT_BATCH_STATE_ACTIVATING,
+    LIMIT_BATCH_STATE_CANCELLED,
     LIMIT_BATCH_STATE_FAILED,
     LIMIT_BATCH_STATE_QUARANTINED,
     LIMIT_BATCH_STATE_RECEIVING,
+    LIMIT_BATCH_STATE_ROLLED_BACK,
     LIMIT_BATCH_STATE_ROLLING_BACK,
     LIMIT_BATCH_STATE_STAGED,
     GuardRail,
@@ -53,6 +55,8 @@ _NOTES: Final = {
     LIMIT_BATCH_STATE_STAGED: "no limit is in force yet: activate it with `creditgate limits activate`",
     LIMIT_BATCH_STATE_QUARANTINED: "a guard rail has tripped: no limit is in force",
     LIMIT_BATCH_STATE_ACTIVATING: "limits are being put in force; the service finishes this by itself",
+    LIMIT_BATCH_STATE_CANCELLED: "given up: no limit is in force",
+    LIMIT_BATCH_STATE_ROLLED_BACK: "the limits before it are in force again, where they have not been changed since",
     LIMIT_BATCH_STATE_FAILED: "a row is wrong, and the batch is all or nothing: no limit is in force",
     LIMIT_BATCH_STATE_ROLLING_BACK: "limits are being restored; the service finishes this by itself",
 }

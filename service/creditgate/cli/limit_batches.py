@@ -19,6 +19,7 @@ from creditgate.cli.options import (
 )
 
 _FILE_PANEL: Final = "The file"
+_ACTIVATE_TIMEOUT_DEFAULT_S: Final = 60.0
 
 _PUSH_EXAMPLES: Final = """Examples:
 
@@ -128,8 +129,8 @@ def push(  # noqa: PLR0913 - one parameter per option of the command
     interrupt it carries on. Wrong rows are listed and left out.
 
     Exit code: 0 the limits are in force (or staged), 1 the batch is
-    quarantined or has failed, 2 the push can't start or was cut off, 130
-    interrupted.
+    quarantined, has failed or was given up, 2 the push can't start or was cut
+    off, 130 interrupted.
     """
     from creditgate.cli import limit_push  # noqa: PLC0415 - help comes without what it imports
 
@@ -214,10 +215,13 @@ def activate(
     comment: CommentOption = "",
     actor: ActorOption,
     address: AddressOption = ADDRESS_DEFAULT,
-    timeout_s: TimeoutOption = TIMEOUT_DEFAULT_S,
+    timeout_s: TimeoutOption = _ACTIVATE_TIMEOUT_DEFAULT_S,
     as_json: JsonOption = False,
 ) -> ExitCode:
-    """Put a staged batch in force; with --force one that is quarantined."""
+    """Put a staged batch in force; with --force one that is quarantined.
+
+    It is measured anew before: a large batch takes some seconds.
+    """
     with connection.connect(address, timeout_s, as_json=as_json) as service:
         return service.show(service.client.activate_limit_batch(batch, force=force, actor=actor, comment=comment))
 

@@ -39,8 +39,9 @@ ANSWER_TIMEOUT_S: Final = 120.0
 PushedRow: TypeAlias = LimitUpdate | LimitRowError
 """A row: an update, or what could not be read of one."""
 
-# ABORTED: a stream that has broken is still being ended by the server that had it.
-_PASSING_CODES: Final = REPEATED_CODES | {grpc.StatusCode.ABORTED}
+# ABORTED: a stream that has broken is still being ended by the server that had it. DEADLINE_EXCEEDED: no row came for
+# long.
+_PASSING_CODES: Final = REPEATED_CODES | {grpc.StatusCode.ABORTED, grpc.StatusCode.DEADLINE_EXCEEDED}
 
 
 class LimitPush:
@@ -119,7 +120,13 @@ class LimitPush:
             self._on_progress(progress)
 
     def wait_after(self, error: CreditCallError) -> float:
-        """Return how many seconds to wait before another stream; raise the error when there is to be none."""
+        """Return how many seconds to wait before another stream; raise the error when there is to be none.
+
+        A stream that the service has ended because no row came is begun again. One on which the service has not
+        answered is not: that has been waited for long enough.
+        """
+        if error.code is grpc.StatusCode.DEADLINE_EXCEEDED and not error.reason:
+            raise error
         return self._repeats.wait_after(error)
 
     def _begin_behind(self, kept_rows: int) -> None:

@@ -136,6 +136,9 @@ def activate_limit_batch(
 ) -> ActivateLimitBatchRequest:
     """Put a staged batch in force; answered when that has begun.
 
+    Before, the batch is measured anew, which takes some seconds for a million rows: give the client a timeout for
+    that, or ask again.
+
     Args:
         batch_id: the batch.
         actor: who decides.
