@@ -197,6 +197,14 @@ def test_a_stream_that_breaks_at_each_window_ends_as_one_that_does_not(scripted:
     assert len(scripted.streams) == windows
 
 
+def test_a_chunk_of_which_the_last_row_is_not_kept_is_sent_again(scripted: ScriptedService, push: Push) -> None:
+    feed = ScriptedFeed(window_rows=CHUNK_ROWS - 1)
+    scripted.script_streams(METHOD, feed.answer(break_at=2 * CHUNK_ROWS, end=AWAY), feed.answer())
+    push(scripted.address, rows(2 * CHUNK_ROWS))
+    assert feed.received == ids(2 * CHUNK_ROWS)
+    assert feed.first_rows[1] == [1, CHUNK_ROWS + 1]
+
+
 def test_a_stream_that_ends_in_order_without_the_batch_is_begun_again(scripted: ScriptedService, push: Push) -> None:
     feed = ScriptedFeed()
 
