@@ -133,7 +133,7 @@ def _batch_facts(batch: LimitBatch) -> Facts:
     )
     return [
         ("batch", batch.batch_id),
-        ("source", printable(f"{batch.source}, model {batch.model_version}")),
+        ("source", printable(f"{batch.source}, model {batch.model_version}" if batch.model_version else batch.source)),
         ("as of", local_time(batch.as_of)),
         ("mode", ", ".join(filter(None, demands))),
     ]

@@ -93,7 +93,7 @@ def limit_update(  # noqa: PLR0913 - one parameter per field of the row
         version=version,
         effective_time=optional_timestamp("effective_time", effective_time),
         expire_time=optional_timestamp("expire_time", expire_time),
-        reasons=reasons,
+        reasons=reasons or None,  # no reasons would cost a third of the whole row
     )
 
 
