@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import pytest
 
 from creditgate.client import PushedRow
-from creditgate.csv_rows.rows import read_table
-from creditgate.limit_files.cells import pushed_row
+from creditgate.csv_rows.rows import Row, read_table
+from creditgate.limit_files.cells import RowReader, unreadable
 from creditgate.limit_files.layout import REQUIRED_FIELDS, parse_layout
 from creditgate.v1.limit_batch_pb2 import LimitRowError
 from creditgate.v1.limit_feed_service_pb2 import LimitUpdate
@@ -16,7 +16,8 @@ LAYOUT = parse_layout([], "USD", None, 7)
 
 def read(*lines: str) -> list[PushedRow]:
     table = read_table(lines, LAYOUT.columns, REQUIRED_FIELDS, None, LAYOUT.optional)
-    return [pushed_row(row, LAYOUT) for row in table]
+    reader = RowReader(LAYOUT, lines[0].split(","))
+    return [reader.read(row) if isinstance(row, Row) else unreadable(row) for row in table]
 
 
 def update(header: str, row: str) -> LimitUpdate:

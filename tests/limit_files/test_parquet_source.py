@@ -11,8 +11,8 @@ from pyarrow import parquet
 
 from creditgate.client import PushedRow
 from creditgate.csv_rows.errors import FileError
-from creditgate.limit_files.cells import pushed_row
-from creditgate.limit_files.layout import LimitLayout, parse_layout
+from creditgate.limit_files.cells import RowReader
+from creditgate.limit_files.layout import FIELDS, LimitLayout, parse_layout
 from creditgate.limit_files.parquet_source import count_rows, read_rows
 from creditgate.limit_files.push import read_content
 from creditgate.v1.limit_feed_service_pb2 import LimitUpdate
@@ -32,7 +32,9 @@ def write(file: Path, **columns: pa.Array | list[object]) -> Path:
 
 
 def read(file: Path, layout: LimitLayout = LAYOUT) -> list[PushedRow]:
-    return [pushed_row(row, layout) for row in read_rows(file, layout)]
+    first, *others = read_rows(file, layout)
+    reader = RowReader(layout, [field for field in FIELDS if first.has(field)])
+    return [reader.read(row) for row in (first, *others)]
 
 
 def test_columns_of_every_type_are_read_exactly(file: Path) -> None:

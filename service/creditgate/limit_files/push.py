@@ -13,8 +13,8 @@ from typing import Final, NamedTuple
 from creditgate.client import CreditClient, PushedRow
 from creditgate.csv_rows.errors import FileError
 from creditgate.csv_rows.rows import BadRow, Row, read_lines, read_table
-from creditgate.limit_files.cells import pushed_row
-from creditgate.limit_files.layout import FIELDS, REQUIRED_FIELDS, LimitLayout, check_amounts
+from creditgate.limit_files.cells import RowReader, unreadable
+from creditgate.limit_files.layout import FIELDS, REQUIRED_FIELDS, LimitLayout
 from creditgate.progress import Progress
 from creditgate.v1.limit_batch_pb2 import LIMIT_BATCH_STATE_ACTIVATING, LimitBatch, LimitRowError
 from creditgate.v1.limit_feed_service_pb2 import LimitBatchHeader, LimitPushProgress
@@ -125,13 +125,15 @@ class LimitFilePush:
         return f"row {error.row}: {' '.join(filter(None, (column, error.message)))}"
 
     def _pushed_rows(self) -> Iterator[PushedRow]:
-        checked = False
+        reader: RowReader | None = None
         for row in self._read():
-            if not checked and isinstance(row, Row):
-                check_amounts([field for field in FIELDS if row.has(field)], self._layout)
-                checked = True
             self._lines.append(row.line)
-            yield pushed_row(row, self._layout)
+            if isinstance(row, BadRow):
+                yield unreadable(row)
+                continue
+            if reader is None:
+                reader = RowReader(self._layout, [field for field in FIELDS if row.has(field)])
+            yield reader.read(row)
 
     def _read(self) -> Iterator[Row | BadRow]:
         layout = self._layout
