@@ -13,8 +13,8 @@ from creditgate.api.status import render_status
 from creditgate.domain.account import AccountStatus
 from creditgate.domain.decision import Action, Outcome, ReasonCode
 from creditgate.domain.errors import CreditError, ErrorKind, ErrorReason
-from creditgate.domain.reservation import ReservationState
 from creditgate.domain.limit_batch import GuardRail, LimitBatchMode, LimitBatchState, LimitRowErrorReason
+from creditgate.domain.reservation import ReservationState
 from creditgate.limit_feed import Finisher, LimitFeed
 from creditgate.policies import FixedPolicy
 from creditgate.store import RedisCreditStore

@@ -1,17 +1,16 @@
 """The limit feed as a scorer sees it: accounts, rows, and pushes over a channel."""
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import grpc
 
+from creditgate.v1.account_pb2 import Account
 from creditgate.v1.admin_service_pb2 import PutAccountRequest
 from creditgate.v1.admin_service_pb2_grpc import AdminServiceStub
 from creditgate.v1.credit_service_pb2 import GetAccountRequest
 from creditgate.v1.credit_service_pb2_grpc import CreditServiceStub
-from creditgate.v1.account_pb2 import Account
 from creditgate.v1.limit_batch_pb2 import (
     LIMIT_BATCH_MODE_APPLY,
     LIMIT_BATCH_STATE_ACTIVATING,
