@@ -1,6 +1,6 @@
 """The limit feed over a real channel and a real Redis: files of rows, guard rails, and what people decide."""
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -224,7 +224,7 @@ async def listed(scorer: Scorer, **fields: object) -> list[str]:
         request.page_token = page.next_page_token
 
 
-async def refusal(call: grpc.aio.UnaryUnaryCall[object, object]) -> str:
+async def refusal(call: Awaitable[object]) -> str:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await call
     return reason_of(caught.value)
