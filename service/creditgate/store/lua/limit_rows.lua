@@ -1,7 +1,8 @@
 -- Rows of limit batches against their accounts. Rows are staged in chunks, in the partitions of their accounts. A chunk
 -- is put in force, what undoes it is kept, and what has become of it is noted, in one step; a chunk that is noted is
 -- done. Rows whose accounts live elsewhere stay behind as the chunk `CHUNK>PARTITION`, until they are taken there as
--- the chunk `CHUNK~PARTITION`, named by where they come from (lua/limit_chunks.lua).
+-- the chunk `CHUNK~PARTITION`, or `CHUNK^PARTITION` of what undoes them, named by where they come from
+-- (lua/limit_chunks.lua).
 
 local limit_rows = {}
 
