@@ -9,10 +9,13 @@ from typing import Final, Protocol
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as RichProgress
+from rich.table import Column
 from rich.text import Text
 
 _LINES: Final = 10
 _STEPS_A_LINE: Final = 10_000
+_NARROW: Final = 10
+"""Columns of a bar that leaves room for the pace on a terminal of eighty."""
 
 
 class Progress(Protocol):
@@ -96,7 +99,7 @@ class PaceColumn(ProgressColumn):
     """How many steps a second are done, and how long the rest will take."""
 
     def __init__(self, unit: str) -> None:
-        super().__init__()
+        super().__init__(Column(no_wrap=True))
         self._unit = unit
 
     def render(self, task: Task) -> Text:
@@ -117,13 +120,15 @@ def show_progress(title: str, unit: str, *, with_pace: bool = False) -> Iterator
     if not console.is_terminal:
         yield SparseLines(console, title, unit, time.monotonic if with_pace else None)
         return
-    columns: tuple[ProgressColumn, ...] = (
+    title_column, steps_column, note_column = (
         TextColumn("{task.description}"),
-        BarColumn(),
         MofNCompleteColumn(),
-        *((PaceColumn(unit),) if with_pace else ()),
         TextColumn("{task.fields[note]}"),
-        TimeElapsedColumn(),
+    )
+    columns: tuple[ProgressColumn, ...] = (
+        (title_column, BarColumn(_NARROW), steps_column, PaceColumn(unit), note_column)
+        if with_pace
+        else (title_column, BarColumn(), steps_column, note_column, TimeElapsedColumn())
     )
     with RichProgress(*columns, console=console, transient=True) as bar:
         yield Bar(bar, title)

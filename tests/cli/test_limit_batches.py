@@ -268,7 +268,7 @@ def test_progress_is_told_while_rows_are_sent_and_limits_are_put_in_force(
     told = limits("push", file).stderr.splitlines()
     assert told[0].startswith("Sending limits.csv: 3 of 4 rows, ")
     assert told[0].endswith(" left")
-    assert told[1].startswith("Putting limits in force: 3 of 3 rows")
+    assert told[1].startswith("Putting in force: 3 of 3 rows")
 
 
 @pytest.mark.parametrize(

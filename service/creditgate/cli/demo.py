@@ -135,7 +135,7 @@ def _where(service: "RunningService", configured: "Settings") -> str:
 
 
 def _what_to_try(service: "RunningService", accounts: "tuple[SampleAccount, ...]") -> str:
-    """Return first commands for another terminal: an order that is refused, one that is not, and an account."""
+    """Return first commands for another terminal: orders, an account, what the scorer sent."""
     from creditgate.domain.money import format_money  # noqa: PLC0415 - help comes without what it imports
 
     blocked, ordinary = accounts[0], accounts[-1]
@@ -147,7 +147,7 @@ def _what_to_try(service: "RunningService", accounts: "tuple[SampleAccount, ...]
         for account in (ordinary, blocked)
     )
     lines = [f"check {account_id} {amount.replace(',', '')}" for account_id, amount in checks]
-    lines += [f"account show {ordinary.settings.account_id}", "account list"]
+    lines += [f"account show {ordinary.settings.account_id}", "limits batches", "account list"]
     commands = "".join(f"  {program} {line}{elsewhere}\n" for line in lines)
     return f"\nServing until Ctrl-C. In another terminal, try:\n\n{commands}\n"
 

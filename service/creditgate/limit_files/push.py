@@ -147,7 +147,7 @@ class LimitFilePush:
         activating = so_far.state == LIMIT_BATCH_STATE_ACTIVATING
         if activating and not self._activating:
             self._activating, self._shown = True, 0
-            progress.begin(so_far.received_rows, "Putting limits in force")
+            progress.begin(so_far.received_rows, "Putting in force")
         done = so_far.applied_rows if activating else so_far.received_rows
         progress.advance(done - self._shown)
         self._shown = done
