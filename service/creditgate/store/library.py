@@ -22,7 +22,7 @@ from creditgate.domain.limit_batch import ROW_ERRORS_MAX, RowStanding
 from creditgate.domain.reservation import ReservationState
 from creditgate.store import constants
 from creditgate.store.lane import LaneBrokenError
-from creditgate.store.layouts import EFFECT_HEADS, LAYOUTS
+from creditgate.store.layouts import EFFECT_HEADS, LAYOUTS, LIMIT_ROW
 from creditgate.store.location import RedisKind, parse_location
 from creditgate.store.sentinel import Sentinels
 from creditgate.store.slot_map import ask_seeds
@@ -145,6 +145,7 @@ def render_prelude() -> str:
         f"local LIMIT_BATCHES_MAX = {constants.LIMIT_BATCHES_MAX}",
         f"local LIMIT_BATCHES_BYTES_MAX = {constants.LIMIT_BATCHES_BYTES_MAX}",
         f"local ROW_ERRORS_MAX = {ROW_ERRORS_MAX}",
+        f"local LIMIT_ROW_NUMBERS = {LIMIT_ROW.size}",
         f"local OPERATIONS_APPLY = {_codes(constants.OPERATIONS_APPLY)}",
         f"local OPERATIONS_SETTLE = {_codes(constants.OPERATIONS_SETTLE)}",
         f"local OPERATIONS_READ = {_codes(constants.OPERATIONS_READ)}",
