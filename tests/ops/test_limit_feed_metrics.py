@@ -14,7 +14,7 @@ AGE = "creditgate_limit_batch_newest_active_age_seconds"
 
 def batch(**fields: int) -> LimitBatch:
     header = LimitBatchHeader("b1", "scorer", "1", 1, LimitBatchMode.APPLY)
-    return LimitBatch(header, LimitBatchState.ACTIVE, **fields)
+    return LimitBatch(header, LimitBatchState.ACTIVE, **fields)  # type: ignore[arg-type]  # fields by name
 
 
 @pytest.fixture
