@@ -11,7 +11,7 @@ LOCK := $(BIN)/uv pip compile --quiet --no-config --universal --generate-hashes 
 	--custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade) pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-cluster soak bench bench-quick lint fmt proto lock clean
+.PHONY: help run test test-cluster test-feed soak bench bench-quick lint fmt proto lock clean
 
 help: ## List the targets
 	@echo 'usage: make TARGET [NAME=value ...]'
@@ -32,6 +32,9 @@ bench-quick: $(INSTALLED) ## The same rows with shorter turns and fewer accounts
 
 test-cluster: $(INSTALLED) ## Run only the tests of a Redis Cluster, replicas and sentinels (LONG=1: every server, 20 failovers)
 	@LONG=$(LONG) $(BIN)/pytest -m cluster tests/cluster $(PYTEST)
+
+test-feed: $(INSTALLED) ## Run only the tests that kill parts of the limit feed (LONG=1: 100,000 rows, 30 kills; SEED=...)
+	@LONG=$(LONG) $(if $(SEED),SEED=$(SEED)) $(BIN)/pytest tests/faults/test_limit_feed_kill.py $(PYTEST)
 
 soak: $(INSTALLED) ## Check histories under load, kills and freezes (DURATION=15m, SEED=...; docs/testing.md)
 	@$(BIN)/python -m tests.history $(if $(DURATION),--duration $(DURATION)) $(if $(SEED),--seed $(SEED))

@@ -4,7 +4,6 @@ import math
 import time
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -32,7 +31,12 @@ from creditgate.domain.limit_batch import (
     LimitRowErrorReason,
 )
 from creditgate.limit_feed import Activation
-from creditgate.v1.limit_batch_pb2 import LIMIT_BATCH_MODE_PREVIEW
+from creditgate.v1.limit_batch_pb2 import (
+    LIMIT_BATCH_MODE_PREVIEW,
+    LIMIT_BATCH_STATE_QUARANTINED,
+    LIMIT_BATCH_STATE_STAGED,
+    LIMIT_BATCH_STATE_UNSPECIFIED,
+)
 from creditgate.v1.limit_batch_pb2 import LimitRowError as LimitRowErrorMessage
 from creditgate.v1.limit_feed_service_pb2 import (
     ActivateLimitBatchRequest,
@@ -49,9 +53,9 @@ NOW_S = 1_700_000_000
 Change = Callable[[LimitUpdate], object]
 
 
-def update(**fields: Any) -> LimitUpdate:  # noqa: ANN401 - fields by name
+def update(**fields: object) -> LimitUpdate:
     given_fields = {"account_id": "acme", "limit_minor": 100, "currency_code": "USD", "version": 1} | fields
-    return LimitUpdate(**given_fields)
+    return LimitUpdate(**given_fields)  # type: ignore[arg-type]  # fields by name
 
 
 def changed(change: Change) -> LimitUpdate:
@@ -313,9 +317,9 @@ def test_what_was_said_of_rows_is_the_same_in_other_messages(
 # --- headers
 
 
-def header(**fields: Any) -> LimitBatchHeaderMessage:  # noqa: ANN401 - fields by name
+def header(**fields: object) -> LimitBatchHeaderMessage:
     given_fields = {"batch_id": "b1", "source": "s", "model_version": "2.1", "mode": LIMIT_BATCH_MODE_PREVIEW} | fields
-    message = LimitBatchHeaderMessage(**given_fields)
+    message = LimitBatchHeaderMessage(**given_fields)  # type: ignore[arg-type]  # fields by name
     if not message.HasField("as_of"):
         message.as_of.seconds = 1000
         message.as_of.nanos = 5_999_999
@@ -383,8 +387,12 @@ def test_cancelling_needs_who_and_taking_back_who_and_why() -> None:
 def test_which_batches_are_listed() -> None:
     assert parse_get_limit_batch(GetLimitBatchRequest(batch_id="b1")) == "b1"
     assert fields_of(lambda: parse_get_limit_batch(GetLimitBatchRequest())) == ["batch_id"]
-    listing = parse_list_limit_batches(ListLimitBatchesRequest(states=[2, 3], page_size=5, page_token="t"))  # noqa: S106 - no secret
-    assert listing == ({LimitBatchState.STAGED, LimitBatchState.QUARANTINED}, 5, "t")
-    assert parse_list_limit_batches(ListLimitBatchesRequest(states=[2, 0])).states == frozenset()
-    wrong = ListLimitBatchesRequest(states=[2, 77], page_size=1001, page_token="t" * 513)
+    two = [LIMIT_BATCH_STATE_STAGED, LIMIT_BATCH_STATE_QUARANTINED]
+    listing = parse_list_limit_batches(ListLimitBatchesRequest(states=two, page_size=5, page_token="t"))  # noqa: S106 - no secret
+    assert listing.states == {LimitBatchState.STAGED, LimitBatchState.QUARANTINED}
+    assert (listing.page_size, listing.page_token) == (5, "t")
+    everything = ListLimitBatchesRequest(states=[LIMIT_BATCH_STATE_STAGED, LIMIT_BATCH_STATE_UNSPECIFIED])
+    assert parse_list_limit_batches(everything).states == frozenset()
+    wrong = ListLimitBatchesRequest.FromString(bytes((0x0A, 2, 2, 77)))  # a state that this release does not know
+    wrong.MergeFrom(ListLimitBatchesRequest(page_size=1001, page_token="t" * 513))
     assert fields_of(lambda: parse_list_limit_batches(wrong)) == ["states[1]", "page_size", "page_token"]

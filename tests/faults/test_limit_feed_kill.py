@@ -13,14 +13,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-import grpc
 import pytest
 
+from creditgate.client import CreditClient
 from creditgate.settings import Settings
 from creditgate.store.constants import EffectKind
-from creditgate.v1.admin_service_pb2 import ListAccountsRequest
-from creditgate.v1.admin_service_pb2_grpc import AdminServiceStub
 from tests.faults.conftest import ExternalSite
+from tests.faults.load import until_answered
 from tests.faults.pushing import account_of, limit_of
 from tests.killable import Killable
 from tests.patience import PATIENCE_S
@@ -122,16 +121,10 @@ class Feed:
             self._scorer.kill()
 
     def _in_force(self) -> dict[str, tuple[int, int]]:
-        with grpc.insecure_channel(self.site.service.target) as channel:
-            stub = AdminServiceStub(channel)
-            found: dict[str, tuple[int, int]] = {}
-            request = ListAccountsRequest(page_size=1000)
-            while True:
-                page = stub.ListAccounts(request, timeout=PATIENCE_S)
-                found |= {each.account_id: (each.base_limit_minor, each.limit_version) for each in page.accounts}
-                if not page.next_page_token:
-                    return found
-                request.page_token = page.next_page_token
+        """Return limit and version of each account, asked for until the store is back."""
+        with CreditClient(self.site.service.target, timeout_s=PATIENCE_S) as client:
+            accounts = until_answered(lambda: list(client.list_accounts(page_size=1000)))
+        return {each.account_id: (each.base_limit_minor, each.limit_version) for each in accounts}
 
 
 @pytest.fixture

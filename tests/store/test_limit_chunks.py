@@ -174,6 +174,30 @@ async def test_rows_follow_accounts_that_have_moved(
         assert not list(client.scan_iter("cg:*:u:batch"))
 
 
+async def test_rows_that_another_server_has_taken_along_do_not_come_back(
+    one: RedisCreditStore, other: RedisCreditStore, account_ids: list[str], server: PrivateRedis
+) -> None:
+    batch = Batch(one, "batch")
+    await move(one, account_ids[:1], "family")
+    await batch.stage(rows_of(account_ids, 7, 1))
+    overtaken = 0
+
+    async def call(
+        function: str, partition: int, arguments: tuple[Argument, ...], deadline: float, *, read_only: bool = False
+    ) -> Reply:
+        nonlocal overtaken
+        if function == "creditgate_take_chunk":
+            overtaken += (await batch.on(other).apply()).applied_rows
+        return await one._call_replicated(function, partition, arguments, deadline, read_only=read_only)  # noqa: SLF001 - overtaken
+
+    batches = RedisLimitBatches(one.partitions, lambda: one._policy, call)  # noqa: SLF001 - as the store has it
+    await some(batches.apply_rows(batch.record, deadline()))
+    assert overtaken
+    assert (await batch.applied()).applied_rows == ACCOUNTS
+    with server.client() as client:
+        assert not list(client.scan_iter("cg:*:s:batch"))
+
+
 async def test_a_row_of_a_moved_account_is_refused_like_any_other(
     one: RedisCreditStore, account_ids: list[str]
 ) -> None:

@@ -57,7 +57,7 @@ class LimitFeed:
         batch = await self._store.get_batch(batch_id, deadline)
         if batch.state not in (LimitBatchState.ACTIVATING, LimitBatchState.ACTIVE):
             check_can_activate(batch, activation)
-            # Measuring goes on when the caller's time is up: whoever asks again finds it done.
+            # It goes on when the caller's time is up: whoever asks again finds it done.
             batch = await asyncio.shield(self._finisher.begin_activation(batch, activation))
         if batch.state is LimitBatchState.ACTIVATING:
             self._finisher.carry_on(batch_id)

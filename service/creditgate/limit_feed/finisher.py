@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from creditgate.domain.errors import CreditError, ErrorReason
 from creditgate.domain.limit_batch import LimitBatch, LimitBatchState
@@ -13,6 +13,8 @@ from creditgate.limit_feed.measuring import complete
 from creditgate.limit_feed.observer import LimitFeedObserver
 from creditgate.limit_feed.records import BatchLeftError, WorkedBatch, soon
 from creditgate.limit_feed.rollback import restore
+
+KeyT = TypeVar("KeyT")
 
 _MOVES_MAX: Final = 100
 _MOVE_S: Final = 0.1
@@ -36,7 +38,7 @@ class Finisher:
         self._policy = policy
         self._observer = observer
         self._tasks: dict[str, asyncio.Task[LimitBatch]] = {}
-        self._beginning: dict[str, asyncio.Task[LimitBatch]] = {}
+        self._beginning: dict[tuple[str, bool], asyncio.Task[LimitBatch]] = {}
         self._worked: dict[str, WorkedBatch] = {}
         self._turn = asyncio.Lock()
 
@@ -45,13 +47,9 @@ class Finisher:
         return self._task_of(self._tasks, batch_id, lambda: self._carry_on(batch_id))
 
     def begin_activation(self, batch: LimitBatch, activation: Activation) -> asyncio.Task[LimitBatch]:
-        """Return the task that ends when the batch is being activated."""
-        rails = self._policy.policy.guard_rails
-        return self._task_of(
-            self._beginning,
-            batch.batch_id,
-            lambda: begin_activation(self._store, batch, activation, rails, self._observer),
-        )
+        """Return the task that ends when the batch is being activated; it is then carried on in any case."""
+        key = batch.batch_id, activation.force
+        return self._task_of(self._beginning, key, lambda: self._begin(batch, activation))
 
     def is_at_work(self, batch_id: str) -> bool:
         """Return whether the batch is being carried on here."""
@@ -71,20 +69,26 @@ class Finisher:
 
     def _task_of(
         self,
-        tasks: dict[str, asyncio.Task[LimitBatch]],
-        batch_id: str,
+        tasks: dict[KeyT, asyncio.Task[LimitBatch]],
+        key: KeyT,
         work: Callable[[], Coroutine[Any, Any, LimitBatch]],
     ) -> asyncio.Task[LimitBatch]:
-        task = tasks.get(batch_id)
+        task = tasks.get(key)
         if task is None:
-            task = tasks[batch_id] = asyncio.create_task(work(), name=f"creditgate-limit-batch-{batch_id}")
+            task = tasks[key] = asyncio.create_task(work(), name="creditgate-limit-batch")
 
             def ended(ended_task: asyncio.Task[LimitBatch]) -> None:
-                del tasks[batch_id]
-                _log_fault(batch_id, ended_task)
+                del tasks[key]
+                _log_fault(ended_task)
 
             task.add_done_callback(ended)
         return task
+
+    async def _begin(self, batch: LimitBatch, activation: Activation) -> LimitBatch:
+        rails = self._policy.policy.guard_rails
+        begun = await begin_activation(self._store, batch, activation, rails, self._observer)
+        self.carry_on(batch.batch_id)
+        return begun
 
     async def _carry_on(self, batch_id: str) -> LimitBatch:
         patience = _MOVES_MAX
@@ -115,11 +119,11 @@ class Finisher:
                 await restore(self._store, worked, self._observer)
 
 
-def _log_fault(batch_id: str, task: asyncio.Task[LimitBatch]) -> None:
+def _log_fault(task: asyncio.Task[LimitBatch]) -> None:
     if task.cancelled():
         return
     error = task.exception()
     if isinstance(error, CreditError):
-        _log.warning("work on limit batch %s ended early: %s", batch_id, error.message)
+        _log.warning("work on a limit batch has ended early: %s", error.message)
     elif error is not None:
-        _log.error("work on limit batch %s failed unexpectedly", batch_id, exc_info=error)
+        _log.error("work on a limit batch has failed unexpectedly", exc_info=error)

@@ -20,7 +20,7 @@ function limit_rows.each(blob)
     row.number, flags, row.limit, row.version, row.effective_s, row.expire_s, score, row.currency, row.account_id,
       row.risk_class, row.reasons, after = struct.unpack(LAYOUT.LIMIT_ROW, blob, after)
     row.ends = after - 1
-    row.unlimited, row.score = flags % 2 == 1, flags >= LIMIT_ROW_FLAG.SCORED and score
+    row.unlimited, row.score = flags % 2 >= LIMIT_ROW_FLAG.UNLIMITED, flags >= LIMIT_ROW_FLAG.SCORED and score
     return row
   end
 end
