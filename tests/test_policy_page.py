@@ -85,6 +85,14 @@ def test_its_table_has_every_rule_with_its_thresholds_and_their_defaults() -> No
         }, name
 
 
+def test_its_guard_rails_are_those_of_the_schema_with_their_defaults() -> None:
+    (example,) = re.findall(r"```yaml\n(.*?)```", section("Guard rails"), re.DOTALL)
+    rails = parse_policy("").guard_rails
+    assert parse_policy(example).guard_rails == rails
+    assert set(re.findall(r"^  (\w+):", example, re.MULTILINE)) == type(rails).model_fields.keys()
+    assert [cells[0].strip("`") for cells in rows("Guard rails")] == list(type(rails).model_fields)
+
+
 def test_every_rule_has_an_example_in_numbers() -> None:
     assert {example.rule.partition(":")[0] for example in EXAMPLES} == set(RULES)
 

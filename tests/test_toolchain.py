@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import tomllib
 from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,8 @@ def runtime_requirements() -> list[Requirement]:
 
 def dev_requirements() -> list[Requirement]:
     pyproject = read_pyproject()
-    lines = [*pyproject["project"]["optional-dependencies"]["embedded"], *pyproject["dependency-groups"]["dev"]]
+    extras = pyproject["project"]["optional-dependencies"].values()
+    lines = [*chain.from_iterable(extras), *pyproject["dependency-groups"]["dev"]]
     return runtime_requirements() + [Requirement(line) for line in lines]
 
 

@@ -13,7 +13,9 @@ from creditgate.api.status import render_status
 from creditgate.domain.account import AccountStatus
 from creditgate.domain.decision import Action, Outcome, ReasonCode
 from creditgate.domain.errors import CreditError, ErrorKind, ErrorReason
+from creditgate.domain.limit_batch import GuardRail, LimitBatchMode, LimitBatchState, LimitRowErrorReason
 from creditgate.domain.reservation import ReservationState
+from creditgate.limit_feed import Finisher, LimitFeed
 from creditgate.policies import FixedPolicy
 from creditgate.store import RedisCreditStore
 from creditgate.v1 import (
@@ -23,9 +25,12 @@ from creditgate.v1 import (
     credit_service_pb2,
     decision_pb2,
     errors_pb2,
+    limit_batch_pb2,
+    limit_feed_service_pb2,
     receivables_service_pb2,
     reservation_pb2,
 )
+from tests.limit_feed.pushes import NotedSteps
 
 ERRORS_PROTO = Path(__file__).parents[2] / "protos/creditgate/v1/errors.proto"
 
@@ -33,6 +38,10 @@ PAIRS = [
     (AccountStatus, account_pb2.DESCRIPTOR, "ACCOUNT_STATUS"),
     (Action, decision_pb2.DESCRIPTOR, "ACTION"),
     (ErrorReason, errors_pb2.DESCRIPTOR, "ERROR_REASON"),
+    (GuardRail, limit_batch_pb2.DESCRIPTOR, "GUARD_RAIL"),
+    (LimitBatchMode, limit_batch_pb2.DESCRIPTOR, "LIMIT_BATCH_MODE"),
+    (LimitBatchState, limit_batch_pb2.DESCRIPTOR, "LIMIT_BATCH_STATE"),
+    (LimitRowErrorReason, limit_batch_pb2.DESCRIPTOR, "LIMIT_ROW_ERROR_REASON"),
     (Outcome, decision_pb2.DESCRIPTOR, "OUTCOME"),
     (ReasonCode, decision_pb2.DESCRIPTOR, "REASON_CODE"),
     (ReservationState, reservation_pb2.DESCRIPTOR, "RESERVATION_STATE"),
@@ -60,11 +69,19 @@ def test_error_kinds_are_those_of_google_rpc() -> None:
 def test_every_rpc_of_the_protos_has_its_endpoint(store: RedisCreditStore) -> None:
     declared = {
         (service.full_name, method.name, method.input_type.full_name, method.output_type.full_name)
-        for file in (credit_service_pb2, receivables_service_pb2, credit_desk_service_pb2, admin_service_pb2)
+        for file in (
+            credit_service_pb2,
+            receivables_service_pb2,
+            limit_feed_service_pb2,
+            credit_desk_service_pb2,
+            admin_service_pb2,
+        )
         for service in file.DESCRIPTOR.services_by_name.values()
         for method in service.methods
     }
-    endpoints = build_endpoints(store, FixedPolicy())
+    policy = FixedPolicy()
+    feed = LimitFeed(store.limit_batches, Finisher(store.limit_batches, policy, NotedSteps()))
+    endpoints = build_endpoints(store, policy, feed)
     served = [signature_of(endpoint) for endpoint in endpoints.unary]
     served += [signature_of(endpoint) for endpoint in endpoints.streams]
     assert sorted(served) == sorted(declared)

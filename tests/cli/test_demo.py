@@ -57,6 +57,9 @@ def test_the_demo_plays_keeps_its_data_and_serves_on(tmp_path: Path) -> None:
     assert once.returncode == 0, once.stderr
     assert "200 created" in once.stdout
     assert "3,000 of 3,000" in once.stdout
+    batches = [line.split()[1:] for line in once.stdout.splitlines() if line.startswith("sample-limits-")]
+    assert [(batch[0], batch[-1]) for batch in batches] == [("198", "ACTIVE"), ("198", "ACTIVE"), ("0", "QUARANTINED")]
+    assert "accounts lose more than 20 % of their limit" in once.stdout
     for reason in ("APPROVED", "LIMIT_EXCEEDED", "ACCOUNT_BLOCKED", "ACCOUNT_CLOSED", "LIMIT_NOT_SET"):
         assert reason in once.stdout
     assert "Serving until" not in once.stdout

@@ -15,12 +15,13 @@ from google.rpc.status_pb2 import Status
 from creditgate.v1.admin_service_pb2 import DESCRIPTOR as ADMIN
 from creditgate.v1.credit_desk_service_pb2 import DESCRIPTOR as DESK
 from creditgate.v1.credit_service_pb2 import DESCRIPTOR as CREDIT
+from creditgate.v1.limit_feed_service_pb2 import DESCRIPTOR as LIMIT_FEED
 from creditgate.v1.receivables_service_pb2 import DESCRIPTOR as RECEIVABLES
 from tests.patience import PATIENCE_S
 
 METHODS = {
     f"/{service.full_name}/{method.name}": method
-    for file in (CREDIT, RECEIVABLES, DESK, ADMIN)
+    for file in (CREDIT, RECEIVABLES, LIMIT_FEED, DESK, ADMIN)
     for service in file.services_by_name.values()
     for method in service.methods
 }

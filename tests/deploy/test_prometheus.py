@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from creditgate.domain.decision import Outcome
 from creditgate.domain.errors import ErrorReason
+from creditgate.domain.limit_batch import LimitBatchState
 from creditgate.domain.operations import Operation
 from creditgate.ops.metrics import Metrics
 from creditgate.server.interceptors.metrics import CODES
@@ -85,6 +86,7 @@ def label_values() -> dict[str, list[str]]:
         "result": ["OK", *ErrorReason.__members__],
         "operation": [operation.__name__ for operation in Operation.__subclasses__()],
         "outcome": list(Outcome.__members__),
+        "state": list(LimitBatchState.__members__),
         "method": METHODS,
         "function": re.findall(r"'(creditgate_\w+)'", render_library()),
     }

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from creditgate.domain.decision import Action, ReasonCode
-from creditgate.domain.policy import DEFAULT_POLICY, Policy, RuleSetting
+from creditgate.domain.policy import DEFAULT_POLICY, AccountsCut, GuardRails, Policy, RuleSetting
 from creditgate.policies import parse_policy, render_policy
 from tests.policies.test_document import EVERY_KEY
 
@@ -198,3 +198,23 @@ def test_a_policy_is_written_with_every_default_for_readers_of_any_yaml() -> Non
 )
 def test_times_are_written_in_the_largest_unit(written: str, shown: str) -> None:
     assert f"default: {shown}\n" in render_policy(parse_policy(f"hold: {{default: {written}}}"))
+
+
+def test_guard_rails_arrive_in_basis_points() -> None:
+    assert compiled(EVERY_KEY).guard_rails == GuardRails(
+        accounts_cut=AccountsCut(2500, 1250),
+        total_change_bps=4000,
+        single_raise_factor=5,
+        row_count_change_bps=15_000,
+        unknown_accounts_bps=100,
+        duplicate_rows=7,
+        as_of_backwards=False,
+        model_version_backwards=False,
+    )
+    assert compiled("").guard_rails == GuardRails()
+
+
+def test_guard_rails_leave_the_version_as_it_is_since_they_decide_about_no_order() -> None:
+    changed = compiled("guard_rails: {total_change: off}")
+    assert changed.guard_rails != compiled("").guard_rails
+    assert changed.version == compiled("").version

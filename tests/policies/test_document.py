@@ -10,7 +10,7 @@ from creditgate.domain.decision import ReasonCode
 from creditgate.policies import PolicyError, parse_policy
 
 RULES = [code.name.lower() for code in ReasonCode]
-TOP = ("time_zone", "hold", "default", "risk_classes")
+TOP = ("time_zone", "hold", "default", "risk_classes", "guard_rails")
 NEAR = "default.rules.near_limit"
 CLASS = ("rules", "credit_balance_raises_headroom", "limit_rise_releases_reviews")
 
@@ -62,6 +62,15 @@ risk_classes:
     credit_balance_raises_headroom: false
     rules:
       near_limit: {action: "off"}
+guard_rails:
+  accounts_cut: {cut_over: 25, share: 12.5}
+  total_change: 40
+  single_raise_factor: 5
+  row_count_change: 150
+  unknown_accounts: 1
+  duplicate_rows: 7
+  as_of_backwards: off
+  model_version_backwards: off
 """
 
 
@@ -514,3 +523,46 @@ def every_sentence() -> Iterator[str]:
 def test_no_sentence_speaks_of_the_program() -> None:
     for sentence in every_sentence():
         assert not re.search("[Ii]nput|pydantic|dict|instance|valid |Decimal|None", sentence), sentence
+
+
+# --- guard rails
+
+OFF = "with at most two decimals, such as 2.5, or off"
+GUARD_RAILS = tuple(type(parse_policy("").guard_rails).model_fields)
+
+
+@pytest.mark.parametrize("name", GUARD_RAILS)
+def test_every_guard_rail_can_be_off(name: str) -> None:
+    assert getattr(parse_policy(f"guard_rails: {{{name}: off}}").guard_rails, name) in (None, False)
+
+
+@pytest.mark.parametrize(
+    ("rail", "what"),
+    [
+        ("accounts_cut: 20", "accounts_cut must have keys under it (cut_over, share), was 20"),
+        ("accounts_cut: {cut: 20}", "accounts_cut.cut is not known here; known are cut_over, share"),
+        (
+            "accounts_cut: {share: 100.01}",
+            "accounts_cut.share must be a percentage from 0 to 100 with at most two decimals, such as 2.5, was 100.01",
+        ),
+        (
+            "total_change: 1001",
+            f"total_change must be a percentage from 0 to 1000 {OFF}, was 1001",
+        ),
+        ("single_raise_factor: 1", "single_raise_factor must be a whole number from 2 to 1000000, or off, was 1"),
+        (
+            "row_count_change: -1",
+            f"row_count_change must be a percentage from 0 to 1000 {OFF}, was -1",
+        ),
+        (
+            "unknown_accounts: -1",
+            f"unknown_accounts must be a percentage from 0 to 100 {OFF}, was -1",
+        ),
+        ("duplicate_rows: -1", "duplicate_rows must be a whole number from 0 to 1000000000, or off, was -1"),
+        ("duplicate_rows: true", "duplicate_rows must be a whole number from 0 to 1000000000, or off, was true"),
+        ("as_of_backwards: 1", "as_of_backwards must be true or off, was 1"),
+        ("model_version_backwards:", "model_version_backwards must be true or off, was left empty"),
+    ],
+)
+def test_a_wrong_guard_rail(rail: str, what: str) -> None:
+    assert mistake_in(f"guard_rails: {{{rail}}}") == f"line 1: guard_rails.{what}"

@@ -2,16 +2,18 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 
 from creditgate.client import AsyncCreditClient
+from creditgate.domain.limit_batch import LimitBatchHeader, LimitBatchMode
 from creditgate.domain.operations import PutAccount, ReserveCredit
 from creditgate.replay.answers import (
     AccountChange,
     AccountsVerified,
     Answer,
+    BatchPushed,
     Difference,
     OrderDecided,
     StepDone,
@@ -21,7 +23,7 @@ from creditgate.replay.calls import ServiceCalls
 from creditgate.replay.earlier import Standing
 from creditgate.replay.pace import Pace
 from creditgate.replay.player import Player
-from creditgate.replay.schedule import Event, Play, Unlimited, schedule_invoices
+from creditgate.replay.schedule import Event, Play, TimedBatch, Unlimited, schedule_invoices
 from creditgate.replay.tally import DIFFERENCES_SHOWN_MAX, Tally
 from tests.patience import PATIENCE_S
 from tests.replay.conftest import NoProgress
@@ -37,6 +39,7 @@ class ImaginedCalls:
         self.begun: list[Event] = []
         self.ended: list[Event] = []
         self.verified: list[list[str]] = []
+        self.pushed: list[tuple[str, int]] = []
         self.in_flight_most = 0
         self._fails = fails
         self._in_flight = 0
@@ -58,6 +61,14 @@ class ImaginedCalls:
         if isinstance(event.operation, ReserveCredit):
             return OrderDecided("APPROVED", (), 0, replayed=False)
         return StepDone(0, replayed=False)
+
+    async def push_limits(self, batch: TimedBatch) -> BatchPushed | StepFailed:
+        self.pushed.append((batch.header.batch_id, len(self.ended)))
+        for _ in range(50):
+            await asyncio.sleep(0)
+        if batch.header.batch_id == "lost":
+            return LOST
+        return BatchPushed(batch.header.batch_id, "ACTIVE", len(batch.rows), 1, 0, ())
 
     async def verify(self, accounts: Sequence[PutAccount]) -> AccountsVerified | StepFailed:
         account_ids = [account.account_id for account in accounts]
@@ -117,6 +128,39 @@ async def test_a_service_that_is_not_there_ends_the_play_at_once() -> None:
     assert {reason for _, reason in tally.errors} == {"UNAVAILABLE"}
     assert 1 <= sum(tally.errors.values()) <= 2
     assert not tally.asked
+
+
+def batch(batch_id: str, time: datetime) -> TimedBatch:
+    return TimedBatch(time, LimitBatchHeader(batch_id, "scorer", "1", 0, LimitBatchMode.APPLY), ())
+
+
+async def test_limits_come_before_the_orders_of_their_time_and_while_orders_run() -> None:
+    play = schedule_invoices(random_invoices(customers=7, invoices=200, prefix="buyer"), Unlimited())
+    first, middle, last = (play.events[index].time for index in (0, len(play.events) // 2, -1))
+    batches = (
+        batch("early", first),
+        batch("middle", middle),
+        batch("late", last),
+        batch("never", last + timedelta(days=1)),
+    )
+    calls, tally = ImaginedCalls(), Tally()
+    tally.plan(play.events)
+    assert await player_of(calls, tally).play(play._replace(batches=batches))
+    (early, ended_early), (between, ended_between), (late, _) = calls.pushed
+    assert (early, between, late) == ("early", "middle", "late")
+    assert ended_early == 0
+    assert 0 < ended_between < len(play.events)
+    assert [pushed.batch_id for pushed in tally.batches] == ["early", "middle", "late"]
+
+
+async def test_a_batch_that_finds_no_service_ends_the_play() -> None:
+    play = schedule_invoices(random_invoices(customers=7, invoices=200, prefix="buyer"), Unlimited())
+    calls, tally = ImaginedCalls(), Tally()
+    tally.plan(play.events)
+    lost = play._replace(batches=(batch("lost", play.events[0].time),))
+    assert not await player_of(calls, tally).play(lost)
+    assert calls.begun == []
+    assert tally.errors == {("PushLimits", "STORE_UNAVAILABLE"): 1}
 
 
 async def test_an_interrupted_play_counts_as_far_as_it_came() -> None:

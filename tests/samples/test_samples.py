@@ -4,12 +4,11 @@ from creditgate.domain.account import AccountStatus
 from creditgate.domain.money import minor_digits
 from creditgate.domain.operations import (
     CommitReservation,
-    LimitSetting,
     RecordPayment,
     ReleaseReservation,
     ReserveCredit,
 )
-from creditgate.samples import SampleStep, sample_accounts, sample_steps
+from creditgate.samples import SampleStep, sample_accounts, sample_batches, sample_steps
 
 
 def steps_by_order(steps: tuple[SampleStep, ...]) -> dict[str, list[SampleStep]]:
@@ -31,18 +30,35 @@ def test_accounts_are_many_and_of_every_kind() -> None:
     settings = [account.settings for account in sample_accounts()]
     assert len({each.account_id for each in settings}) == len({each.display_name for each in settings}) == 200
     assert {minor_digits(each.currency_code) for each in settings} == {0, 2, 3}
-    blocked, closed, without_limit, unlimited, *ordinary = settings
+    blocked, closed, _, unlimited, *ordinary = settings
     assert blocked.block is not None
     assert blocked.block.block is not None
     assert closed.status is AccountStatus.CLOSED
-    assert without_limit.base_limit == LimitSetting(None)
     assert unlimited.unlimited
     for each in ordinary:
         assert each.status is AccountStatus.OPEN
         assert each.unlimited is False
-        assert each.base_limit is not None
-        assert each.base_limit.limit_minor is not None
-        assert each.base_limit.limit_minor > 0
+        assert each.base_limit is None
+    without_limit = [account.settings for account in sample_accounts() if account.limit_minor is None]
+    assert without_limit == settings[2:4]
+
+
+def test_three_nights_bring_limits_of_which_the_last_halves_too_many() -> None:
+    accounts = sample_accounts()
+    batches = sample_batches(accounts)
+    assert batches == sample_batches(accounts)
+    first_step = sample_steps(accounts)[0]
+    assert batches[0].time < first_step.time < batches[1].time < batches[2].time
+    limited = [each.settings.account_id for each in accounts if each.limit_minor is not None]
+    for batch in batches:
+        assert [row.account_id for row in batch.rows] == limited
+    (first, second, third) = ([row.limit_minor or 0 for row in batch.rows] for batch in batches)
+    assert first == [each.limit_minor for each in accounts if each.limit_minor is not None]
+    raised = sum(after > before for before, after in zip(first, second, strict=True))
+    cut = sum(after < before for before, after in zip(first, second, strict=True))
+    assert raised > 20
+    assert 5 < cut < raised
+    assert sum(after <= before // 2 for before, after in zip(second, third, strict=True)) == round(0.4 * len(limited))
 
 
 def test_orders_come_in_time_and_in_their_accounts_currency() -> None:

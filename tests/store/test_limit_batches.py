@@ -1,12 +1,32 @@
 """Rows of limit batches: staged, measured, put in force and taken back."""
 
+import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
-from creditgate.domain.limit_batch import CHUNK_ROWS_MAX, LimitRow, LimitRowErrorReason, RowEffect, RowStanding
+from creditgate.domain.account import ManualLimit, TemporaryLimit
+from creditgate.domain.decision import Action, ReasonCode
+from creditgate.domain.errors import CreditError, ErrorReason
+from creditgate.domain.limit_batch import (
+    CHUNK_ROWS_MAX,
+    WINDOW_ROWS,
+    LimitBatchState,
+    LimitRow,
+    LimitRowErrorReason,
+    RowEffect,
+    RowsApplied,
+    RowStanding,
+)
+from creditgate.domain.operations import PutAccount, PutGroup, SetManualLimit, SetTemporaryLimit
+from creditgate.domain.policy import DEFAULT_CLASS, DEFAULT_RULES, ClassPolicy, Policy, RuleSetting
 from creditgate.store import RedisCreditStore
+from tests.private_redis import PrivateRedis
 from tests.store.batches import Batch, account_of, limits_of, put_accounts, rows_of
+from tests.store.clocked import DAY_S, clocked_store
+from tests.store.desk import HOLD_S, Desk, deadline
+from tests.store.opened import open_store
 
 NewId = Callable[[str], str]
 
@@ -81,25 +101,207 @@ async def test_what_becomes_of_each_kind_of_row(store: RedisCreditStore, batch: 
     assert await limits_of(store, [fresh, same, older, foreign]) == [(0, 1), (900, 5), (900, 5), (1000, 0)]
 
 
-async def test_effect(store: RedisCreditStore, batch: Batch, account_id: str) -> None:
-    await put_accounts(store, [account_id])
-    await batch.stage(rows_of([account_id], 1, 1))
-    assert await batch.measure() == [
-        RowEffect(
-            1,
-            account_id,
-            RowStanding.APPLICABLE,
-            "USD",
-            before_minor=1000,
-            after_minor=1,
-            headroom_before_minor=1000,
-            headroom_after_minor=1,
-        )
-    ]
+async def test_an_account_is_created_where_the_header_asks_for_it(store: RedisCreditStore, new_id: NewId) -> None:
+    account_id = new_id("acc")
+    batch = Batch(store, new_id("batch"), create_accounts=True)
+    await batch.stage([LimitRow(1, account_id, 300, "EUR", 2, "high")])
+    (effect,) = await batch.measure()
+    assert (effect.standing, effect.currency_code, effect.after_minor) == (RowStanding.NEW_ACCOUNT, "EUR", 300)
+    applied = await batch.apply()
+    assert (applied.applied_rows, applied.created_accounts, applied.errors) == (1, 1, ())
+    account = await account_of(store, account_id)
+    assert (account.currency_code, account.base_limit_minor, account.risk_class) == ("EUR", 300, "high")
+    assert await store.verify_account(account_id, repair=False, deadline=deadline()) == ()
 
 
-async def test_rollback(store: RedisCreditStore, batch: Batch, account_id: str) -> None:
+async def test_the_effect_of_a_row_is_told_before_it_is_in_force(
+    store: RedisCreditStore, batch: Batch, account_id: str
+) -> None:
     await put_accounts(store, [account_id])
-    await batch.put(rows_of([account_id], 1, 1))
-    assert (await batch.restore()).restored_rows == 1
-    assert await limits_of(store, [account_id]) == [(1000, 1)]
+    await Desk(store, account_id).reserve("o1", 400)
+    await batch.stage(rows_of([account_id], 300, 1))
+    (effect,) = await batch.measure()
+    assert effect == RowEffect(
+        1,
+        account_id,
+        RowStanding.APPLICABLE,
+        "USD",
+        before_minor=1000,
+        after_minor=300,
+        exposure_minor=400,
+        headroom_before_minor=600,
+        headroom_after_minor=0,
+        over_limit=True,
+    )
+    assert await limits_of(store, [account_id]) == [(1000, 0)]
+    assert (await batch.apply()).over_limit_accounts == (account_id,)
+
+
+@pytest.mark.parametrize(("limit", "over"), [(400, False), (399, True), (None, False)])
+async def test_an_account_exactly_at_its_limit_is_within_it(
+    store: RedisCreditStore, batch: Batch, account_id: str, limit: int | None, *, over: bool
+) -> None:
+    await put_accounts(store, [account_id])
+    await Desk(store, account_id).reserve("o1", 400)
+    await batch.stage([LimitRow(1, account_id, limit, "USD", 1)])
+    (effect,) = await batch.measure()
+    applied = await batch.apply()
+    assert (effect.over_limit, bool(applied.over_limit_accounts)) == (over, over)
+
+
+async def test_an_account_that_was_over_its_limit_is_not_told_again(
+    store: RedisCreditStore, batch: Batch, account_id: str
+) -> None:
+    await put_accounts(store, [account_id])
+    await Desk(store, account_id).reserve("o1", 400)
+    await Desk(store, account_id).set_limit(100)
+    await batch.stage(rows_of([account_id], 50, 1))
+    (effect,) = await batch.measure()
+    assert not effect.over_limit
+    assert (await batch.apply()).over_limit_accounts == ()
+
+
+async def test_manual_and_temporary_limits_stay_on_top(store: RedisCreditStore, batch: Batch, new_id: NewId) -> None:
+    manual, temporary = new_id("manual"), new_id("temporary")
+    await put_accounts(store, [manual, temporary])
+    now_s = int(time.time())
+    await store.run(SetManualLimit(manual, "USD", ManualLimit(50, 0, "", ""), "why", "ann"), deadline())
+    limit = TemporaryLimit(60, 0, now_s + DAY_S, "", "")
+    await store.run(SetTemporaryLimit(temporary, "USD", limit, "why", "ann"), deadline())
+    await batch.stage(rows_of([manual, temporary], 900, 1))
+    effects = {effect.account_id: effect for effect in await batch.measure()}
+    assert {(each.headroom_before_minor, each.headroom_after_minor) for each in effects.values()} == {
+        (50, 50),
+        (60, 60),
+    }
+    assert (await batch.apply()).applied_rows == len(effects)
+    for account_id, counts in ((manual, 50), (temporary, 60)):
+        account = await account_of(store, account_id)
+        assert (account.base_limit_minor, account.limit_version, account.exposure.limit_minor) == (900, 1, counts)
+
+
+async def test_a_raised_limit_releases_what_waits_where_the_policy_says_so(
+    store: RedisCreditStore, batch: Batch, account_id: str, new_id: NewId
+) -> None:
+    rules = {**DEFAULT_RULES, ReasonCode.LIMIT_EXCEEDED: RuleSetting(Action.REVIEW)}
+    keeping, releasing = (
+        Policy(f"releases {releases}", {DEFAULT_CLASS: ClassPolicy(rules, limit_rise_releases_reviews=releases)})
+        for releases in (False, True)
+    )
+    desk = Desk(store, account_id)
+    store.use_policy(keeping)
+    await desk.put(limit=100)
+    for order_id, amount in (("small", 150), ("large", 700), ("next", 110)):
+        await desk.reserve(order_id, amount)
+    await batch.stage(rows_of([account_id], 300, 1))
+    # What would fit is told whatever the policy says.
+    assert [effect.fitting_reviews for effect in await batch.measure()] == [2]
+    assert (await batch.apply()).released_reviews == 0
+    store.use_policy(releasing)
+    assert (await Batch(store, new_id("batch")).put(rows_of([account_id], 300, 2))).released_reviews == 2
+    exposure = (await desk.account()).exposure
+    assert (exposure.reserved_minor, exposure.pending_review_minor) == (260, 700)
+    await desk.adds_up()
+
+
+async def test_an_account_of_a_group_keeps_its_group(store: RedisCreditStore, batch: Batch, new_id: NewId) -> None:
+    account_id, group_id = new_id("acc"), new_id("family")
+    await store.run(PutGroup(group_id, "USD", 500, "Family"), deadline())
+    await store.run(PutAccount(account_id, "USD", group_id=group_id), deadline())
+    await batch.stage(rows_of([account_id], 900, 1))
+    assert [effect.standing for effect in await batch.measure()] == [RowStanding.APPLICABLE]
+    assert (await batch.apply()).applied_rows == 1
+    account = await account_of(store, account_id)
+    assert (account.group_id, account.base_limit_minor, account.limit_version) == (group_id, 900, 1)
+
+
+async def test_what_has_fallen_due_is_no_exposure(own_redis: Callable[..., PrivateRedis], account_id: str) -> None:
+    async with clocked_store(own_redis()) as clocked:
+        desk = clocked.desk(account_id)
+        await desk.put()
+        await desk.reserve("o1", 400)
+        clocked.pass_time(HOLD_S)
+        batch = Batch(clocked.store, "batch")
+        await batch.stage(rows_of([account_id], 300, 1))
+        assert [(effect.exposure_minor, effect.over_limit) for effect in await batch.measure()] == [(0, False)]
+        assert (await batch.apply()).over_limit_accounts == ()
+        await desk.adds_up()
+
+
+# --- staging
+
+
+async def test_a_window_that_is_sent_again_changes_nothing(
+    store: RedisCreditStore, batch: Batch, new_id: NewId
+) -> None:
+    account_ids = [new_id("acc") for _ in range(500)]
+    await put_accounts(store, account_ids)
+    rows = rows_of(account_ids, 7, 1)
+    assert await batch.stage(rows) == []
+    assert await batch.stage(rows) == []
+    assert len(await batch.measure()) == len(rows)
+    assert (await batch.apply()).applied_rows == len(rows)
+    # A call that was under way when the batch was put in force must not bring its rows back.
+    assert await batch.stage(rows) == []
+    assert (await batch.apply()).applied_rows == 0
+    assert await batch.measure() == []
+
+
+async def test_the_first_row_of_an_account_counts(store: RedisCreditStore, batch: Batch, new_id: NewId) -> None:
+    one, two, three = (new_id("acc") for _ in range(3))
+    await put_accounts(store, [one, two, three])
+    first = [LimitRow(1, one, 1, "USD", 1), LimitRow(2, two, 2, "USD", 1), LimitRow(3, one, 3, "USD", 1)]
+    later = [LimitRow(WINDOW_ROWS + 1, two, 4, "USD", 1), LimitRow(WINDOW_ROWS + 2, three, 5, "USD", 1)]
+    reason = LimitRowErrorReason.DUPLICATE_ACCOUNT
+    for _ in range(2):
+        (error,) = await batch.stage(first)
+        assert (error.row, error.account_id, error.field, error.reason) == (3, one, "account_id", reason)
+        assert "row 1 " in error.message
+        (error,) = await batch.stage(later, 1)
+        assert (error.row, error.account_id, error.reason) == (WINDOW_ROWS + 1, two, reason)
+        assert "row 2 " in error.message
+    assert (await batch.apply()).applied_rows == 3
+    assert await limits_of(store, [one, two, three]) == [(1, 1), (2, 1), (5, 1)]
+
+
+async def test_dropping_leaves_the_accounts_and_nothing_else(
+    own_redis: Callable[..., PrivateRedis], new_id: NewId
+) -> None:
+    server = own_redis()
+    async with open_store(server.url) as store:
+        account_ids = [new_id("acc") for _ in range(50)]
+        await put_accounts(store, account_ids)
+        batch = Batch(store, "batch")
+        await batch.stage(rows_of(account_ids[:25], 7, 1))
+        await batch.apply()
+        await batch.stage(rows_of(account_ids[25:], 7, 1), 1)
+        with server.client() as client:
+            assert list(client.scan_iter("cg:*:i:batch"))
+            await store.limit_batches.drop_received("batch", deadline())
+            assert not list(client.scan_iter("cg:*:i:batch"))
+            assert (await batch.restore()).restored_rows == 25
+            await store.limit_batches.drop_rows("batch", deadline())
+            assert not list(client.scan_iter("*batch*"))
+        assert await batch.apply() == RowsApplied()
+        assert await batch.applied() == RowsApplied()
+
+
+async def test_a_full_store_refuses_rows_and_loses_none(own_redis: Callable[..., PrivateRedis], new_id: NewId) -> None:
+    server = own_redis()
+    async with open_store(server.url) as store:
+        account_ids = [new_id("acc") for _ in range(20)]
+        await put_accounts(store, account_ids)
+        batch = Batch(store, "batch")
+        await batch.stage(rows_of(account_ids[:10], 7, 1))
+        record = await store.limit_batches.put_batch(batch.record, deadline())
+        with server.client() as client:
+            client.config_set("maxmemory", 1)
+            for refused in (batch.stage(rows_of(account_ids[10:], 7, 1), 1), batch.apply()):
+                with pytest.raises(CreditError) as caught:
+                    await refused
+                assert caught.value.reason is ErrorReason.STORE_FULL
+            # Giving a batch up makes room, so that it has to work.
+            await store.limit_batches.put_batch(replace(record, state=LimitBatchState.CANCELLED), deadline())
+            client.config_set("maxmemory", 0)
+        assert await batch.stage(rows_of(account_ids[10:], 7, 1), 1) == []
+        assert (await batch.apply()).applied_rows == len(account_ids)

@@ -10,17 +10,21 @@ from creditgate.api.admin import AdminHandlers
 from creditgate.api.context import CallContext
 from creditgate.api.credit import CreditHandlers
 from creditgate.api.desk import DeskHandlers
+from creditgate.api.limit_feed import LimitFeedHandlers
 from creditgate.api.receivables import ReceivablesHandlers
 from creditgate.domain.ports import CreditStore, PolicySource
+from creditgate.limit_feed import LimitFeed
 from creditgate.v1 import admin_service_pb2 as admin
 from creditgate.v1 import credit_desk_service_pb2 as desk
 from creditgate.v1 import credit_service_pb2 as credit
+from creditgate.v1 import limit_feed_service_pb2 as limit_feed
 from creditgate.v1 import receivables_service_pb2 as receivables
 
 HandlerT = TypeVar("HandlerT")
 
 _CREDIT: Final = "CreditService"
 _RECEIVABLES: Final = "ReceivablesService"
+_LIMIT_FEED: Final = "LimitFeedService"
 _DESK: Final = "CreditDeskService"
 _ADMIN: Final = "AdminService"
 
@@ -66,17 +70,19 @@ class Endpoints:
         return tuple(dict.fromkeys([*of_unary, *(endpoint.service for endpoint in self.streams)]))
 
 
-def build_endpoints(store: CreditStore, policy: PolicySource) -> Endpoints:
-    """Return the endpoints of all services, served from a store that decides by a policy."""
-    order_entry, accounts_receivable, set_up = (
+def build_endpoints(store: CreditStore, policy: PolicySource, feed: LimitFeed) -> Endpoints:
+    """Return the endpoints of all services, served from a store that decides by a policy, and from the limit feed."""
+    order_entry, accounts_receivable, scoring, set_up = (
         CreditHandlers(store),
         ReceivablesHandlers(store),
+        LimitFeedHandlers(feed),
         AdminHandlers(store, policy),
     )
     return Endpoints(
         (
             *_credit_endpoints(order_entry),
             *_receivables_endpoints(accounts_receivable),
+            *_limit_feed_endpoints(scoring),
             *_desk_endpoints(DeskHandlers(store)),
             *_admin_endpoints(set_up),
         ),
@@ -93,6 +99,7 @@ def build_endpoints(store: CreditStore, policy: PolicySource) -> Endpoints:
                 receivables.ImportOpenItemsResponse,
                 accounts_receivable.import_open_items,
             ),
+            _endpoint(_LIMIT_FEED, limit_feed.PushLimitsRequest, limit_feed.PushLimitsResponse, scoring.push_limits),
         ),
     )
 
@@ -143,6 +150,38 @@ def _receivables_endpoints(handlers: ReceivablesHandlers) -> tuple[UnaryEndpoint
             handlers.record_credit_note,
         ),
         _endpoint(_RECEIVABLES, receivables.UpdateAgingRequest, receivables.UpdateAgingResponse, handlers.update_aging),
+    )
+
+
+def _limit_feed_endpoints(handlers: LimitFeedHandlers) -> tuple[UnaryEndpoint, ...]:
+    return (
+        _endpoint(
+            _LIMIT_FEED, limit_feed.GetLimitBatchRequest, limit_feed.GetLimitBatchResponse, handlers.get_limit_batch
+        ),
+        _endpoint(
+            _LIMIT_FEED,
+            limit_feed.ListLimitBatchesRequest,
+            limit_feed.ListLimitBatchesResponse,
+            handlers.list_limit_batches,
+        ),
+        _endpoint(
+            _LIMIT_FEED,
+            limit_feed.ActivateLimitBatchRequest,
+            limit_feed.ActivateLimitBatchResponse,
+            handlers.activate_limit_batch,
+        ),
+        _endpoint(
+            _LIMIT_FEED,
+            limit_feed.CancelLimitBatchRequest,
+            limit_feed.CancelLimitBatchResponse,
+            handlers.cancel_limit_batch,
+        ),
+        _endpoint(
+            _LIMIT_FEED,
+            limit_feed.RollbackLimitBatchRequest,
+            limit_feed.RollbackLimitBatchResponse,
+            handlers.rollback_limit_batch,
+        ),
     )
 
 

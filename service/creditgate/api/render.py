@@ -54,7 +54,7 @@ def fill_decision(target: decision_pb2.Decision, decision: Decision, speak: Spea
     fill_exposure(target.exposure, exposure)
     target.policy_version = decision.policy_version
     target.limit_version = decision.limit_version
-    _fill_time(target.decide_time, decision.decide_time_ms)
+    fill_time(target.decide_time, decision.decide_time_ms)
 
 
 def _fill_reasons(target: decision_pb2.Decision, decision: Decision, language: Language) -> None:
@@ -112,7 +112,7 @@ def _fill_reservation(target: reservation_pb2.Reservation, reservation: Reservat
     target.rate = reservation.rate
     if reservation.pending_amount_minor:
         target.pending_amount_minor = reservation.pending_amount_minor
-    _fill_time(target.create_time, reservation.create_time_ms)
+    fill_time(target.create_time, reservation.create_time_ms)
     if reservation.expire_time_s:
         target.expire_time.seconds = reservation.expire_time_s
     target.etag = render_etag(reservation.etag)
@@ -143,15 +143,15 @@ def fill_account(target: account_pb2.Account, account: Account) -> None:
     if account.block is not None:
         target.block.reason = account.block.reason
         target.block.actor = account.block.actor
-        _fill_time(target.block.create_time, account.block.create_time_ms)
+        fill_time(target.block.create_time, account.block.create_time_ms)
         _fill_second(target.block.expire_time, account.block.expire_time_s)
     aging = account.aging
     if aging is not None:
         target.overdue_minor = aging.overdue_minor
         target.disputed_minor = aging.disputed_minor
         target.oldest_due_date = aging.oldest_due_date.isoformat() if aging.oldest_due_date is not None else ""
-        _fill_time(target.aging_as_of, aging.as_of_ms)
-    _fill_time(target.create_time, account.create_time_ms)
+        fill_time(target.aging_as_of, aging.as_of_ms)
+    fill_time(target.create_time, account.create_time_ms)
 
 
 def _fill_manual_limit(target: account_pb2.Account, manual: ManualLimit | None) -> None:
@@ -161,7 +161,7 @@ def _fill_manual_limit(target: account_pb2.Account, manual: ManualLimit | None) 
         _fill_second(target.manual_limit.expire_time, manual.expire_time_s)
         target.manual_limit.reason = manual.reason
         target.manual_limit.actor = manual.actor
-        _fill_time(target.manual_limit.create_time, manual.create_time_ms)
+        fill_time(target.manual_limit.create_time, manual.create_time_ms)
 
 
 def _fill_temporary_limit(target: account_pb2.Account, temporary: TemporaryLimit | None) -> None:
@@ -171,7 +171,7 @@ def _fill_temporary_limit(target: account_pb2.Account, temporary: TemporaryLimit
         target.temporary_limit.end_time.seconds = temporary.end_time_s
         target.temporary_limit.reason = temporary.reason
         target.temporary_limit.actor = temporary.actor
-        _fill_time(target.temporary_limit.create_time, temporary.create_time_ms)
+        fill_time(target.temporary_limit.create_time, temporary.create_time_ms)
 
 
 def _fill_scheduled_limit(target: account_pb2.Account, scheduled: ScheduledLimit | None) -> None:
@@ -202,7 +202,7 @@ def fill_group(target: group_pb2.CreditGroup, group: CreditGroup) -> None:
         )
     if group.exposure_minor is not None:
         target.exposure_minor = group.exposure_minor
-    _fill_time(target.create_time, group.create_time_ms)
+    fill_time(target.create_time, group.create_time_ms)
 
 
 def _fill_second(target: Timestamp, second: int) -> None:
@@ -211,6 +211,7 @@ def _fill_second(target: Timestamp, second: int) -> None:
         target.seconds = second
 
 
-def _fill_time(target: Timestamp, time_ms: int) -> None:
+def fill_time(target: Timestamp, time_ms: int) -> None:
+    """Write an instant."""
     target.seconds, rest_ms = divmod(time_ms, _MS_PER_SECOND)
     target.nanos = rest_ms * _NANOS_PER_MS

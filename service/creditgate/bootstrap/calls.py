@@ -12,6 +12,7 @@ import structlog
 from creditgate.api.endpoints import build_endpoints
 from creditgate.bootstrap.policy import policy_source
 from creditgate.bootstrap.start_errors import naming_setting
+from creditgate.limit_feed import Finisher, LimitFeed, Resumer
 from creditgate.ops.counted_store import CountedStore
 from creditgate.ops.listen_address import ListenAddress
 from creditgate.ops.metrics import Metrics
@@ -47,7 +48,7 @@ class CallsOptions:
         on_readiness: told why calls are not answered, in a sentence, or an empty text, whenever that changes.
         skip_wait: when set, the stop does not wait for load balancers to see NOT_SERVING.
         shares_port: whether other processes of this service listen on the same address.
-        sweeps: whether this process settles holds whose time is over.
+        sweeps: whether this process settles holds whose time is over, and carries on limit batches that stand still.
         last_good_policy: what decides while the policy file can't be used; without one, that keeps it from starting.
 
     """
@@ -85,12 +86,16 @@ async def answering_calls(
             redis_url, options=_store_options(settings), observer=metrics.store, policy=policy.policy
         )
         sweeper = Sweeper(store, metrics.store, settings.sweep_interval_s, settings.idempotency_retention_s)
-        endpoints = build_endpoints(CountedStore(store, metrics.decisions), policy)
+        finisher = Finisher(store.limit_batches, policy, metrics.limit_feed)
+        resumer = Resumer(store.limit_batches, finisher, metrics.limit_feed, lambda: store.ready)
+        feed = LimitFeed(store.limit_batches, finisher)
+        endpoints = build_endpoints(CountedStore(store, metrics.decisions), policy, feed)
         host = GrpcHost(endpoints, _host_options(settings, shares_port=options.shares_port), metrics.rpcs)
         stack.push_async_callback(store.close)
         stack.push_async_callback(policy.stop)
         stack.push_async_callback(sweeper.stop)
-        stack.push_async_callback(_drain, host, store, settings.drain_grace_s)
+        stack.push_async_callback(resumer.stop)
+        stack.push_async_callback(_drain, host, finisher, store, settings.drain_grace_s)
         with naming_setting("listen", settings.listen):
             address = await host.start()
 
@@ -100,6 +105,7 @@ async def answering_calls(
         await store.start()
         if options.sweeps:
             sweeper.start()
+            resumer.start()
         readiness.follow_store(lambda: store.unready_reason)
         following = asyncio.create_task(
             _follow_readiness(readiness, host.health, options.on_readiness), name="creditgate-readiness"
@@ -161,8 +167,12 @@ async def _announce_stop(
             await (skip_wait or asyncio.Event()).wait()
 
 
-async def _drain(host: GrpcHost, store: RedisCreditStore, grace_s: float) -> None:
-    """Take no more calls, and let those under way end; then let the store end what it was given."""
+async def _drain(host: GrpcHost, finisher: Finisher, store: RedisCreditStore, grace_s: float) -> None:
+    """Take no more calls, and let those under way end; then let the store end what it was given.
+
+    Limit batches under way are left where they are: another server carries them on, or this one after its start.
+    """
     give_up = time.monotonic() + grace_s
     await host.stop(grace_s)
+    await finisher.stop()
     await store.drain(max(give_up - time.monotonic(), STORE_DRAIN_MIN_S))

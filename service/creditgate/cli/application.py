@@ -9,6 +9,7 @@ from creditgate.cli import (
     demo,
     groups,
     library,
+    limit_batches,
     limits,
     orders,
     policy,
@@ -67,6 +68,7 @@ receivables.register(app)
 app.add_typer(accounts.app, name="account", rich_help_panel=_ACCOUNTS_PANEL)
 app.add_typer(reservations.app, name="reservation", rich_help_panel=_ACCOUNTS_PANEL)
 limits.register(app, _DESK_PANEL)
+app.add_typer(limit_batches.app, name="limits", rich_help_panel=_DESK_PANEL)
 app.add_typer(groups.app, name="group", rich_help_panel=_DESK_PANEL)
 app.add_typer(rates.app, name="rates", rich_help_panel=_DESK_PANEL)
 app.command(rich_help_panel=_ACCOUNTS_PANEL, epilog="Example: creditgate verify acme --repair")(verification.verify)

@@ -16,6 +16,7 @@ from rich.table import Table
 from creditgate.cli.desk_tables import group_table
 from creditgate.cli.failures import CommandFailure, ExitCode, Violation, usage_failure
 from creditgate.cli.json_output import print_message, print_message_line
+from creditgate.cli.limit_batch_tables import batch_table
 from creditgate.cli.tables import account_table, print_answer, print_listing, reservation_table
 from creditgate.client import ClearableField, CreditCallError, CreditClient
 from creditgate.domain.money import Money, MoneyFormatError, parse_money
@@ -23,6 +24,14 @@ from creditgate.v1.account_pb2 import ACCOUNT_STATUS_OPEN, Block
 from creditgate.v1.admin_service_pb2 import GetPolicyResponse, PutExchangeRatesResponse
 from creditgate.v1.credit_service_pb2 import AmendReservationResponse, CheckCreditResponse, ReserveCreditResponse
 from creditgate.v1.decision_pb2 import OUTCOME_APPROVED, OUTCOME_FLAGGED
+from creditgate.v1.limit_batch_pb2 import (
+    LIMIT_BATCH_MODE_PREVIEW,
+    LIMIT_BATCH_STATE_ACTIVATING,
+    LIMIT_BATCH_STATE_ACTIVE,
+    LIMIT_BATCH_STATE_STAGED,
+    LimitBatchState,
+)
+from creditgate.v1.limit_feed_service_pb2 import PushLimitsResponse
 from creditgate.v1.reservation_pb2 import (
     RESERVATION_STATE_COMMITTED,
     RESERVATION_STATE_HELD,
@@ -34,19 +43,25 @@ __all__ = [
     "Block",
     "Connection",
     "account_table",
+    "batch_table",
     "cleared_fields",
     "connect",
     "exit_code",
     "group_table",
     "parse_amount",
+    "parse_batch_states",
     "parse_part_minor",
     "parse_states",
     "reservation_table",
 ]
 
 RowT = TypeVar("RowT", bound=Message)
+ValueT = TypeVar("ValueT")
 
 _TABLE_ROWS_MAX: Final = 1000
+
+_ACCEPTED_BATCHES: Final = frozenset({LIMIT_BATCH_STATE_STAGED, LIMIT_BATCH_STATE_ACTIVATING, LIMIT_BATCH_STATE_ACTIVE})
+"""What a pushed batch may have ended up as, for its limits to be in force or to wait only for being activated."""
 
 _NEXT_STEPS: Final = {
     "ACCOUNT_NOT_FOUND": "create it with `creditgate account put`, or look with `creditgate account list`",
@@ -62,6 +77,12 @@ _NEXT_STEPS: Final = {
     "GROUP_EXISTS_WITH_DIFFERENT_CURRENCY": "look with `creditgate group show`, or use another group id",
     "EXCHANGE_RATE_NOT_FOUND": "put one with `creditgate rates put`",
     "ACCOUNT_MOVING": "this takes a moment, and it is safe to ask again",
+    "LIMIT_BATCH_NOT_FOUND": "look with `creditgate limits batches`",
+    "LIMIT_BATCH_EXISTS_WITH_DIFFERENT_DETAILS": "look with `creditgate limits show`, or push it under another --batch",
+    "LIMIT_BATCH_STATE": "look with `creditgate limits show`",
+    "LIMIT_BATCH_QUARANTINED": "look with `creditgate limits show`, and if it is right activate it with --force and"
+    " a --comment",
+    "LIMIT_BATCH_CHANGED": "look with `creditgate limits show`, and decide anew",
     "ETAG_MISMATCH": "look with `creditgate reservation show`, which tells the etag",
     "STORE_UNAVAILABLE": "the service itself answers: look at its Redis",
 }
@@ -166,19 +187,28 @@ def parse_part_minor(option: str, text: str, total: Money) -> int:
 
 
 def parse_states(option: str, names: Sequence[str]) -> list[ReservationState.ValueType]:
-    """Return the states that a person named by their short names, in any case.
+    """Return the states of reservations that a person named by their short names, in any case.
 
     Raises:
         CommandFailure: there is no such state; the sentence lists them.
 
     """
-    states = {
-        name.removeprefix("RESERVATION_STATE_"): number for name, number in ReservationState.items() if number != 0
-    }
-    unknown = [name for name in names if name.upper() not in states]
+    return _parse_names(option, names, dict(ReservationState.items()))
+
+
+def parse_batch_states(option: str, names: Sequence[str]) -> list[LimitBatchState.ValueType]:
+    """Return the states of limit batches that a person named, as `parse_states` does."""
+    return _parse_names(option, names, dict(LimitBatchState.items()))
+
+
+def _parse_names(option: str, names: Sequence[str], values: dict[str, ValueT]) -> list[ValueT]:
+    """Return the values of an enum by their short names, of which the first is not set and can't be named."""
+    prefix = next(iter(values)).removesuffix("UNSPECIFIED")
+    known = {name.removeprefix(prefix): value for name, value in islice(values.items(), 1, None)}
+    unknown = [name for name in names if name.upper() not in known]
     if unknown:
-        raise usage_failure(f"{option}: {unknown[0]!r} is none of {', '.join(states)}")
-    return [states[name.upper()] for name in names]
+        raise usage_failure(f"{option}: {unknown[0]!r} is none of {', '.join(known)}")
+    return [known[name.upper()] for name in names]
 
 
 def cleared_fields(*, limit: bool, block: bool, group: bool) -> tuple[ClearableField, ...]:
@@ -199,6 +229,13 @@ def exit_code(answer: Message) -> ExitCode:
             accepted = not answer.ignored
         case GetPolicyResponse():
             accepted = not answer.problem
+        case PushLimitsResponse():
+            # A preview is never in force; whether it would be is what its caller asks.
+            accepted = (
+                not answer.batch.guard_rails
+                if answer.batch.mode == LIMIT_BATCH_MODE_PREVIEW
+                else answer.batch.state in _ACCEPTED_BATCHES
+            )
         case _:
             accepted = True
     return ExitCode.DONE if accepted else ExitCode.REFUSED

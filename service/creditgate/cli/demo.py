@@ -112,13 +112,14 @@ def _demo_settings() -> "Settings":
 
 
 def _sample_session() -> "tuple[tuple[SampleAccount, ...], Session]":
-    from creditgate.replay.schedule import Event, Play  # noqa: PLC0415 - help comes without what they import
+    from creditgate.replay.schedule import Event, Play, TimedBatch  # noqa: PLC0415 - help comes without what they import
     from creditgate.replay.session import PlayOptions, Session  # noqa: PLC0415 - as above
-    from creditgate.samples import sample_accounts, sample_steps  # noqa: PLC0415 - as above
+    from creditgate.samples import sample_accounts, sample_batches, sample_steps  # noqa: PLC0415 - as above
 
     accounts = sample_accounts()
     events = tuple(Event(*step) for step in sample_steps(accounts))
-    play = Play(tuple(account.settings for account in accounts), events)
+    batches = tuple(TimedBatch(*batch) for batch in sample_batches(accounts))
+    play = Play(tuple(account.settings for account in accounts), events, batches)
     return accounts, Session(play, None, PlayOptions(TIMEOUT_DEFAULT_S, _IN_FLIGHT, speed=None))
 
 
@@ -134,7 +135,7 @@ def _where(service: "RunningService", configured: "Settings") -> str:
 
 
 def _what_to_try(service: "RunningService", accounts: "tuple[SampleAccount, ...]") -> str:
-    """Return first commands for another terminal: an order that is refused, one that is not, and an account."""
+    """Return first commands for another terminal: orders, an account, what the scorer sent."""
     from creditgate.domain.money import format_money  # noqa: PLC0415 - help comes without what it imports
 
     blocked, ordinary = accounts[0], accounts[-1]
@@ -146,7 +147,7 @@ def _what_to_try(service: "RunningService", accounts: "tuple[SampleAccount, ...]
         for account in (ordinary, blocked)
     )
     lines = [f"check {account_id} {amount.replace(',', '')}" for account_id, amount in checks]
-    lines += [f"account show {ordinary.settings.account_id}", "account list"]
+    lines += [f"account show {ordinary.settings.account_id}", "limits batches", "account list"]
     commands = "".join(f"  {program} {line}{elsewhere}\n" for line in lines)
     return f"\nServing until Ctrl-C. In another terminal, try:\n\n{commands}\n"
 

@@ -15,7 +15,7 @@ class ExitCode(IntEnum):
     DONE = 0
     REFUSED = 1
     """The gate answered, and the order may not be sold on credit (or not yet); the library is not usable; rows were not
-    taken over; a sum differed."""
+    taken over; a batch of limits is held back; a sum differed."""
     FAILED = 2
     """The command line is wrong, the service can't be reached, or the call failed."""
     INTERRUPTED = 130

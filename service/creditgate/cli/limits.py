@@ -31,7 +31,10 @@ creditgate limit set acme 75000.00 USD --until 2026-12-31T18:00 --reason "season
 creditgate limit set acme --unlimited --reason "the parent company pays"
 """
 
-app = typer.Typer(cls=CommandGroup, help="Set and clear limits that a person decides.")
+app = typer.Typer(
+    cls=CommandGroup,
+    help="Set and clear limits that a person decides.\n\nThe scorer's limits come in batches: `creditgate limits`.",
+)
 
 
 @app.command("set", epilog=_SET_EXAMPLES)

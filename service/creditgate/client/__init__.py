@@ -13,8 +13,9 @@ from creditgate.client.blocking import CreditClient
 from creditgate.client.calls import VerifiedAccounts
 from creditgate.client.channel import DEFAULT_TARGET, DEFAULT_TIMEOUT_S
 from creditgate.client.errors import CreditCallError
+from creditgate.client.limit_push import PushedRow
 from creditgate.client.open_items import ImportSummary, OpenItemFailure
-from creditgate.client.requests import ClearableField, open_item
+from creditgate.client.requests import ClearableField, limit_batch_header, limit_update, open_item, unreadable_row
 from creditgate.client.requests import reserve_credit as reserve_credit_request
 from creditgate.domain.errors import FieldViolation
 
@@ -28,7 +29,11 @@ __all__ = [
     "FieldViolation",
     "ImportSummary",
     "OpenItemFailure",
+    "PushedRow",
     "VerifiedAccounts",
+    "limit_batch_header",
+    "limit_update",
     "open_item",
     "reserve_credit_request",
+    "unreadable_row",
 ]

@@ -21,11 +21,12 @@ from creditgate.v1.credit_service_pb2 import (
 
 Rpc = StreamStreamMultiCallable[StreamReserveCreditRequest, StreamReserveCreditResponse]
 Call = StreamStreamCall[StreamReserveCreditRequest, StreamReserveCreditResponse]
+EndedStream = StreamStreamCall[Any, Any]
 
-_STREAM_IS_OVER: Final = (grpc.aio.AioRpcError, grpc.aio.InternalError, asyncio.InvalidStateError)
+STREAM_IS_OVER: Final = (grpc.aio.AioRpcError, grpc.aio.InternalError, asyncio.InvalidStateError)
 """What writing to a stream raises that has ended; reading from it tells why."""
 
-_WRITE_FAILED: Final = "Internal error from Core"
+WRITE_FAILED: Final = "Internal error from Core"
 """What grpc.aio says of a stream that was written to when it had just ended."""
 
 
@@ -103,7 +104,7 @@ class _Outbox:
                 await call.write(request)
             await call.done_writing()
             self._sent_all = True
-        except _STREAM_IS_OVER:
+        except STREAM_IS_OVER:
             self._broken = True
         self._changed()
 
@@ -156,7 +157,7 @@ class _Receiver:
         except TimeoutError:
             error = no_answer_error(self._timeout_s)
         except grpc.aio.AioRpcError as ended:
-            error = error_of_call(ended) if ended.details() != _WRITE_FAILED else await _error_behind(call)
+            error = error_of_call(ended) if ended.details() != WRITE_FAILED else await error_behind(call)
         else:
             if isinstance(response, StreamReserveCreditResponse):
                 self._due_at = None
@@ -174,7 +175,7 @@ class _Receiver:
         return self._repeats.wait_after(error, (self._due_at or math.inf) - asyncio.get_running_loop().time())
 
 
-async def _error_behind(call: Call) -> CreditCallError:
+async def error_behind(call: EndedStream) -> CreditCallError:
     """Return what a stream has ended with that was written to when it had just ended.
 
     grpc.aio puts its own status over that of the service. The service's mostly follows a turn of the event loop later;
@@ -182,7 +183,7 @@ async def _error_behind(call: Call) -> CreditCallError:
     """
     await asyncio.sleep(0)
     code, details = await call.code(), await call.details()
-    if code is grpc.StatusCode.OK or details == _WRITE_FAILED:
+    if code is grpc.StatusCode.OK or details == WRITE_FAILED:
         return stream_ended_error()
     first, last = await call.initial_metadata(), await call.trailing_metadata()
     return error_of_call(grpc.aio.AioRpcError(code, first, last, details))

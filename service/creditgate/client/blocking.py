@@ -9,6 +9,7 @@ from typing import Concatenate, Self, cast
 import grpc
 
 from creditgate.client import requests
+from creditgate.client.blocking_push import push_limits
 from creditgate.client.blocking_stream import stream_orders
 from creditgate.client.calls import (
     AnswerT,
@@ -25,6 +26,7 @@ from creditgate.client.calls import (
 )
 from creditgate.client.channel import CHANNEL_OPTIONS, DEFAULT_TARGET, DEFAULT_TIMEOUT_S, Metadata, metadata_of
 from creditgate.client.errors import CreditCallError, EndedCall, error_of_call
+from creditgate.client.limit_push import ANSWER_TIMEOUT_S, LimitPush, PushedRow
 from creditgate.client.open_items import ImportRun, ImportSummary, OpenItemFailure
 from creditgate.client.window import answer_of
 from creditgate.domain.bounds import VERIFIED_ACCOUNTS_MAX
@@ -32,6 +34,9 @@ from creditgate.v1.admin_service_pb2_grpc import AdminServiceStub
 from creditgate.v1.credit_desk_service_pb2_grpc import CreditDeskServiceStub
 from creditgate.v1.credit_service_pb2 import ReserveCreditRequest, ReserveCreditResponse
 from creditgate.v1.credit_service_pb2_grpc import CreditServiceStub
+from creditgate.v1.limit_batch_pb2 import LimitBatch
+from creditgate.v1.limit_feed_service_pb2 import LimitBatchHeader, LimitPushProgress
+from creditgate.v1.limit_feed_service_pb2_grpc import LimitFeedServiceStub
 from creditgate.v1.receivables_service_pb2 import OpenItem
 from creditgate.v1.receivables_service_pb2_grpc import ReceivablesServiceStub
 
@@ -42,6 +47,7 @@ class _Stubs:
         self.receivables = ReceivablesServiceStub(channel)
         self.desk = CreditDeskServiceStub(channel)
         self.admin = AdminServiceStub(channel)
+        self.limit_feed = LimitFeedServiceStub(channel)
 
 
 def _call(
@@ -161,6 +167,13 @@ class CreditClient:
     clear_manual_limit = _call(requests.clear_manual_limit, lambda stubs: stubs.desk.ClearManualLimit)
     set_temporary_limit = _call(requests.set_temporary_limit, lambda stubs: stubs.desk.SetTemporaryLimit)
     clear_temporary_limit = _call(requests.clear_temporary_limit, lambda stubs: stubs.desk.ClearTemporaryLimit)
+    get_limit_batch = _call(requests.get_limit_batch, lambda stubs: stubs.limit_feed.GetLimitBatch)
+    list_limit_batches = _listing(
+        requests.list_limit_batches, lambda stubs: stubs.limit_feed.ListLimitBatches, lambda page: page.batches
+    )
+    activate_limit_batch = _call(requests.activate_limit_batch, lambda stubs: stubs.limit_feed.ActivateLimitBatch)
+    cancel_limit_batch = _call(requests.cancel_limit_batch, lambda stubs: stubs.limit_feed.CancelLimitBatch)
+    rollback_limit_batch = _call(requests.rollback_limit_batch, lambda stubs: stubs.limit_feed.RollbackLimitBatch)
 
     def batch_reserve_credit(
         self, orders: Iterable[ReserveCreditRequest]
@@ -230,6 +243,33 @@ class CreditClient:
                 wait_s = run.answered(responses)
             time.sleep(wait_s)
         return run.summary
+
+    def push_limits(
+        self,
+        rows: Iterable[PushedRow],
+        header: LimitBatchHeader,
+        *,
+        on_progress: Callable[[LimitPushProgress], object] | None = None,
+        answer_timeout_s: float = ANSWER_TIMEOUT_S,
+    ) -> LimitBatch:
+        """Send a batch of limits, and return it as it has ended up, with its report and its rows' errors.
+
+        Rows are sent no further ahead of what the service keeps than a dozen thousand. When the stream breaks, another
+        one goes on behind the rows that are kept: up to eight times in a row. A batch that an earlier process has begun
+        is sent again from its first row on, and the service passes over what it has. A quarantined or failed batch is
+        an answer, too: look at its `state`. Raises `CreditCallError` when another stream is in vain, the service takes
+        longer than `answer_timeout_s`, or the batch is refused. Whatever happens, pushing the same batch again is safe.
+
+        Args:
+            rows: built by `creditgate.client.limit_update`, or `unreadable_row` for what could not be read; drawn as
+                they are sent.
+            header: built by `creditgate.client.limit_batch_header`.
+            on_progress: is called with each answer about how far the batch is.
+            answer_timeout_s: how long the service may take for its next answer, in seconds.
+
+        """
+        rpc, push = self._stubs.limit_feed.PushLimits, LimitPush(header, on_progress)
+        return push_limits(rpc, rows, push, answer_timeout_s, self._metadata)
 
     def verify_accounts(
         self, account_ids: Iterable[str] = (), *, repair: bool = False, page_size: int = VERIFIED_ACCOUNTS_MAX

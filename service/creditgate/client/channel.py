@@ -6,6 +6,7 @@ from typing import Final, TypeAlias
 from creditgate.v1.admin_service_pb2 import DESCRIPTOR as ADMIN
 from creditgate.v1.credit_desk_service_pb2 import DESCRIPTOR as DESK
 from creditgate.v1.credit_service_pb2 import DESCRIPTOR as CREDIT
+from creditgate.v1.limit_feed_service_pb2 import DESCRIPTOR as LIMIT_FEED
 from creditgate.v1.receivables_service_pb2 import DESCRIPTOR as RECEIVABLES
 
 DEFAULT_TARGET: Final = "127.0.0.1:50051"
@@ -22,7 +23,7 @@ _KEEPALIVE_TIMEOUT_MS: Final = 5_000
 _MESSAGE_MAX_BYTES: Final = 16 * 1024 * 1024
 
 _SERVICES: Final = [
-    service for file in (CREDIT, RECEIVABLES, DESK, ADMIN) for service in file.services_by_name.values()
+    service for file in (CREDIT, RECEIVABLES, LIMIT_FEED, DESK, ADMIN) for service in file.services_by_name.values()
 ]
 
 _SERVICE_CONFIG: Final = json.dumps(

@@ -5,7 +5,7 @@ UTF-8 with or without a byte order mark, any line ends, quoted fields. Blank lin
 
 import csv
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -18,6 +18,7 @@ LINE_LENGTH_MAX: Final = 1_000_000
 """Most characters of a line: what is longer is no row, and is reported as rows that are too short."""
 
 _ID: Final = re.compile(rf"[A-Za-z0-9._:/@-]{{1,{ID_LENGTH_MAX}}}")
+_WHOLE_NUMBER: Final = re.compile(r"[+-]?[0-9]{1,18}")
 _VALUE_SHOWN_MAX: Final = 40
 _HEADERS_SHOWN_MAX: Final = 30
 
@@ -45,7 +46,9 @@ class RowError(Exception):
 class Row:
     """The cells of one row, by field. `line` is the one that it starts on."""
 
-    def __init__(self, line: int, cells: list[str], columns: Mapping[str, str], positions: Mapping[str, int]) -> None:
+    def __init__(
+        self, line: int, cells: Sequence[str], columns: Mapping[str, str], positions: Mapping[str, int]
+    ) -> None:
         self.line = line
         self._cells = cells
         self._columns = columns
@@ -54,6 +57,10 @@ class Row:
     def header(self, field: str) -> str:
         """Return the header that a field is read from."""
         return self._columns[field]
+
+    def has(self, field: str) -> bool:
+        """Return whether the file has a column for a field."""
+        return field in self._positions
 
     def text(self, field: str) -> str:
         """Return what a field says, without spaces around it; empty where the file has no such column."""
@@ -91,6 +98,13 @@ class Row:
         except MoneyFormatError as error:
             raise RowError(self.header(field), str(error)) from None
 
+    def whole_number(self, field: str) -> int:
+        """Return a whole number, or raise `RowError`."""
+        text = self.text(field)
+        if not _WHOLE_NUMBER.fullmatch(text):
+            raise RowError(self.header(field), f"{shown(text)} is not a whole number" if text else "is missing")
+        return int(text)
+
 
 def shown(text: str) -> str:
     """Return a cell's text as a reason quotes it."""
@@ -113,7 +127,11 @@ def read_lines(path: Path) -> Iterator[str]:
 
 
 def read_table(
-    lines: Iterable[str], columns: Mapping[str, str], required: Collection[str], delimiter: str | None
+    lines: Iterable[str],
+    columns: Mapping[str, str],
+    required: Collection[str],
+    delimiter: str | None,
+    optional: Collection[str] = (),
 ) -> Iterator[Row | BadRow]:
     """Yield every row behind the header, in the order of the file.
 
@@ -122,6 +140,7 @@ def read_table(
         columns: the header of each field; empty: the file has no such column.
         required: fields that the file must have.
         delimiter: what separates the cells; None: whichever of the usual ones finds the most of the required columns.
+        optional: fields whose column the file may lack.
 
     Raises:
         FileError: the file is empty or lacks a column.
@@ -132,7 +151,7 @@ def read_table(
     if not header_line.strip():
         raise FileError("the file is empty: its first line must name the columns")
     headers, delimiter = _split_header(header_line, {columns[field] for field in required}, delimiter)
-    positions = _positions(headers, columns, required)
+    positions = positions_of(headers, columns, required, optional)
     reader = csv.reader(source, delimiter=delimiter, strict=True)
     while True:
         line = reader.line_num + 2  # the reader has counted the lines before this row, without the header
@@ -164,10 +183,13 @@ def _split_header(header_line: str, wanted: set[str], delimiter: str | None) -> 
     return headers, found
 
 
-def _positions(headers: list[str], columns: Mapping[str, str], required: Collection[str]) -> dict[str, int]:
+def positions_of(
+    headers: list[str], columns: Mapping[str, str], required: Collection[str], optional: Collection[str] = ()
+) -> dict[str, int]:
+    """Return where the column of each field stands among a file's headers (see `read_table`), or raise `FileError`."""
     positions = {}
     for field, header in columns.items():
-        if not header:
+        if not header or (field in optional and header not in headers):
             continue
         count = headers.count(header)
         if count != 1:

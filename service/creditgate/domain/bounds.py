@@ -48,3 +48,17 @@ SECOND_MAX: Final = 2**32 - 1
 DUE_DATE_MIN: Final = date(1970, 1, 2)
 DUE_DATE_MAX: Final = date(2999, 12, 31)
 PAYMENT_TERMS_DAYS_MAX: Final = 3650
+
+MODEL_VERSION_LENGTH_MAX: Final = 64
+LIMIT_REASONS_MAX: Final = 5
+LIMIT_REASON_LENGTH_MAX: Final = 100
+BATCH_ACTOR_LENGTH_MAX: Final = 128
+BATCH_COMMENT_LENGTH_MAX: Final = 500
+LIMIT_UPDATES_MAX: Final = 1000
+"""Most rows in one message of `PushLimits`."""
+
+AS_OF_AHEAD_MAX_S: Final = SECONDS_PER_DAY
+"""How far ahead of the clock a limit batch may have been scored."""
+
+SUM_TOLD_MAX_MINOR: Final = 2**63 - 1
+"""Where sums over many accounts are cut off that are only told: the end of an int64."""

@@ -50,16 +50,55 @@ class ClassPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class AccountsCut:
+    """How many accounts of a limit batch may lose how much: shares in basis points."""
+
+    cut_over_bps: int = 2000
+    share_bps: int = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class GuardRails:
+    """What a limit batch must not do without a person's consent; None or False is off. Shares are in basis points.
+
+    Attributes:
+        accounts_cut: the share of its accounts that it may cut by more than a share of their limit.
+        total_change_bps: by how much it may change the sum of its accounts' limits in a currency, up or down.
+        single_raise_factor: how many times its limit an account may get.
+        row_count_change_bps: by how much its rows may be more or fewer than those of the last active batch.
+        unknown_accounts_bps: the share of its rows that may name accounts that don't exist.
+        duplicate_rows: how many rows may name an account that an earlier row has named.
+        as_of_backwards: whether its `as_of` must not be before that of the last active batch.
+        model_version_backwards: whether its model version must not be before that of the last active batch.
+
+    """
+
+    accounts_cut: AccountsCut | None = AccountsCut()
+    total_change_bps: int | None = 3000
+    single_raise_factor: int | None = 10
+    row_count_change_bps: int | None = 5000
+    unknown_accounts_bps: int | None = 500
+    duplicate_rows: int | None = 0
+    as_of_backwards: bool = True
+    model_version_backwards: bool = True
+
+
+DEFAULT_GUARD_RAILS: Final = GuardRails()
+"""What holds a limit batch back that the policy says nothing about."""
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """A compiled policy. Its version explains a decision for as long as the decision is kept.
 
     Attributes:
-        version: changes with everything that could change a decision.
+        version: changes with everything that could change a decision; guard rails decide about no order.
         classes: by risk class; `DEFAULT_CLASS` is always there.
         hold_default_s: how long an order is held that does not say.
         hold_longest_s: how long an order may be held at most.
         time_zone: where days begin; an IANA name.
         shadow: whether the whole gate only says what it would do.
+        guard_rails: what a limit batch must not do without a person's consent.
 
     """
 
@@ -69,6 +108,7 @@ class Policy:
     hold_longest_s: int = HOLD_MAX_S
     time_zone: str = "UTC"
     shadow: bool = False
+    guard_rails: GuardRails = DEFAULT_GUARD_RAILS
 
 
 _REJECTING: Final = frozenset(

@@ -24,6 +24,7 @@ _OF_PARENT: Final = frozenset(
 """Families that the parent alone knows."""
 
 _JOINED_BY: Final[Mapping[str, Callable[[Iterable[float]], float]]] = {
+    "creditgate_limit_batch_newest_active_age_seconds": max,
     "creditgate_policy_file_usable": min,
     "creditgate_store_ready": min,
     "creditgate_sweeper_lag_seconds": max,

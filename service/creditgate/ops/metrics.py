@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, PlatformCollect
 from prometheus_client.gc_collector import GCCollector
 
 from creditgate.ops.counted_store import DecisionMetrics
+from creditgate.ops.limit_feed_metrics import LimitFeedMetrics
 from creditgate.ops.rpc_metrics import RpcMetrics
 from creditgate.ops.store_metrics import StoreMetrics
 
@@ -24,6 +25,7 @@ class Metrics:
         rpcs: told by the server.
         store: told by the store; implements its observer.
         decisions: told by the store that counts.
+        limit_feed: told by the limit feed's engine; implements its observer.
         worker_restarts: counts each worker that had to be started again.
 
     """
@@ -45,6 +47,7 @@ class Metrics:
         self.rpcs = RpcMetrics(self.registry, codes)
         self.store = StoreMetrics(self.registry, on_readiness)
         self.decisions = DecisionMetrics(self.registry)
+        self.limit_feed = LimitFeedMetrics(self.registry)
         self._restarts = Gauge(
             "creditgate_embedded_redis_restarts",
             "How often the embedded Redis was started again because it had ended; 0 with an external one.",

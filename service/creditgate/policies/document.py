@@ -28,7 +28,16 @@ from pydantic import (
 from creditgate.domain.bounds import HOLD_DEFAULT_S, HOLD_MAX_S, PAYMENT_TERMS_DAYS_MAX, RISK_CLASS_LENGTH_MAX
 from creditgate.domain.decision import Action, ReasonCode
 from creditgate.domain.money import MoneyFormatError, format_amount, minor_digits, parse_amount
-from creditgate.domain.policy import BASIS_POINTS, DEFAULT_CLASS, ClassPolicy, Policy, RuleSetting
+from creditgate.domain.policy import (
+    BASIS_POINTS,
+    DEFAULT_CLASS,
+    DEFAULT_GUARD_RAILS,
+    AccountsCut,
+    ClassPolicy,
+    GuardRails,
+    Policy,
+    RuleSetting,
+)
 from creditgate.policies.version import version_of
 from creditgate.policies.yaml_lines import LinedYaml, Path, YamlError
 from creditgate.store.policy_blob import POLICY_SIZE_MAX_BYTES, pack_policy
@@ -51,6 +60,7 @@ _match_duration: Final = re.compile(r"([0-9]{1,9})([smhd])").fullmatch
 _match_percent: Final = re.compile(r"([0-9]{1,4}(\.[0-9]{1,2})?)%?").fullmatch
 _is_class_name: Final = re.compile(f"[a-z0-9_-]{{1,{RISK_CLASS_LENGTH_MAX}}}").fullmatch
 _is_number: Final = re.compile(r"[0-9.]+").fullmatch
+_OFF: Final = "off"
 
 
 class PolicyError(ValueError):
@@ -104,14 +114,19 @@ def _write_duration(value_s: int) -> str:
     return f"{value_s // _UNITS_S[unit]}{unit}"
 
 
-def _percent(most_bps: int) -> BeforeValidator:
-    def read(value: object) -> int:
+def _percent(most_bps: int, *, or_off: bool = False) -> BeforeValidator:
+    """Return a reader of basis points; `off` is None where it is allowed."""
+    off = f", or {_OFF}" if or_off else ""
+
+    def read(value: object) -> int | None:
+        if or_off and value == _OFF:
+            return None
         match = _match_percent(str(value)) if not isinstance(value, bool) else None
         read_bps = int(Decimal(match[1]) * _BPS_PER_PERCENT) if match else -1
         if not 0 <= read_bps <= most_bps:
             most = _write_percent(most_bps)
             raise ValueError(
-                f"must be a percentage from 0 to {most} with at most two decimals, such as 2.5, {_was(value)}"
+                f"must be a percentage from 0 to {most} with at most two decimals, such as 2.5{off}, {_was(value)}"
             )
         return read_bps
 
@@ -382,6 +397,88 @@ class _Hold(_Part):
     longest: HoldTime = HOLD_MAX_S
 
 
+# --- guard rails: each is off, or says from where on a batch of limits waits for a person
+
+FACTOR_MIN: Final = 2
+FACTOR_MAX: Final = 1_000_000
+DUPLICATES_MAX: Final = 1_000_000_000
+
+
+def _count_or_off(least: int, most: int) -> BeforeValidator:
+    def read(value: object) -> int | None:
+        if value == _OFF:
+            return None
+        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+            raise ValueError(f"must be a whole number from {least} to {most}, or {_OFF}, {_was(value)}")
+        return value
+
+    return BeforeValidator(read)
+
+
+def _read_rail_switch(value: object) -> bool:
+    if value == _OFF:
+        return False
+    if not isinstance(value, bool):
+        raise ValueError(f"must be true or off, {_was(value)}")  # noqa: TRY004 - pydantic reports ValueError
+    return value
+
+
+def _none_if_off(value: object) -> object:
+    return None if value == _OFF else _empty_if_absent(value)
+
+
+def _write_cut(value: "_AccountsCut | None") -> object:
+    return _OFF if value is None else value.model_dump(mode="json")
+
+
+_percent_or_off_writer: Final = PlainSerializer(lambda value: _OFF if value is None else _write_percent(value))
+_count_or_off_writer: Final = PlainSerializer(lambda value: _OFF if value is None else value)
+
+_OffOrMultiple: TypeAlias = Annotated[int | None, _percent(10 * BASIS_POINTS, or_off=True), _percent_or_off_writer]
+_OffOrShare: TypeAlias = Annotated[int | None, _percent(BASIS_POINTS, or_off=True), _percent_or_off_writer]
+_OffOrFactor: TypeAlias = Annotated[int | None, _count_or_off(FACTOR_MIN, FACTOR_MAX), _count_or_off_writer]
+_OffOrCount: TypeAlias = Annotated[int | None, _count_or_off(0, DUPLICATES_MAX), _count_or_off_writer]
+_RailSwitch: TypeAlias = Annotated[
+    bool, BeforeValidator(_read_rail_switch), PlainSerializer(lambda value: value or _OFF)
+]
+
+
+class _AccountsCut(_Part):
+    """The share of the accounts that may be cut by more than a share of their limit."""
+
+    cut_over: Share = AccountsCut().cut_over_bps
+    share: Share = AccountsCut().share_bps
+
+
+class _GuardRails(_Part):
+    """What holds a batch of limits back until a person has looked at it."""
+
+    accounts_cut: Annotated[_AccountsCut | None, BeforeValidator(_none_if_off), PlainSerializer(_write_cut)] = (
+        _AccountsCut()
+    )
+    total_change: _OffOrMultiple = DEFAULT_GUARD_RAILS.total_change_bps
+    single_raise_factor: _OffOrFactor = DEFAULT_GUARD_RAILS.single_raise_factor
+    row_count_change: _OffOrMultiple = DEFAULT_GUARD_RAILS.row_count_change_bps
+    unknown_accounts: _OffOrShare = DEFAULT_GUARD_RAILS.unknown_accounts_bps
+    duplicate_rows: _OffOrCount = DEFAULT_GUARD_RAILS.duplicate_rows
+    as_of_backwards: _RailSwitch = DEFAULT_GUARD_RAILS.as_of_backwards
+    model_version_backwards: _RailSwitch = DEFAULT_GUARD_RAILS.model_version_backwards
+
+    def compiled(self) -> GuardRails:
+        """Return the rails as the domain knows them."""
+        cut = self.accounts_cut
+        return GuardRails(
+            accounts_cut=AccountsCut(cut.cut_over, cut.share) if cut is not None else None,
+            total_change_bps=self.total_change,
+            single_raise_factor=self.single_raise_factor,
+            row_count_change_bps=self.row_count_change,
+            unknown_accounts_bps=self.unknown_accounts,
+            duplicate_rows=self.duplicate_rows,
+            as_of_backwards=self.as_of_backwards,
+            model_version_backwards=self.model_version_backwards,
+        )
+
+
 class PolicyDocument(_Part):
     """The whole file, with what a risk class does not name taken over from the default."""
 
@@ -392,6 +489,7 @@ class PolicyDocument(_Part):
         dict[Annotated[str, AfterValidator(_check_class_name)], Annotated[_Class, BeforeValidator(_empty_if_absent)]],
         BeforeValidator(_empty_if_absent),
     ] = Field(default_factory=dict)
+    guard_rails: Annotated[_GuardRails, BeforeValidator(_empty_if_absent)] = _GuardRails()
 
     def merged(self) -> Self:
         """Return the document in which each class says what it takes over from the default."""
@@ -403,7 +501,15 @@ class PolicyDocument(_Part):
         default = self.default.compiled()
         classes = {name: each.compiled() for name, each in self.risk_classes.items()}
         told = {DEFAULT_CLASS: default} | {name: each for name, each in classes.items() if each != default}
-        policy = Policy("", MappingProxyType(told), self.hold.default, self.hold.longest, self.time_zone, shadow)
+        policy = Policy(
+            "",
+            MappingProxyType(told),
+            self.hold.default,
+            self.hold.longest,
+            self.time_zone,
+            shadow,
+            self.guard_rails.compiled(),
+        )
         return replace(policy, version=version_of(policy))
 
 
@@ -517,7 +623,8 @@ def _known_under(path: Path) -> Sequence[str]:
         path = ("default", *path[2:])
     model: Any = PolicyDocument
     for key in path:
-        model = model.model_fields[key].annotation
+        annotation = model.model_fields[key].annotation
+        model = next((each for each in get_args(annotation) if isinstance(each, type)), annotation)
     return tuple(model.model_fields)
 
 

@@ -57,6 +57,17 @@ class AccountsVerified(NamedTuple):
     differences: tuple[Difference, ...]
 
 
+class BatchPushed(NamedTuple):
+    """A limit batch has ended up in a state. `guard_rails`: what those that have tripped say."""
+
+    batch_id: str
+    state: str
+    applied_rows: int
+    raised_accounts: int
+    cut_accounts: int
+    guard_rails: tuple[str, ...]
+
+
 class StepFailed(NamedTuple):
     """The call ended with an error. `service_lost`: others would end like it, so the play stops."""
 

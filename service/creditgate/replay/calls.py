@@ -2,13 +2,15 @@
 
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Final, TypeVar
 
 import grpc
 
-from creditgate.client import AsyncCreditClient, CreditCallError
+from creditgate.client import AsyncCreditClient, CreditCallError, limit_batch_header, limit_update
 from creditgate.client.requests import ClearableField
 from creditgate.domain.bounds import PAGE_SIZE_MAX
+from creditgate.domain.limit_batch import LimitBatchHeader, LimitRow
 from creditgate.domain.operations import (
     CommitReservation,
     PutAccount,
@@ -20,16 +22,20 @@ from creditgate.replay.answers import (
     AccountChange,
     AccountsVerified,
     Answer,
+    BatchPushed,
     Difference,
     OrderDecided,
     StepDone,
     StepFailed,
 )
 from creditgate.replay.earlier import Standing
-from creditgate.replay.schedule import Event
+from creditgate.replay.schedule import Event, TimedBatch
 from creditgate.v1.account_pb2 import Account, AccountStatus, Block
 from creditgate.v1.admin_service_pb2 import PutAccountResponse
 from creditgate.v1.decision_pb2 import Exposure, Outcome, ReasonCode
+from creditgate.v1.limit_batch_pb2 import LimitBatchMode, LimitBatchState
+from creditgate.v1.limit_feed_service_pb2 import LimitBatchHeader as LimitBatchHeaderMessage
+from creditgate.v1.limit_feed_service_pb2 import LimitUpdate
 
 _STEP_REFUSED: Final = frozenset(
     {
@@ -40,6 +46,8 @@ _STEP_REFUSED: Final = frozenset(
     }
 )
 """Codes that say something about one step. Any other is about the service, and the next step would meet it too."""
+
+_MS_PER_S: Final = 1000
 
 VERIFY_TIMEOUT_S: Final = 60.0
 """Deadline of verifying a hundred accounts, however many orders they have; as long as a service grants."""
@@ -92,6 +100,21 @@ class ServiceCalls:
                     return await self._pay(payment)
         except CreditCallError as error:
             return _failed(error)
+
+    async def push_limits(self, batch: TimedBatch) -> BatchPushed | StepFailed:
+        """Push a limit batch; one that was pushed before is answered with its result."""
+        try:
+            pushed = await self._client.push_limits(map(_update, batch.rows), _header(batch.header))
+        except CreditCallError as error:
+            return _failed(error)
+        return BatchPushed(
+            pushed.batch_id,
+            LimitBatchState.Name(pushed.state).removeprefix("LIMIT_BATCH_STATE_"),
+            pushed.applied_rows,
+            pushed.effect.raised_accounts,
+            pushed.effect.cut_accounts,
+            tuple(report.message for report in pushed.guard_rails),
+        )
 
     async def verify(self, accounts: Sequence[PutAccount]) -> AccountsVerified | StepFailed:
         """Recompute the sums of some accounts, as many as one call takes."""
@@ -201,6 +224,30 @@ def _failed(error: CreditCallError) -> StepFailed:
 
 def _exposure_minor(exposure: Exposure) -> int:
     return exposure.reserved_minor + max(0, exposure.receivable_minor)
+
+
+def _header(header: LimitBatchHeader) -> LimitBatchHeaderMessage:
+    return limit_batch_header(
+        header.batch_id,
+        source=header.source,
+        model_version=header.model_version,
+        as_of=datetime.fromtimestamp(header.as_of_ms / _MS_PER_S, UTC),
+        mode=LimitBatchMode.ValueType(header.mode),
+        all_or_nothing=header.all_or_nothing,
+        create_accounts=header.create_accounts,
+    )
+
+
+def _update(row: LimitRow) -> LimitUpdate:
+    return limit_update(
+        row.account_id,
+        currency_code=row.currency_code,
+        version=row.version,
+        limit_minor=row.limit_minor,
+        unlimited=row.limit_minor is None,
+        risk_class=row.risk_class,
+        score=row.score,
+    )
 
 
 def _put(client: AsyncCreditClient, settings: PutAccount) -> Awaitable[PutAccountResponse]:

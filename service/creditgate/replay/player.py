@@ -1,7 +1,8 @@
 """Plays accounts and events against a service, many at a time, each account strictly in order."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol, TypeVar
 
@@ -12,6 +13,7 @@ from creditgate.replay.answers import (
     AccountChange,
     AccountsVerified,
     Answer,
+    BatchPushed,
     OrderDecided,
     RejectedBefore,
     StepFailed,
@@ -19,7 +21,7 @@ from creditgate.replay.answers import (
 )
 from creditgate.replay.earlier import OrderKey, Standing, rejected_before
 from creditgate.replay.pace import Pace
-from creditgate.replay.schedule import Event, Play, strides
+from creditgate.replay.schedule import Event, Play, TimedBatch, strides
 from creditgate.replay.tally import Tally
 
 T = TypeVar("T")
@@ -38,6 +40,10 @@ class Calls(Protocol):
 
     async def play(self, event: Event) -> Answer:
         """Ask for one step."""
+        ...
+
+    async def push_limits(self, batch: TimedBatch) -> BatchPushed | StepFailed:
+        """Push a limit batch."""
         ...
 
     async def verify(self, accounts: Sequence[PutAccount]) -> AccountsVerified | StepFailed:
@@ -86,11 +92,15 @@ class Player:
         amounts_minor = _order_amounts_minor(play.events)
         await self._each(play.accounts, lambda settings: self._put_account(settings, amounts_minor))
         self._rejected_before = rejected_before(play.events, self._standings)
-        for stride in strides(play.events):
-            if self._service_lost:
-                return False
-            await self._pace.wait(stride[0].time)
-            await self._play_stride(stride)
+        async with asyncio.TaskGroup() as pushes:
+            batches = _Batches(play.batches, self._push_limits, pushes)
+            for stride in strides(play.events):
+                if self._service_lost:
+                    break
+                await self._pace.wait(stride[0].time)
+                await batches.begin_due(stride[0].time)
+                if not self._service_lost:
+                    await self._play_stride(stride)
         return not self._service_lost
 
     async def verify(self, play: Play) -> None:
@@ -105,6 +115,14 @@ class Player:
             self._tally.verify_failed(accounts[0].account_id, verified)
         else:
             self._tally.verified(verified)
+
+    async def _push_limits(self, batch: TimedBatch) -> None:
+        answer = await self._calls.push_limits(batch)
+        if isinstance(answer, StepFailed):
+            self._tally.batch_failed(batch.header.batch_id, answer)
+            self._service_lost = self._service_lost or answer.service_lost
+        else:
+            self._tally.batch_pushed(answer)
 
     async def _put_account(self, settings: PutAccount, amounts_minor: dict[str, dict[str, int]]) -> None:
         account_id = settings.account_id
@@ -170,6 +188,38 @@ class Player:
         async with asyncio.TaskGroup() as workers:
             for _ in range(self._in_flight):
                 workers.create_task(work())
+
+
+class _Batches:
+    """Pushes limit batches when their time has come, one after the other.
+
+    The orders wait for those that come before all of them, and run while later ones are pushed.
+    """
+
+    def __init__(
+        self,
+        batches: Iterable[TimedBatch],
+        push: Callable[[TimedBatch], Coroutine[None, None, None]],
+        pushes: asyncio.TaskGroup,
+    ) -> None:
+        self._waiting = deque(batches)
+        self._push = push
+        self._pushes = pushes
+        self._pushing: asyncio.Task[None] | None = None
+        self._orders_run = False
+
+    async def begin_due(self, time: datetime) -> None:
+        """Begin with the batches that are due."""
+        while self._waiting and self._waiting[0].time <= time:
+            await self._end_pushing()
+            self._pushing = self._pushes.create_task(self._push(self._waiting.popleft()))
+        if not self._orders_run:
+            await self._end_pushing()
+        self._orders_run = True
+
+    async def _end_pushing(self) -> None:
+        if self._pushing is not None:
+            await self._pushing
 
 
 def _order_amounts_minor(events: Iterable[Event]) -> dict[str, dict[str, int]]:

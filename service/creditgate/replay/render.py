@@ -15,6 +15,7 @@ from creditgate.replay.summary import CurrencySummary, RowCounts, Summary, summa
 _MS_PER_S: Final = 1000
 _NEXT_DUE: Final = "next_due"
 _PIPED_WIDTH: Final = 200
+_STATE_STYLES: Final = {"ACTIVE": "green", "QUARANTINED": "yellow", "FAILED": "red"}
 _OUTCOME_STYLES: Final = {"APPROVED": "green", "FLAGGED": "yellow", "PENDING_REVIEW": "yellow", "REJECTED": "red"}
 
 
@@ -35,6 +36,8 @@ def summary_json(summary: Summary) -> str:
 
 def _tables(summary: Summary) -> RenderableType:
     parts: list[RenderableType] = [_overview(summary), "", _decisions(summary), "", _money(summary)]
+    if summary.batches:
+        parts += ["", _batches(summary)]
     largest = _largest_accounts(summary)
     if largest is not None:
         parts += ["", largest]
@@ -132,6 +135,17 @@ def _decisions(summary: Summary) -> Table:
         table.add_row(
             Text("rejected when first played, not asked again", style="red"), *_share(summary.rejected_before, decided)
         )
+    return table
+
+
+def _batches(summary: Summary) -> Table:
+    table = _table("Limits from the scorer", "", "In force", "Raised", "Cut", "State")
+    for batch in summary.batches:
+        counts = (batch.applied_rows, batch.raised_accounts, batch.cut_accounts)
+        state = Text(batch.state, style=_STATE_STYLES.get(batch.state, ""))
+        table.add_row(batch.batch_id, *(f"{count:,}" for count in counts), state)
+        for message in batch.guard_rails:
+            table.add_row(f"  {message}", style="dim")
     return table
 
 

@@ -12,6 +12,7 @@ from fractions import Fraction
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from creditgate.domain.bounds import AMOUNT_MAX_MINOR, HOLD_DEFAULT_S
+from creditgate.domain.limit_batch import LimitBatchHeader, LimitRow
 from creditgate.domain.money import Money, MoneyFormatError, parse_money
 from creditgate.domain.operations import (
     CommitReservation,
@@ -41,11 +42,20 @@ class Event(NamedTuple):
     operation: PlayedOperation
 
 
+class TimedBatch(NamedTuple):
+    """A limit batch, and when it comes."""
+
+    time: datetime
+    header: LimitBatchHeader
+    rows: tuple[LimitRow, ...]
+
+
 class Play(NamedTuple):
-    """What is played: the accounts, then the events, in the order of time."""
+    """What is played: the accounts, then the events and the limit batches, each in the order of time."""
 
     accounts: tuple[PutAccount, ...]
     events: tuple[Event, ...]
+    batches: tuple[TimedBatch, ...] = ()
 
 
 class LimitRule(Protocol):

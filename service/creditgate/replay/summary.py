@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Final, NamedTuple
 
 from creditgate.csv_rows.rows import BadRow
-from creditgate.replay.answers import Difference
+from creditgate.replay.answers import BatchPushed, Difference
 from creditgate.replay.csv_source import Invoice, RepeatedRow
 from creditgate.replay.latency import LatencyFigures
 from creditgate.replay.tally import CurrencySums, Failure, Tally
@@ -94,6 +94,7 @@ class Summary:
     calls: dict[str, CallCount]
     errors: tuple[ErrorCount, ...]
     failures: tuple[Failure, ...]
+    batches: tuple[BatchPushed, ...]
     verified_accounts: int
     differing_sums: int
     differences: tuple[Difference, ...]
@@ -137,6 +138,7 @@ def summarize(tally: Tally, rows: RowCounts | None, elapsed_s: float, *, complet
         calls={call: CallCount(count, tally.replayed[call]) for call, count in sorted(tally.asked.items())},
         errors=tuple(ErrorCount(*names, count) for names, count in tally.errors.most_common()),
         failures=tuple(tally.failures),
+        batches=tuple(tally.batches),
         verified_accounts=tally.verified_accounts,
         differing_sums=tally.differing_sums,
         differences=tuple(tally.differences),
@@ -168,6 +170,7 @@ def summary_document(summary: Summary) -> dict[str, Any]:
         "calls": {call: count._asdict() for call, count in summary.calls.items()},
         "errors": _documents(summary.errors),
         "failures": _documents(summary.failures),
+        "limit_batches": _documents(summary.batches),
         "verified": {
             "accounts": summary.verified_accounts,
             "differing_sums": summary.differing_sums,
@@ -186,7 +189,7 @@ def summary_document(summary: Summary) -> dict[str, Any]:
 
 
 def _documents(
-    values: Iterable[BadRow | ReasonCount | ErrorCount | Failure | Difference | AccountPeak],
+    values: Iterable[BadRow | BatchPushed | ReasonCount | ErrorCount | Failure | Difference | AccountPeak],
 ) -> list[dict[str, Any]]:
     return [value._asdict() for value in values]
 

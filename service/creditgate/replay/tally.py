@@ -11,6 +11,7 @@ from creditgate.replay.answers import (
     AccountChange,
     AccountsVerified,
     Answer,
+    BatchPushed,
     Difference,
     OrderDecided,
     RejectedBefore,
@@ -23,12 +24,13 @@ from creditgate.replay.schedule import Event
 
 FAILURES_SHOWN_MAX: Final = 10
 DIFFERENCES_SHOWN_MAX: Final = 10
+PUSH_LIMITS: Final = "PushLimits"
 PUT_ACCOUNT: Final = "PutAccount"
 VERIFY_ACCOUNTS: Final = "VerifyAccounts"
 
 
 class Failure(NamedTuple):
-    """A call that ended with an error. `step_id`: the order, document or payment; empty for an account's settings."""
+    """A call that ended with an error. `step_id`: the order, document, payment or batch; else empty."""
 
     call: str
     account_id: str
@@ -85,6 +87,7 @@ class Tally:
     currencies: dict[str, CurrencySums] = field(default_factory=dict)
     levels: dict[str, AccountLevel] = field(default_factory=dict)
     latencies: dict[str, LatencyHistogram] = field(default_factory=dict)
+    batches: list[BatchPushed] = field(default_factory=list)
     verified_accounts: int = 0
     differing_sums: int = 0
     differences: list[Difference] = field(default_factory=list)
@@ -116,6 +119,14 @@ class Tally:
     def account_failed(self, account_id: str, failure: StepFailed) -> None:
         """Count an account whose settings could not be written."""
         self._fail(Failure(PUT_ACCOUNT, account_id, "", failure.reason, failure.message))
+
+    def batch_pushed(self, batch: BatchPushed) -> None:
+        """Keep what a limit batch has ended up as."""
+        self.batches.append(batch)
+
+    def batch_failed(self, batch_id: str, failure: StepFailed) -> None:
+        """Count a limit batch that could not be pushed."""
+        self._fail(Failure(PUSH_LIMITS, "", batch_id, failure.reason, failure.message))
 
     def verified(self, verified: AccountsVerified) -> None:
         """Count accounts that were verified after the play, and keep the first sums that differ."""

@@ -6,7 +6,7 @@ from typing import Final
 
 from creditgate.domain.account import AccountStatus, Block
 from creditgate.domain.money import minor_digits
-from creditgate.domain.operations import BlockSetting, LimitSetting, PutAccount
+from creditgate.domain.operations import BlockSetting, PutAccount
 
 SEED: Final = 20260105
 ACCOUNTS: Final = 200
@@ -51,9 +51,13 @@ _LIMIT_THOUSANDS: Final = (3, 900)
 
 @dataclass(frozen=True, slots=True)
 class SampleAccount:
-    """A customer: its settings, and the median of its orders and its payment terms, which its orders are made from."""
+    """A customer: its settings, its limit, which comes from the scorer, and what its orders are made from.
+
+    `limit_minor`: None for a customer that the scorer does not judge.
+    """
 
     settings: PutAccount
+    limit_minor: int | None
     order_median_minor: int
     payment_terms_days: int
 
@@ -85,13 +89,12 @@ def _ordinary_account(random: Random, number: int, name: str) -> SampleAccount:
         display_name=f"{name} {random.choice(market.suffixes)}",
         risk_class=risk_class,
         status=AccountStatus.OPEN,
-        base_limit=LimitSetting(limit_minor),
         unlimited=False,
         block=BlockSetting(None),
     )
     # What a customer buys follows its limit loosely: some order well within it, some strain it.
     order_median_minor = round(limit_minor * random.uniform(0.03, 0.13))
-    return SampleAccount(settings, order_median_minor, random.choice((14, 30, 30, 30, 45, 60)))
+    return SampleAccount(settings, limit_minor, order_median_minor, random.choice((14, 30, 30, 30, 45, 60)))
 
 
 def _special_accounts(ordinary: list[SampleAccount]) -> list[SampleAccount]:
@@ -100,6 +103,6 @@ def _special_accounts(ordinary: list[SampleAccount]) -> list[SampleAccount]:
     return [
         replace(blocked, settings=replace(blocked.settings, block=BlockSetting(block))),
         replace(closed, settings=replace(closed.settings, status=AccountStatus.CLOSED)),
-        replace(without_limit, settings=replace(without_limit.settings, base_limit=LimitSetting(None))),
-        replace(unlimited, settings=replace(unlimited.settings, base_limit=LimitSetting(None), unlimited=True)),
+        replace(without_limit, limit_minor=None),
+        replace(unlimited, settings=replace(unlimited.settings, unlimited=True), limit_minor=None),
     ]

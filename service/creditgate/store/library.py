@@ -23,7 +23,7 @@ from creditgate.domain.limit_batch import ROW_ERRORS_MAX, RowStanding
 from creditgate.domain.reservation import ReservationState
 from creditgate.store import constants
 from creditgate.store.lane import LaneBrokenError
-from creditgate.store.layouts import EFFECT_HEADS, LAYOUTS
+from creditgate.store.layouts import EFFECT_HEADS, LAYOUTS, LIMIT_ROW
 from creditgate.store.location import RedisKind, parse_location
 from creditgate.store.sentinel import Sentinels
 from creditgate.store.slot_map import ask_seeds
@@ -133,6 +133,7 @@ _NUMBERS: Final = {
     "AMOUNT_MAX": AMOUNT_MAX_MINOR,
     "GROUP_CURRENCIES_MAX": GROUP_CURRENCIES_MAX,
     "ROW_ERRORS_MAX": ROW_ERRORS_MAX,
+    "LIMIT_ROW_NUMBERS": LIMIT_ROW.size,
     "JOURNAL_ENTRIES_MAX": constants.JOURNAL_ENTRIES_MAX,
     "SHADOW_BIT": constants.SHADOW_BIT,
     "ACCOUNT_MOVED": constants.ACCOUNT_MOVED,

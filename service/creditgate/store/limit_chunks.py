@@ -22,7 +22,6 @@ _MOVE_WAIT_S: Final = 0.05
 
 _COUNT_CHUNKS: Final = 200
 _LEFT_BEHIND: Final = ">"
-_CAME_FROM: Final = "~"
 _END: Final = b"0"
 
 
@@ -47,6 +46,14 @@ class ChunkKind(Enum):
 
     STAGED = "s"
     UNDO = "u"
+
+    @property
+    def came_from(self) -> str:
+        """What parts the name of a chunk that was taken along from the partition that it comes from.
+
+        What undoes rows that were taken along must not take the name of what undoes rows that moved later.
+        """
+        return "~" if self is ChunkKind.STAGED else "^"
 
 
 class Chunk(NamedTuple):
@@ -120,6 +127,12 @@ class LimitChunks:
         async for outcome in one_ahead(lambda: step() if waiting else None):
             if outcome is not None:
                 yield outcome
+        await self._confirm(batch_id, kind, deadline)
+
+    async def _confirm(self, batch_id: str, kind: ChunkKind, deadline: float) -> None:
+        """Return when replicas have all chunks that are done, whoever did them and saw it acknowledged or not."""
+        for partition in range(self._partitions):
+            await self._call("creditgate_forget_chunk", partition, (batch_id, kind.value, ""), deadline)
 
     async def _step(
         self,
@@ -148,7 +161,7 @@ class LimitChunks:
     async def _take_along(self, batch_id: str, kind: ChunkKind, left: Chunk, deadline: float) -> Chunk:
         """Take rows that were left behind to the partition that their accounts live in; return the chunk there."""
         origin, _, target = left.name.rpartition(_LEFT_BEHIND)
-        chunk = Chunk(int(target), f"{origin}{_CAME_FROM}{left.partition}")
+        chunk = Chunk(int(target), f"{origin}{kind.came_from}{left.partition}")
         named = (batch_id, kind.value, left.name)
         blob = await self._call("creditgate_read_chunk", left.partition, named, deadline, read_only=True)
         if blob:

@@ -283,7 +283,7 @@ class GuardRailReport(_message.Message):
     message: _builtins.str
     """What tripped it, with its numbers."""
     observed: _builtins.int
-    """What was seen: accounts, rows, or basis points, as `message` says."""
+    """What was seen: accounts, rows, seconds or basis points, as `message` says."""
     threshold: _builtins.int
     """What the policy allows, in the same unit."""
     @_builtins.property

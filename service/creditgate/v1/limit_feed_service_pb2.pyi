@@ -47,7 +47,7 @@ class LimitBatchHeader(_message.Message):
     """True: an account that does not exist is created with its row's `currency_code` and `risk_class`."""
     @_builtins.property
     def as_of(self) -> _timestamp_pb2.Timestamp:
-        """The instant whose facts were scored; at most a day ahead of the store's clock."""
+        """The instant whose facts were scored; at most a day ahead of the service's clock."""
 
     def __init__(
         self,
@@ -104,7 +104,7 @@ class LimitUpdate(_message.Message):
 
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
-        """When it ends, a whole second after `effective_time` and to come; absent: not by itself."""
+        """When it ends, a whole second after `effective_time` and after the batch was begun; absent: not by itself."""
 
     @_builtins.property
     def reasons(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -220,7 +220,9 @@ class LimitPushProgress(_message.Message):
     APPLIED_ROWS_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
     received_rows: _builtins.int
-    """Rows up to this one are kept: whatever happens, go on behind it."""
+    """Rows up to this one are kept: whatever happens, go on behind it. They are kept by windows of 3,200 rows, the last ones at
+    the end of the stream: a sender that waits for its rows to be kept has at least so many under way.
+    """
     rejected_rows: _builtins.int
     """Rows that are wrong so far."""
     applied_rows: _builtins.int

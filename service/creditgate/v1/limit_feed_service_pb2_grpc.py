@@ -74,7 +74,7 @@ class LimitFeedServiceServicer:
     def PushLimits(self, request_iterator, context):
         """Sends a batch: first its header, then its rows in chunks; the end of the stream says that all rows are there. Chunks are
         answered with the progress, the end with the batch. The same batch again goes on behind the rows that are there, or is
-        answered with its result.
+        answered with its result. A sender that says nothing for five minutes gets DEADLINE_EXCEEDED; its rows stay.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -95,8 +95,9 @@ class LimitFeedServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ActivateLimitBatch(self, request, context):
-        """Puts a staged batch in force, or with `force` one that a guard rail holds back. Answered when it has begun: `ACTIVATING`, or
-        `ACTIVE` when it is done already. A batch that is `ACTIVATING` or `ACTIVE` is answered as it is.
+        """Puts a staged batch in force, or with `force` one that a guard rail holds back. It is measured anew first, which takes about
+        ten seconds for a million rows and goes on when the call's deadline has passed: ask again. Answered when it has begun:
+        `ACTIVATING`, or `ACTIVE` when it is done already. A batch that is `ACTIVATING` or `ACTIVE` is answered as it is.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

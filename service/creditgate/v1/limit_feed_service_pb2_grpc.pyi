@@ -36,15 +36,16 @@ class LimitFeedServiceStub:
     PushLimits: _grpc.StreamStreamMultiCallable[_limit_feed_service_pb2.PushLimitsRequest, _limit_feed_service_pb2.PushLimitsResponse]
     """Sends a batch: first its header, then its rows in chunks; the end of the stream says that all rows are there. Chunks are
     answered with the progress, the end with the batch. The same batch again goes on behind the rows that are there, or is
-    answered with its result.
+    answered with its result. A sender that says nothing for five minutes gets DEADLINE_EXCEEDED; its rows stay.
     """
     GetLimitBatch: _grpc.UnaryUnaryMultiCallable[_limit_feed_service_pb2.GetLimitBatchRequest, _limit_feed_service_pb2.GetLimitBatchResponse]
     """Reads a batch with its report."""
     ListLimitBatches: _grpc.UnaryUnaryMultiCallable[_limit_feed_service_pb2.ListLimitBatchesRequest, _limit_feed_service_pb2.ListLimitBatchesResponse]
     """Reads batches, newest first, without their rows' errors."""
     ActivateLimitBatch: _grpc.UnaryUnaryMultiCallable[_limit_feed_service_pb2.ActivateLimitBatchRequest, _limit_feed_service_pb2.ActivateLimitBatchResponse]
-    """Puts a staged batch in force, or with `force` one that a guard rail holds back. Answered when it has begun: `ACTIVATING`, or
-    `ACTIVE` when it is done already. A batch that is `ACTIVATING` or `ACTIVE` is answered as it is.
+    """Puts a staged batch in force, or with `force` one that a guard rail holds back. It is measured anew first, which takes about
+    ten seconds for a million rows and goes on when the call's deadline has passed: ask again. Answered when it has begun:
+    `ACTIVATING`, or `ACTIVE` when it is done already. A batch that is `ACTIVATING` or `ACTIVE` is answered as it is.
     """
     CancelLimitBatch: _grpc.UnaryUnaryMultiCallable[_limit_feed_service_pb2.CancelLimitBatchRequest, _limit_feed_service_pb2.CancelLimitBatchResponse]
     """Gives up a batch of which no limit is in force."""
@@ -61,15 +62,16 @@ class LimitFeedServiceAsyncStub(LimitFeedServiceStub):
     PushLimits: _aio.StreamStreamMultiCallable[_limit_feed_service_pb2.PushLimitsRequest, _limit_feed_service_pb2.PushLimitsResponse]  # type: ignore[assignment]
     """Sends a batch: first its header, then its rows in chunks; the end of the stream says that all rows are there. Chunks are
     answered with the progress, the end with the batch. The same batch again goes on behind the rows that are there, or is
-    answered with its result.
+    answered with its result. A sender that says nothing for five minutes gets DEADLINE_EXCEEDED; its rows stay.
     """
     GetLimitBatch: _aio.UnaryUnaryMultiCallable[_limit_feed_service_pb2.GetLimitBatchRequest, _limit_feed_service_pb2.GetLimitBatchResponse]  # type: ignore[assignment]
     """Reads a batch with its report."""
     ListLimitBatches: _aio.UnaryUnaryMultiCallable[_limit_feed_service_pb2.ListLimitBatchesRequest, _limit_feed_service_pb2.ListLimitBatchesResponse]  # type: ignore[assignment]
     """Reads batches, newest first, without their rows' errors."""
     ActivateLimitBatch: _aio.UnaryUnaryMultiCallable[_limit_feed_service_pb2.ActivateLimitBatchRequest, _limit_feed_service_pb2.ActivateLimitBatchResponse]  # type: ignore[assignment]
-    """Puts a staged batch in force, or with `force` one that a guard rail holds back. Answered when it has begun: `ACTIVATING`, or
-    `ACTIVE` when it is done already. A batch that is `ACTIVATING` or `ACTIVE` is answered as it is.
+    """Puts a staged batch in force, or with `force` one that a guard rail holds back. It is measured anew first, which takes about
+    ten seconds for a million rows and goes on when the call's deadline has passed: ask again. Answered when it has begun:
+    `ACTIVATING`, or `ACTIVE` when it is done already. A batch that is `ACTIVATING` or `ACTIVE` is answered as it is.
     """
     CancelLimitBatch: _aio.UnaryUnaryMultiCallable[_limit_feed_service_pb2.CancelLimitBatchRequest, _limit_feed_service_pb2.CancelLimitBatchResponse]  # type: ignore[assignment]
     """Gives up a batch of which no limit is in force."""
@@ -89,7 +91,7 @@ class LimitFeedServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_limit_feed_service_pb2.PushLimitsResponse], _abc.AsyncIterator[_limit_feed_service_pb2.PushLimitsResponse]]:
         """Sends a batch: first its header, then its rows in chunks; the end of the stream says that all rows are there. Chunks are
         answered with the progress, the end with the batch. The same batch again goes on behind the rows that are there, or is
-        answered with its result.
+        answered with its result. A sender that says nothing for five minutes gets DEADLINE_EXCEEDED; its rows stay.
         """
 
     @_abc_1.abstractmethod
@@ -114,8 +116,9 @@ class LimitFeedServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _limit_feed_service_pb2.ActivateLimitBatchRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_limit_feed_service_pb2.ActivateLimitBatchResponse, _abc.Awaitable[_limit_feed_service_pb2.ActivateLimitBatchResponse]]:
-        """Puts a staged batch in force, or with `force` one that a guard rail holds back. Answered when it has begun: `ACTIVATING`, or
-        `ACTIVE` when it is done already. A batch that is `ACTIVATING` or `ACTIVE` is answered as it is.
+        """Puts a staged batch in force, or with `force` one that a guard rail holds back. It is measured anew first, which takes about
+        ten seconds for a million rows and goes on when the call's deadline has passed: ask again. Answered when it has begun:
+        `ACTIVATING`, or `ACTIVE` when it is done already. A batch that is `ACTIVATING` or `ACTIVE` is answered as it is.
         """
 
     @_abc_1.abstractmethod

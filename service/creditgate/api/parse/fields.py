@@ -40,9 +40,9 @@ _TIME_MAX_S: Final = 253_402_300_799
 """The last second of the year 9999, the end of what a Timestamp may say."""
 
 _ID_CHARACTERS: Final = "[A-Za-z0-9._:/@-]"
-_is_id: Final = re.compile(f"{_ID_CHARACTERS}{{1,{ID_LENGTH_MAX}}}").fullmatch
+is_id: Final = re.compile(f"{_ID_CHARACTERS}{{1,{ID_LENGTH_MAX}}}").fullmatch
 _is_source: Final = re.compile(f"{_ID_CHARACTERS}{{0,{SOURCE_LENGTH_MAX}}}").fullmatch
-_is_risk_class: Final = re.compile(f"[a-z0-9_-]{{0,{RISK_CLASS_LENGTH_MAX}}}").fullmatch
+is_risk_class: Final = re.compile(f"[a-z0-9_-]{{0,{RISK_CLASS_LENGTH_MAX}}}").fullmatch
 _is_date: Final = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}").fullmatch
 _find_control_character: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]").search
 
@@ -65,7 +65,7 @@ def was(value: str | int) -> str:
 
 def check_id(found: Violations, field: str, value: str) -> None:
     """An id is 1 to 128 characters that need no quoting anywhere."""
-    if not _is_id(value):
+    if not is_id(value):
         found.append(
             FieldViolation(field, f"must be 1 to {ID_LENGTH_MAX} characters of {_ID_CHARACTERS}, {was(value)}")
         )
@@ -73,7 +73,7 @@ def check_id(found: Violations, field: str, value: str) -> None:
 
 def check_optional_id(found: Violations, field: str, value: str) -> None:
     """An id that may be left out."""
-    if value and not _is_id(value):
+    if value and not is_id(value):
         found.append(
             FieldViolation(field, f"must be empty or 1 to {ID_LENGTH_MAX} characters of {_ID_CHARACTERS}, {was(value)}")
         )
@@ -89,7 +89,7 @@ def check_source(found: Violations, field: str, value: str) -> None:
 
 def check_risk_class(found: Violations, field: str, value: str) -> None:
     """The name of a class of the policy; empty is the default class."""
-    if not _is_risk_class(value):
+    if not is_risk_class(value):
         found.append(
             FieldViolation(field, f"must be at most {RISK_CLASS_LENGTH_MAX} characters of [a-z0-9_-], {was(value)}")
         )

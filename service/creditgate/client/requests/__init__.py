@@ -33,6 +33,16 @@ from creditgate.client.requests.desk import (
     set_temporary_limit,
     unblock_account,
 )
+from creditgate.client.requests.limit_feed import (
+    activate_limit_batch,
+    cancel_limit_batch,
+    get_limit_batch,
+    limit_batch_header,
+    limit_update,
+    list_limit_batches,
+    rollback_limit_batch,
+    unreadable_row,
+)
 from creditgate.client.requests.receivables import (
     open_item,
     post_receivable,
@@ -43,8 +53,10 @@ from creditgate.client.requests.receivables import (
 
 __all__ = [
     "ClearableField",
+    "activate_limit_batch",
     "amend_reservation",
     "block_account",
+    "cancel_limit_batch",
     "check_credit",
     "clear_manual_limit",
     "clear_temporary_limit",
@@ -52,10 +64,14 @@ __all__ = [
     "commit_reservation",
     "get_account",
     "get_group",
+    "get_limit_batch",
     "get_policy",
     "get_reservation",
+    "limit_batch_header",
+    "limit_update",
     "list_accounts",
     "list_groups",
+    "list_limit_batches",
     "list_reservations",
     "open_item",
     "post_receivable",
@@ -66,8 +82,10 @@ __all__ = [
     "record_payment",
     "release_reservation",
     "reserve_credit",
+    "rollback_limit_batch",
     "set_manual_limit",
     "set_temporary_limit",
     "unblock_account",
+    "unreadable_row",
     "update_aging",
 ]

@@ -201,13 +201,13 @@ local ALL_OWED = { credit_counts = false }
 local plain = { pending = 0, furnished = false, scheduled = false, reasons_swapped = false }
 
 -- Opens the record of an account without furniture, of which nothing waits and nothing has fallen due: for changing its
--- base limit that suffices, and costs a third of `unpack_account`. Returns what `pack_account` takes, in one table for
--- all such accounts, or nil for another record.
+-- base limit that suffices, and costs a third of `unpack_account`. Returns what `pack_account` takes, and the record's
+-- `flags`, in one table for all such accounts; or nil for another record.
 local function open_plain(part, record)
   local flags, reserved, receivable, secured_receivable, pending, next_due, limit, limit_expire_s, limit_confirm_s,
     limit_version, create_ms, epoch, currency, risk_class, after = struct.unpack(LAYOUT.ACCOUNT, record)
   local acc = plain
-  acc.score, acc.reasoned = false, false
+  acc.flags, acc.score, acc.reasoned = flags, false, false
   if flags >= ACCOUNT_FLAG.SCORED then
     flags = unpack_scoring(acc, flags, record, after)
   end

@@ -63,10 +63,10 @@ local function apply_plain(part, outcome, acc, row, record_key)
   if hindrance then
     return refuse(outcome, row, hindrance, acc.currency)
   end
-  local over = limit_rows.is_over(acc)
+  local free = limit_rows.free(acc)
   let_count(part, outcome, acc, row)
   limit_rows.settle_plain(part, acc)
-  if not over and limit_rows.is_over(acc) then
+  if free >= 0 and limit_rows.free(acc) < 0 then
     outcome.over[#outcome.over + 1] = row.account_id .. '\0'
   end
   local records = outcome.records
@@ -80,11 +80,11 @@ local function apply_furnished(part, outcome, acc, row, creates)
   if hindrance then
     return refuse(outcome, row, hindrance, acc.currency)
   end
-  local over = limit_rows.is_over(acc)
+  local free = limit_rows.free(acc)
   let_count(part, outcome, acc, row)
   settle_limit(acc)
   acc.changed, part.changed = true, true
-  if not over and limit_rows.is_over(acc) then
+  if free >= 0 and limit_rows.free(acc) < 0 then
     outcome.over[#outcome.over + 1] = row.account_id .. '\0'
   end
   outcome.released = outcome.released + limit_changed(acc)
@@ -116,11 +116,11 @@ end
 
 -- Lets the rows of a chunk count; returns what they become, or nil when an account is just being moved.
 local function carry_out(part, blob, creates)
-  local rows, outcome = limit_rows.unpack(blob), new_outcome()
-  local records, record_keys = limit_rows.records(part, rows)
-  for index = 1, #rows do
-    local row = rows[index]
-    local acc, is_plain = limit_rows.account(part, row, records[index])
+  local outcome, index = new_outcome(), 0
+  local records, record_keys = limit_rows.records(part, blob)
+  for row in limit_rows.each(blob) do
+    index = index + 1
+    local acc, is_plain = limit_rows.account(part, row.account_id, records[index])
     local fate
     if not acc then
       fate = apply_absent(part, outcome, blob, row, creates)

@@ -1,44 +1,48 @@
 -- Rows of limit batches against their accounts. Rows are staged in chunks, in the partitions of their accounts. A chunk
 -- is put in force, what undoes it is kept, and what has become of it is noted, in one step; a chunk that is noted is
 -- done. Rows whose accounts live elsewhere stay behind as the chunk `CHUNK>PARTITION`, until they are taken there as
--- the chunk `CHUNK~PARTITION`, named by where they come from (lua/limit_chunks.lua).
+-- the chunk `CHUNK~PARTITION`, or `CHUNK^PARTITION` of what undoes them, named by where they come from
+-- (lua/limit_chunks.lua).
 
 local limit_rows = {}
 
--- Returns the rows of a chunk; `begins` and `ends` tell where a row is in it.
-function limit_rows.unpack(blob)
-  local rows, count, at, size = {}, 0, 1, #blob
+local one_row = {}
+
+-- Goes through the rows of a chunk: returns an iterator that returns row after row, in one table for all of them, as a
+-- table for each would cost more than all that is done with it. `begins` and `ends` tell where a row is in the chunk.
+function limit_rows.each(blob)
+  local after, size, row, flags, score = 1, #blob, one_row, 0, 0
+  return function()
+    if after > size then
+      return nil
+    end
+    row.begins = after
+    row.number, flags, row.limit, row.version, row.effective_s, row.expire_s, score, row.currency, row.account_id,
+      row.risk_class, row.reasons, after = struct.unpack(LAYOUT.LIMIT_ROW, blob, after)
+    row.ends = after - 1
+    row.unlimited, row.score = flags % 2 >= LIMIT_ROW_FLAG.UNLIMITED, flags >= LIMIT_ROW_FLAG.SCORED and score
+    return row
+  end
+end
+
+-- Returns the records of the accounts of a chunk's rows, and their keys: one command reads all.
+function limit_rows.records(part, blob)
+  local keys, at, size = {}, 1, #blob
   while at <= size do
-    local number, flags, limit, version, effective_s, expire_s, score, currency, account_id, risk_class, reasons, after
-      = struct.unpack(LAYOUT.LIMIT_ROW, blob, at)
-    count = count + 1
-    rows[count] = {
-      number = number, account_id = account_id, limit = limit, version = version, effective_s = effective_s,
-      expire_s = expire_s, currency = currency, risk_class = risk_class, reasons = reasons,
-      unlimited = flags % 2 == LIMIT_ROW_FLAG.UNLIMITED, score = flags >= LIMIT_ROW_FLAG.SCORED and score,
-      begins = at, ends = after - 1,
-    }
-    at = after
+    local account_id, _
+    account_id, _, _, at = struct.unpack('<sss', blob, at + LIMIT_ROW_NUMBERS)
+    keys[#keys + 1] = key.account(part, account_id)
   end
-  return rows
+  return size > 0 and redis.call('MGET', unpack(keys)) or {}, keys
 end
 
--- Returns the records of the rows' accounts, and their keys.
-function limit_rows.records(part, rows)
-  local keys = {}
-  for index = 1, #rows do
-    keys[index] = key.account(part, rows[index].account_id)
-  end
-  return #rows > 0 and redis.call('MGET', unpack(keys)) or {}, keys
-end
-
--- Returns the account of a row, and whether it is a plain one (`open_plain`); false when there is none here.
-function limit_rows.account(part, row, record)
+-- Returns the account of an id, and whether it is a plain one (`open_plain`); false when there is none here.
+function limit_rows.account(part, account_id, record)
   local acc = record and #record > SIZE.MOVED_STUB and open_plain(part, record)
   if acc then
     return acc, true
   end
-  return load_account(part, row.account_id), false
+  return load_account(part, account_id), false
 end
 
 -- Returns why a row does not count for an account, or nil when it does.
@@ -60,13 +64,9 @@ function limit_rows.settle_plain(part, acc)
   end
 end
 
-function limit_rows.is_over(acc)
-  return acc.has_limit and not acc.no_ceiling and exposure_of(acc) > acc.effective_limit
-end
-
--- Returns what is free below the limit that counts.
-function limit_rows.headroom(acc)
-  return acc.has_limit and not acc.no_ceiling and math.max(0, acc.effective_limit - exposure_of(acc)) or 0
+-- Returns what is free below the limit that counts, below 0 for an account that is over it; 0 where no limit counts.
+function limit_rows.free(acc)
+  return acc.has_limit and not acc.no_ceiling and acc.effective_limit - exposure_of(acc) or 0
 end
 
 -- Makes a row the base limit of an account.
@@ -88,21 +88,18 @@ function limit_rows.replace_schedule(acc, row)
   }
 end
 
--- Returns the stored reasons of an account's base limit, or of its scheduled one.
-function limit_rows.reasons(part, acc, account_id, scheduled)
-  local reasoned = acc.reasoned
-  if scheduled then
-    reasoned = acc.scheduled and acc.scheduled.reasoned
-  end
-  return reasoned and redis.call('HGET', key.texts(part, account_id), reasons_name(acc, scheduled)) or ''
+local function stored_reasons(part, acc, account_id, scheduled)
+  return redis.call('HGET', key.texts(part, account_id), reasons_name(acc, scheduled)) or ''
 end
 
 -- Packs the base limit of an account as it is before a row changes it.
 function limit_rows.pack_before(part, acc, account_id)
-  local before = struct.pack(LAYOUT.LIMIT_BEFORE, account_flags(acc), acc.limit, acc.limit_expire_s,
-    acc.limit_confirm_s, acc.score or 0, acc.risk_class, limit_rows.reasons(part, acc, account_id, false),
-    limit_rows.reasons(part, acc, account_id, true))
-  return acc.scheduled and before .. pack_schedule(acc.scheduled) or before
+  local scheduled = acc.scheduled
+  local before = struct.pack(LAYOUT.LIMIT_BEFORE, acc.flags or account_flags(acc), acc.limit, acc.limit_expire_s,
+    acc.limit_confirm_s, acc.score or 0, acc.risk_class,
+    acc.reasoned and stored_reasons(part, acc, account_id, false) or '',
+    scheduled and scheduled.reasoned and stored_reasons(part, acc, account_id, true) or '')
+  return scheduled and before .. pack_schedule(scheduled) or before
 end
 
 -- Returns what stood before a row, and where it ends.

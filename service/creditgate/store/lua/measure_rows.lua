@@ -15,7 +15,7 @@ end
 
 -- Lets a row count for an account, and packs what that does; a row that counts later is measured as of then.
 local function effect_of(part, acc, is_plain, row, standing)
-  local exposure, headroom, over = exposure_of(acc), limit_rows.headroom(acc), limit_rows.is_over(acc)
+  local exposure, free = exposure_of(acc), limit_rows.free(acc)
   local flags = (acc.limit_set and ROW_EFFECT_FLAG.BEFORE_SET or 0)
     + (acc.unlimited and ROW_EFFECT_FLAG.UNLIMITED_BEFORE or 0)
     + (row.unlimited and ROW_EFFECT_FLAG.UNLIMITED_AFTER or 0)
@@ -27,13 +27,13 @@ local function effect_of(part, acc, is_plain, row, standing)
   else
     settle_limit(acc)
   end
-  local headroom_after, over_after = limit_rows.headroom(acc), limit_rows.is_over(acc)
+  local free_after = limit_rows.free(acc)
   if acc.pending > 0 then
     fitting = release_fitting(acc)
   end
   return struct.pack(LAYOUT.ROW_EFFECT, row.number, standing,
-    flags + (over_after and not over and ROW_EFFECT_FLAG.OVER_LIMIT or 0), before, row.limit, exposure, headroom,
-    headroom_after, fitting, acc.currency)
+    flags + (free >= 0 and free_after < 0 and ROW_EFFECT_FLAG.OVER_LIMIT or 0), before, row.limit, exposure,
+    math.max(0, free), math.max(0, free_after), fitting, acc.currency)
 end
 
 -- Packs the effect of a row whose account is not here, or returns where it lives.
@@ -48,7 +48,7 @@ local function absent_effect(part, row, creates)
 end
 
 local function measure_row(part, row, record, creates)
-  local acc, is_plain = limit_rows.account(part, row, record)
+  local acc, is_plain = limit_rows.account(part, row.account_id, record)
   -- An account that is being moved is where it was, until it has arrived.
   acc = acc or part.accounts[row.account_id]
   if not acc then
@@ -64,10 +64,10 @@ end
 local function measure_rows(keys, args)
   local part = open_partitions(keys, open_policy(args[1]), false)[1]
   local blob = args[5] ~= '' and args[5] or redis.call('HGET', key.staged_rows(part, args[2]), args[3]) or ''
-  local rows, effects, account_ids, moved = limit_rows.unpack(blob), {}, {}, {}
-  local records = limit_rows.records(part, rows)
-  for index = 1, #rows do
-    local row = rows[index]
+  local effects, account_ids, moved = {}, {}, {}
+  local records, index = limit_rows.records(part, blob), 0
+  for row in limit_rows.each(blob) do
+    index = index + 1
     local effect, partition = measure_row(part, row, records[index], args[4] == '1')
     if effect then
       effects[#effects + 1] = effect

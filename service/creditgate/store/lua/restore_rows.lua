@@ -80,20 +80,19 @@ end
 -- Goes through the rows of a chunk; returns what becomes of them, or nil when an account is just being moved.
 local function carry_out(part, undo)
   local fates, blob, befores = limit_rows.unpack_undo(undo)
-  local rows = limit_rows.unpack(blob)
   local outcome = { fates = {}, blob = blob, befores = befores, moved = {}, moved_count = 0, kept = {}, restored = 0 }
   local at = 1
-  for index = 1, #rows do
-    local fate = fates[index]
+  for row in limit_rows.each(blob) do
+    local fate = fates[#outcome.fates + 1]
     if IN_FORCE[fate] then
       local before, after = limit_rows.unpack_before(befores, at)
-      fate = undo_row(part, outcome, blob, rows[index], before, string.sub(befores, at, after - 1))
+      fate = undo_row(part, outcome, blob, row, before, string.sub(befores, at, after - 1))
       at = after
     end
     if not fate then
       return nil
     end
-    outcome.fates[index] = fate
+    outcome.fates[#outcome.fates + 1] = fate
   end
   return outcome
 end

@@ -14,23 +14,24 @@ local function stage_rows(keys, args)
   local named = redis.call('HMGET', accounts_key, unpack(account_ids))
   local naming, left_out, kept = {}, {}, false
   for index = 1, #account_ids do
-    local row = args[2 * index + 3]
-    if named[index] and named[index] ~= row then
+    local number = args[2 * index + 3]
+    if named[index] and named[index] ~= number then
       left_out[#left_out + 1] = index
       left_out[#left_out + 1] = tonumber(named[index])
     else
       naming[#naming + 1] = account_ids[index]
-      naming[#naming + 1] = row
+      naming[#naming + 1] = number
     end
   end
   if #left_out > 0 then
-    local rows, next_out = limit_rows.unpack(blob), 1
+    local index, next_out = 0, 1
     kept = {}
-    for index = 1, #rows do
+    for row in limit_rows.each(blob) do
+      index = index + 1
       if left_out[next_out] == index then
         next_out = next_out + 2
       else
-        kept[#kept + 1] = string.sub(blob, rows[index].begins, rows[index].ends)
+        kept[#kept + 1] = string.sub(blob, row.begins, row.ends)
       end
     end
   end

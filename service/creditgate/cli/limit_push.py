@@ -1,0 +1,133 @@
+"""Pushes a file of limits for a command, and tells what became of it."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, Literal, NamedTuple
+
+from creditgate.cli.connection import Connection
+from creditgate.cli.failures import USAGE_CODE, CommandFailure, ExitCode
+from creditgate.cli.options import parse_instant
+from creditgate.client import limit_batch_header
+from creditgate.csv_rows.errors import FileError
+from creditgate.limit_files.layout import parse_layout
+from creditgate.limit_files.push import LimitFilePush, batch_id_of, read_content
+from creditgate.progress import show_progress
+from creditgate.v1.limit_batch_pb2 import (
+    LIMIT_BATCH_MODE_APPLY,
+    LIMIT_BATCH_MODE_PREVIEW,
+    LIMIT_BATCH_MODE_STAGE,
+    LimitBatch,
+)
+from creditgate.v1.limit_feed_service_pb2 import LimitBatchHeader, PushLimitsResponse
+
+Mode = Literal["APPLY", "STAGE", "PREVIEW"]
+
+_FAULTS_SHOWN_MAX: Final = 20
+_MODES: Final = {
+    "APPLY": LIMIT_BATCH_MODE_APPLY,
+    "STAGE": LIMIT_BATCH_MODE_STAGE,
+    "PREVIEW": LIMIT_BATCH_MODE_PREVIEW,
+}
+
+
+class ReadAs(NamedTuple):
+    """What options say about a file. No version: the seconds from 1970 to `as_of`."""
+
+    columns: Sequence[str]
+    delimiter: str | None
+    currency: str
+    version: int | None
+    as_of: datetime
+
+
+class About(NamedTuple):
+    """What options say about a batch. No id: from the file."""
+
+    batch_id: str
+    mode: Mode
+    source: str
+    model_version: str
+    all_or_nothing: bool = False
+    create_accounts: bool = False
+
+
+def parse_as_of(file: Path, text: str | None) -> datetime:
+    """Return the instant that a person wrote, else the second in which the file was last changed.
+
+    Raises:
+        CommandFailure: it is written otherwise, or the file can't be read.
+
+    """
+    if text is not None:
+        return parse_instant("--as-of", text)
+    try:
+        return datetime.fromtimestamp(int(file.stat().st_mtime), UTC)
+    except OSError as error:
+        raise CommandFailure(f"can't read {file}: {error.strerror}", code=USAGE_CODE) from None
+
+
+def push_file(service: Connection, file: Path, read_as: ReadAs, about: About) -> ExitCode:
+    """Push a file and print its batch, and on standard error the first wrong rows; return what it means.
+
+    Raises:
+        CommandFailure: the file can't be read or used.
+        CreditCallError: the service stays away, or refuses the batch.
+
+    """
+    try:
+        version = int(read_as.as_of.timestamp()) if read_as.version is None else read_as.version
+        layout = parse_layout(read_as.columns, read_as.currency, read_as.delimiter, version)
+        content = read_content(file, layout, read_as.as_of)
+        pushed = LimitFilePush(file, layout, content.rows)
+        header = _header(about, read_as.as_of, batch_id_of(file, content))
+        next(service.client.list_limit_batches(page_size=1), None)  # a service that is not there is told at once
+        with _told_how_to_go_on(pushed), show_progress(f"Sending {file.name}", "rows", with_pace=True) as progress:
+            batch = pushed.run(service.client, header, progress)
+    except FileError as error:
+        raise CommandFailure(str(error), code=USAGE_CODE) from None
+    except KeyboardInterrupt:
+        return ExitCode.INTERRUPTED
+    exit_code = service.show(PushLimitsResponse(batch=batch))
+    _print_faults(pushed, batch)
+    return exit_code
+
+
+def _header(about: About, as_of: datetime, file_id: str) -> LimitBatchHeader:
+    """Return a file's header. Each preview is a batch of its own: the accounts have changed since the last one."""
+    if about.mode == "PREVIEW":
+        file_id = f"{file_id}-preview-{datetime.now(UTC):%Y%m%dT%H%M%S.%f}"
+    return limit_batch_header(
+        about.batch_id or file_id,
+        source=about.source,
+        model_version=about.model_version,
+        as_of=as_of,
+        mode=_MODES[about.mode],
+        all_or_nothing=about.all_or_nothing,
+        create_accounts=about.create_accounts,
+    )
+
+
+@contextmanager
+def _told_how_to_go_on(pushed: LimitFilePush) -> Iterator[None]:
+    """Say what is kept of a push that ends before its batch is answered."""
+    try:
+        yield
+    except BaseException:
+        if pushed.progress is not None:
+            received_rows = f"{pushed.progress.received_rows:,} rows are received"
+            sys.stderr.write(f"{received_rows}: push the file again to carry on from here\n")
+        raise
+
+
+def _print_faults(pushed: LimitFilePush, batch: LimitBatch) -> None:
+    sys.stdout.flush()
+    faults = batch.row_errors[:_FAULTS_SHOWN_MAX]
+    for error in faults:
+        sys.stderr.write(f"{pushed.fault(error)}\n")
+    more = batch.rejected_rows - len(faults)
+    if more > 0:
+        tells = f"`creditgate limits show {batch.batch_id} --json` tells the first 10,000"
+        sys.stderr.write(f"… and {more:,} more wrong rows; {tells}\n")

@@ -1,0 +1,125 @@
+"""The limit feed as its handlers see it."""
+
+import asyncio
+from dataclasses import replace
+
+from creditgate.domain.errors import CreditError, ErrorReason
+from creditgate.domain.limit_batch import LimitBatch, LimitBatchHeader, LimitBatchState
+from creditgate.domain.ports import LimitBatchStore, Page
+from creditgate.limit_feed.activation import Activation, check_can_activate
+from creditgate.limit_feed.finisher import Finisher
+from creditgate.limit_feed.receiver import Receiver, other_details
+from creditgate.limit_feed.records import change_batch, require_state, work_deadline
+from creditgate.limit_feed.rollback import check_can_roll_back
+
+
+class LimitFeed:
+    """Takes batches in, and carries out what people decide about them. Deadlines are values of `time.monotonic()`."""
+
+    def __init__(self, store: LimitBatchStore, finisher: Finisher) -> None:
+        self._store = store
+        self._finisher = finisher
+
+    async def begin_push(self, header: LimitBatchHeader, deadline: float) -> Receiver:
+        """Return what receives a batch's rows; a batch that is there already is gone on with.
+
+        Raises LIMIT_BATCH_EXISTS_WITH_DIFFERENT_DETAILS for another header.
+        """
+        batch = await self._find_or_create(header, deadline)
+        if batch.header != header:
+            raise other_details(batch, "its header is another one")
+        return Receiver(self._store, batch)
+
+    def carry_on(self, batch_id: str) -> asyncio.Task[LimitBatch]:
+        """Return the task that ends with the batch, with its rows' errors, when all that a server can do is done."""
+        return self._finisher.carry_on(batch_id)
+
+    def progress_of(self, batch_id: str) -> LimitBatch | None:
+        """Return the batch as the work on it has come, None when none is under way here."""
+        return self._finisher.progress_of(batch_id)
+
+    async def get(self, batch_id: str, deadline: float) -> LimitBatch:
+        """Return a batch with its rows' errors. Raises LIMIT_BATCH_NOT_FOUND."""
+        return await self._store.get_batch(batch_id, deadline)
+
+    async def list(
+        self, states: frozenset[LimitBatchState], page_size: int, page_token: str, deadline: float
+    ) -> Page[LimitBatch]:
+        """Return a page of batches (see `LimitBatchStore.list_batches`)."""
+        return await self._store.list_batches(states, page_size, page_token, deadline)
+
+    async def activate(self, batch_id: str, activation: Activation, deadline: float) -> LimitBatch:
+        """Measure a batch anew and begin to put it in force; return it as it is then.
+
+        One that is being activated, or is active, is returned as it is. Raises LIMIT_BATCH_NOT_FOUND,
+        LIMIT_BATCH_STATE, or LIMIT_BATCH_QUARANTINED without force.
+        """
+        batch = await self._store.get_batch(batch_id, deadline)
+        if batch.state not in (LimitBatchState.ACTIVATING, LimitBatchState.ACTIVE):
+            check_can_activate(batch, activation)
+            # It goes on when the caller's time is up: whoever asks again finds it done.
+            batch = await asyncio.shield(self._finisher.begin_activation(batch, activation))
+        if batch.state is LimitBatchState.ACTIVATING:
+            self._finisher.carry_on(batch_id)
+        return batch
+
+    async def cancel(self, batch_id: str, actor: str, comment: str, deadline: float) -> LimitBatch:
+        """Give up a batch of which no limit is in force, and return it; one that is cancelled is returned as it is.
+
+        Raises LIMIT_BATCH_NOT_FOUND or LIMIT_BATCH_STATE.
+        """
+
+        def cancel(batch: LimitBatch) -> LimitBatch:
+            if batch.state is LimitBatchState.CANCELLED:
+                return batch
+            require_state(
+                batch,
+                LimitBatchState.RECEIVING,
+                LimitBatchState.STAGED,
+                LimitBatchState.QUARANTINED,
+                action="cancelled",
+            )
+            return replace(batch, state=LimitBatchState.CANCELLED, actor=actor, comment=comment, row_errors=())
+
+        batch = await change_batch(self._store, batch_id, cancel, deadline)
+        await self._store.drop_rows(batch_id, work_deadline())
+        return batch
+
+    async def roll_back(self, batch_id: str, actor: str, comment: str, deadline: float) -> LimitBatch:
+        """Begin to take an active batch back, and return it; one that is rolling or rolled back is returned as it is.
+
+        Raises LIMIT_BATCH_NOT_FOUND, or LIMIT_BATCH_STATE also when what would undo it is no longer kept.
+        """
+        batch = await self._store.get_batch(batch_id, deadline)
+        if batch.state not in (LimitBatchState.ROLLING_BACK, LimitBatchState.ROLLED_BACK):
+            await check_can_roll_back(self._store, batch)
+
+            def roll_back(found: LimitBatch) -> LimitBatch:
+                if found.state in (LimitBatchState.ROLLING_BACK, LimitBatchState.ROLLED_BACK):
+                    return found
+                require_state(found, LimitBatchState.ACTIVE, action="rolled back")
+                return replace(found, state=LimitBatchState.ROLLING_BACK, actor=actor, comment=comment, row_errors=())
+
+            batch = await change_batch(self._store, batch_id, roll_back, deadline)
+        if batch.state is LimitBatchState.ROLLING_BACK:
+            self._finisher.carry_on(batch_id)
+        return batch
+
+    async def _find_or_create(self, header: LimitBatchHeader, deadline: float) -> LimitBatch:
+        found = await self._find(header.batch_id, deadline)
+        if found is not None:
+            return found
+        try:
+            return await self._store.put_batch(LimitBatch(header, LimitBatchState.RECEIVING), deadline)
+        except CreditError as error:
+            if error.reason is not ErrorReason.LIMIT_BATCH_CHANGED:
+                raise
+        return await self._store.get_batch(header.batch_id, deadline)  # another sender was faster
+
+    async def _find(self, batch_id: str, deadline: float) -> LimitBatch | None:
+        try:
+            return await self._store.get_batch(batch_id, deadline)
+        except CreditError as error:
+            if error.reason is not ErrorReason.LIMIT_BATCH_NOT_FOUND:
+                raise
+        return None

@@ -1,0 +1,1 @@
+"""Pushes the limits of a CSV or Parquet file into a running service."""

@@ -1,0 +1,441 @@
+"""`creditgate limits ...` as people and programs call it."""
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import grpc
+import pyarrow as pa
+import pytest
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+from google.rpc.error_details_pb2 import ErrorInfo
+from google.rpc.status_pb2 import Status
+from pyarrow import parquet
+from typer.testing import CliRunner, Result
+
+from creditgate.cli.application import app
+from creditgate.v1.limit_batch_pb2 import (
+    GUARD_RAIL_ACCOUNTS_CUT,
+    LIMIT_BATCH_MODE_APPLY,
+    LIMIT_BATCH_MODE_PREVIEW,
+    LIMIT_BATCH_MODE_STAGE,
+    LIMIT_BATCH_STATE_ACTIVATING,
+    LIMIT_BATCH_STATE_ACTIVE,
+    LIMIT_BATCH_STATE_CANCELLED,
+    LIMIT_BATCH_STATE_FAILED,
+    LIMIT_BATCH_STATE_QUARANTINED,
+    LIMIT_BATCH_STATE_ROLLED_BACK,
+    LIMIT_BATCH_STATE_STAGED,
+    GuardRailReport,
+    LimitBatch,
+    LimitBatchState,
+    LimitChange,
+    LimitEffect,
+    LimitRowError,
+    LimitTotals,
+)
+from creditgate.v1.limit_feed_service_pb2 import (
+    ActivateLimitBatchRequest,
+    ActivateLimitBatchResponse,
+    CancelLimitBatchRequest,
+    CancelLimitBatchResponse,
+    GetLimitBatchResponse,
+    LimitBatchHeader,
+    LimitPushProgress,
+    LimitUpdate,
+    ListLimitBatchesRequest,
+    ListLimitBatchesResponse,
+    PushLimitsRequest,
+    PushLimitsResponse,
+    RollbackLimitBatchRequest,
+    RollbackLimitBatchResponse,
+)
+from tests.cli.conftest import Invoke
+from tests.cli.served import CREDITGATE, environment
+from tests.client.scripted_service import Failure, ScriptedService, StreamAnswer, Wait
+
+MAY_31 = Timestamp()
+MAY_31.FromDatetime(datetime(2026, 5, 31, 2, 0, tzinfo=UTC))
+
+EFFECT = LimitEffect(
+    raised_accounts=3,
+    cut_accounts=2,
+    confirmed_accounts=1,
+    over_limit_accounts=1,
+    fitting_reviews=4,
+    totals=[
+        LimitTotals(
+            currency_code="USD",
+            limit_before_minor=100_000,
+            limit_after_minor=150_000,
+            headroom_before_minor=50_000,
+            headroom_after_minor=90_000,
+        )
+    ],
+    largest_raises=[LimitChange(account_id="acme", currency_code="USD", after_minor=50_000)],
+    largest_cuts=[
+        LimitChange(account_id="bolt", currency_code="USD", before_minor=9_000, after_minor=1_000, exposure_minor=2_000)
+    ],
+)
+CUT = GuardRailReport(
+    guard_rail=GUARD_RAIL_ACCOUNTS_CUT,
+    message="40 % of the accounts are cut by more than 20 %; at most 20 % may be",
+    observed=4000,
+    threshold=2000,
+    examples=[EFFECT.largest_cuts[0]],
+)
+
+
+@pytest.fixture
+def limits(scripted: ScriptedService, monkeypatch: pytest.MonkeyPatch) -> Invoke:
+    """Run a command of `creditgate limits` against the scripted service."""
+    monkeypatch.setenv("TZ", "UTC")
+    scripted.script("ListLimitBatches", ListLimitBatchesResponse())
+    runner = CliRunner(env={"CREDITGATE_LISTEN": scripted.address, "LOGNAME": "ann", "FORCE_COLOR": None})
+
+    def invoke(*words: object) -> Result:
+        return runner.invoke(app, ["limits", *(str(word) for word in words)], prog_name="creditgate")
+
+    return invoke
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "limits.csv"
+    path.write_text("account,limit,version\nacme,500.00,7\n\nbolt,x,7\ncoal,20,7\n")
+    os.utime(path, (1_780_000_000, 1_780_000_000))
+    return path
+
+
+def keep_and_answer(*answers: PushLimitsResponse, **batch: object) -> StreamAnswer:
+    """Keep every row, send the answers and then the batch, which is what the header says and the fields given."""
+
+    def answer(requests: Iterator[Message]) -> Iterator[Message]:
+        first = next(requests)
+        assert isinstance(first, PushLimitsRequest)
+        yield PushLimitsResponse(progress=LimitPushProgress())
+        header, received = first.header, 0
+        for request in requests:
+            assert isinstance(request, PushLimitsRequest)
+            received += len(request.updates.updates) + len(request.updates.unreadable_rows)
+        yield from answers
+        answered = LimitBatch(
+            batch_id=header.batch_id,
+            source=header.source,
+            model_version=header.model_version,
+            as_of=header.as_of,
+            mode=header.mode,
+            received_rows=received,
+            create_time=MAY_31,
+        )
+        answered.MergeFrom(LimitBatch(**batch))  # type: ignore[arg-type] # fields by name
+        yield PushLimitsResponse(batch=answered)
+
+    return answer
+
+
+def header_of(scripted: ScriptedService) -> LimitBatchHeader:
+    headers = [each.header for each in scripted.requests if isinstance(each, PushLimitsRequest)]
+    return headers[0]
+
+
+def updates_of(scripted: ScriptedService) -> list[LimitUpdate]:
+    pushed = [each for each in scripted.requests if isinstance(each, PushLimitsRequest)]
+    return [update for each in pushed for update in each.updates.updates]
+
+
+def test_a_file_is_pushed_and_its_wrong_rows_are_told_by_line(
+    limits: Invoke, scripted: ScriptedService, file: Path
+) -> None:
+    wrong = LimitRowError(row=2, field="limit_minor", message="'x' is not an amount such as 1250.00")
+    answer = keep_and_answer(
+        state=LIMIT_BATCH_STATE_ACTIVE, rejected_rows=1, applied_rows=2, effect=EFFECT, row_errors=[wrong]
+    )
+    scripted.script_streams("PushLimits", answer)
+    result = limits("push", file, "--model-version", "4.2", "--source", "nightly")
+    assert result.exit_code == 0, result.output
+    header = header_of(scripted)
+    assert (header.source, header.model_version, header.mode) == ("nightly", "4.2", LIMIT_BATCH_MODE_APPLY)
+    assert header.as_of.seconds == 1_780_000_000
+    assert [(each.account_id, each.limit_minor) for each in updates_of(scripted)] == [("acme", 50_000), ("coal", 2_000)]
+    assert result.stdout.splitlines()[:6] == [
+        "ACTIVE",
+        f"  batch     {header.batch_id}",
+        "  source    nightly, model 4.2",
+        "  as of     2026-05-28 20:26:40 UTC",
+        "  mode      APPLY",
+        "  rows      3 received",
+    ]
+    assert "  in force  2\n  wrong     1\n" in result.stdout
+    assert "What it does to the accounts:\n  accounts    3 raised, 2 cut, 1 confirmed, 0 new\n" in result.stdout
+    assert "  limits      1,000.00 → 1,500.00 USD (+50.0%)\n" in result.stdout
+    assert "  headroom    500.00 → 900.00 USD (+80.0%)\n" in result.stdout
+    assert "line 4: limit 'x' is not an amount such as 1250.00" in result.stderr.splitlines()
+
+
+def test_the_same_file_is_the_same_batch(limits: Invoke, scripted: ScriptedService, file: Path) -> None:
+    scripted.script_streams("PushLimits", keep_and_answer(state=LIMIT_BATCH_STATE_ACTIVE))
+    batches = [json.loads(limits("push", file, "--json").stdout)["batch"] for _ in range(2)]
+    assert batches[0]["batch_id"] == batches[1]["batch_id"]
+    assert batches[0]["batch_id"].startswith("limits.csv-")
+    named = json.loads(limits("push", file, "--batch", "mine", "--json").stdout)
+    assert named["batch"]["batch_id"] == "mine"
+
+
+@pytest.mark.parametrize(
+    ("state", "exit_code", "says"),
+    [
+        (LIMIT_BATCH_STATE_STAGED, 0, "no limit is in force yet: activate it with `creditgate limits activate`"),
+        (LIMIT_BATCH_STATE_QUARANTINED, 1, "a guard rail has tripped: no limit is in force"),
+        (LIMIT_BATCH_STATE_CANCELLED, 1, "given up: no limit is in force"),
+        (LIMIT_BATCH_STATE_ROLLED_BACK, 1, "the limits before it are in force again"),
+        (LIMIT_BATCH_STATE_FAILED, 1, "a row is wrong, and the batch is all or nothing"),
+    ],
+)
+def test_what_is_not_in_force_is_told(
+    limits: Invoke, scripted: ScriptedService, file: Path, state: LimitBatchState.ValueType, exit_code: int, says: str
+) -> None:
+    scripted.script_streams("PushLimits", keep_and_answer(state=state, guard_rails=[CUT]))
+    result = limits("push", file, "--stage", "--all-or-nothing", "--create-accounts")
+    assert result.exit_code == exit_code
+    assert says in result.stdout
+    assert f"Guard rail ACCOUNTS_CUT: {CUT.message}" in result.stdout
+    header = header_of(scripted)
+    assert (header.mode, header.all_or_nothing, header.create_accounts) == (LIMIT_BATCH_MODE_STAGE, True, True)
+    assert limits("push", file, "--json").exit_code == exit_code
+
+
+def test_options_say_how_the_file_is_read(limits: Invoke, scripted: ScriptedService, tmp_path: Path) -> None:
+    file = tmp_path / "scores.txt"
+    file.write_text("customer;approved\nacme;500,000\n")
+    scripted.script_streams("PushLimits", keep_and_answer(state=LIMIT_BATCH_STATE_ACTIVE))
+    columns = ("--column", "account=customer", "--column", "limit=approved")
+    words = (*columns, "--currency", "jpy", "--version", "9", "--as-of", "2026-05-31T02:00Z")
+    assert limits("push", file, *words).exit_code == 0
+    expected = LimitUpdate(account_id="acme", limit_minor=500_000, currency_code="JPY", version=9)
+    assert updates_of(scripted) == [expected]
+    assert header_of(scripted).as_of == MAY_31
+
+
+def test_rows_without_a_version_have_that_of_the_instant(
+    limits: Invoke, scripted: ScriptedService, tmp_path: Path
+) -> None:
+    file = tmp_path / "limits.parquet"
+    parquet.write_table(pa.table({"account": ["acme"], "limit_minor": [500]}), file)
+    scripted.script_streams("PushLimits", keep_and_answer(state=LIMIT_BATCH_STATE_ACTIVE))
+    assert limits("push", file, "--as-of", "2026-05-31T02:00Z").exit_code == 0
+    (update,) = updates_of(scripted)
+    assert (update.account_id, update.limit_minor, update.version) == ("acme", 500, MAY_31.seconds)
+
+
+@pytest.mark.parametrize(("guard_rails", "exit_code"), [([], 0), ([CUT], 1)])
+def test_a_preview_tells_what_would_happen_and_whether_it_would_be_held_back(
+    limits: Invoke, scripted: ScriptedService, file: Path, guard_rails: list[GuardRailReport], exit_code: int
+) -> None:
+    answer = keep_and_answer(state=LIMIT_BATCH_STATE_CANCELLED, effect=EFFECT, guard_rails=guard_rails)
+    scripted.script_streams("PushLimits", answer)
+    result = limits("preview", file)
+    assert result.exit_code == exit_code, result.output
+    assert header_of(scripted).mode == LIMIT_BATCH_MODE_PREVIEW
+    held_back = "a guard rail would hold it back" if guard_rails else "no guard rail would hold it back"
+    assert result.stdout.splitlines()[0] == f"PREVIEW  (nothing is in force; {held_back})"
+    assert "What it would do to the accounts:" in result.stdout
+    assert "  over limit  1 accounts go over their limit\n" in result.stdout
+    assert "  reviews     4 orders that wait for review fit\n" in result.stdout
+    raises, cuts = result.stdout.split("Largest raises:")[1].split("Largest cuts:")
+    assert raises.split()[-5:] == ["acme", "none", "500.00", "0.00", "USD"]
+    assert cuts.split()[-5:] == ["bolt", "90.00", "10.00", "20.00", "USD"]
+
+
+def test_each_preview_is_a_batch_of_its_own(limits: Invoke, scripted: ScriptedService, file: Path) -> None:
+    scripted.script_streams("PushLimits", keep_and_answer(state=LIMIT_BATCH_STATE_CANCELLED))
+    ids = {json.loads(limits("preview", file, "--json").stdout)["batch"]["batch_id"] for _ in range(2)}
+    assert len(ids) == 2
+
+
+def test_progress_is_told_while_rows_are_sent_and_limits_are_put_in_force(
+    limits: Invoke, scripted: ScriptedService, file: Path
+) -> None:
+    received = LimitPushProgress(received_rows=3)
+    activating = LimitPushProgress(received_rows=3, applied_rows=3, state=LIMIT_BATCH_STATE_ACTIVATING)
+    answers = (PushLimitsResponse(progress=received), PushLimitsResponse(progress=activating))
+    scripted.script_streams("PushLimits", keep_and_answer(*answers, state=LIMIT_BATCH_STATE_ACTIVE))
+    told = limits("push", file).stderr.splitlines()
+    assert told[0].startswith("Sending limits.csv: 3 of 4 rows, ")
+    assert told[0].endswith(" left")
+    assert told[1].startswith("Putting in force: 3 of 3 rows")
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "says"),
+    [
+        (None, [], "can't read"),
+        ("", [], "the file is empty"),
+        ("account,limit\n", [], "has no rows"),
+        ("customer,limit\na,1\n", [], "has no column 'account'"),
+        ("account,amount\na,1\n", [], "no column 'limit', in units of the currency, nor 'limit_minor'"),
+        ("account,limit\na,1\n", ["--column", "score=x"], "has no column 'x'"),
+        ("account,limit\na,1\n", ["--column", "buyer=x"], "the fields are account, limit, limit_minor"),
+        ("account,limit\na,1\n", ["--as-of", "yesterday"], "--as-of: 'yesterday'"),
+    ],
+)
+def test_a_file_that_can_not_be_used_begins_no_batch(
+    limits: Invoke, scripted: ScriptedService, file: Path, text: str | None, words: list[str], says: str
+) -> None:
+    file.unlink()
+    if text is not None:
+        file.write_text(text)
+    result = limits("push", file, *words)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert says in result.stderr
+    assert scripted.streams == []
+
+
+def test_a_service_that_is_not_there_is_told_at_once(offline: Invoke, file: Path) -> None:
+    result = offline("limits", "push", file)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "no creditgate service answers at 127.0.0.1:1" in result.stderr
+
+
+def test_a_push_that_is_cut_off_tells_how_far_it_came(limits: Invoke, scripted: ScriptedService, file: Path) -> None:
+    def cut_off(requests: Iterator[Message]) -> Iterator[Message | Failure]:
+        next(requests)
+        yield PushLimitsResponse(progress=LimitPushProgress(received_rows=2))
+        yield Failure(grpc.StatusCode.RESOURCE_EXHAUSTED)
+
+    scripted.script_streams("PushLimits", cut_off)
+    result = limits("push", file)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "2 rows are received: push the file again to carry on from here\n" in result.stderr
+    assert "RESOURCE_EXHAUSTED" in result.stderr
+
+
+def test_ctrl_c_tells_how_far_it_came(scripted: ScriptedService, file: Path) -> None:
+    def stuck(requests: Iterator[Message]) -> Iterator[Message | Wait]:
+        next(requests)
+        yield PushLimitsResponse(progress=LimitPushProgress(received_rows=1))
+        for _ in requests:
+            pass
+        yield Wait()
+
+    scripted.script("ListLimitBatches", ListLimitBatchesResponse())
+    scripted.script_streams("PushLimits", stuck)
+    process = subprocess.Popen(
+        [CREDITGATE, "limits", "push", file],
+        env={**os.environ, **environment(LISTEN=scripted.address)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    scripted.wait_for_requests(3)
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=30)
+    assert (process.returncode, stdout) == (130, ""), stderr
+    assert "1 rows are received: push the file again" in stderr
+    assert "Traceback" not in stderr
+
+
+def test_batches_are_listed(limits: Invoke, scripted: ScriptedService) -> None:
+    batch = LimitBatch(
+        batch_id="b-1",
+        state=LIMIT_BATCH_STATE_QUARANTINED,
+        source="nightly",
+        model_version="4.2",
+        received_rows=1200,
+        rejected_rows=3,
+        create_time=MAY_31,
+    )
+    scripted.script("ListLimitBatches", ListLimitBatchesResponse(batches=[batch]))
+    result = limits("batches", "--state", "quarantined")
+    assert result.exit_code == 0, result.output
+    expected = "b-1 QUARANTINED nightly 4.2 1,200 3 0 0 2026-05-31 02:00:00 UTC"
+    assert expected.split() in [line.split() for line in result.stdout.splitlines()]
+    request = scripted.requests[-1]
+    assert isinstance(request, ListLimitBatchesRequest)
+    assert list(request.states) == [LIMIT_BATCH_STATE_QUARANTINED]
+    assert json.loads(limits("batches", "--json").stdout)["batch_id"] == "b-1"
+    unknown = limits("batches", "--state", "gone")
+    assert unknown.exit_code == 2
+    assert "'gone' is none of RECEIVING, STAGED, QUARANTINED" in unknown.stderr
+
+
+def test_a_batch_is_shown_with_its_wrong_rows(limits: Invoke, scripted: ScriptedService) -> None:
+    wrong = LimitRowError(row=5, account_id="acme", field="version", message="must be from 1 to 2^53-1")
+    batch = LimitBatch(
+        batch_id="b-1",
+        state=LIMIT_BATCH_STATE_ACTIVE,
+        received_rows=10,
+        rejected_rows=3,
+        skipped_rows=2,
+        applied_rows=5,
+        scheduled_rows=1,
+        created_accounts=1,
+        over_limit_count=2,
+        over_limit_accounts=["acme"],
+        released_reviews=3,
+        row_errors=[wrong],
+    )
+    scripted.script("GetLimitBatch", GetLimitBatchResponse(batch=batch))
+    result = limits("show", "b-1")
+    assert result.exit_code == 0, result.output
+    for line in (
+        "  in force    5, 1 of them from a later time on",
+        "  wrong       3",
+        "  skipped     2: the accounts have limits of these or later versions",
+        "  created     1 accounts",
+        "  over limit  2 accounts: acme and 1 more",
+        "  released    3 orders that waited for review",
+        "row 5: acme: version: must be from 1 to 2^53-1",
+        "… and 2 more wrong rows; --json tells the first 10,000",
+    ):
+        assert line in result.stdout.splitlines()
+    assert json.loads(limits("show", "b-1", "--json").stdout)["batch"]["row_errors"][0]["row"] == "5"
+
+
+def test_people_decide_about_a_batch(limits: Invoke, scripted: ScriptedService) -> None:
+    active = LimitBatch(
+        batch_id="b-1", state=LIMIT_BATCH_STATE_ACTIVATING, forced=True, actor="ann", comment="checked with sales"
+    )
+    rolled_back = LimitBatch(
+        state=LIMIT_BATCH_STATE_ROLLED_BACK, restored_rows=4, kept_count=1, kept_changes=["coal"], actor="bea"
+    )
+    scripted.script("ActivateLimitBatch", ActivateLimitBatchResponse(batch=active))
+    scripted.script("CancelLimitBatch", CancelLimitBatchResponse(batch=LimitBatch(state=LIMIT_BATCH_STATE_CANCELLED)))
+    scripted.script("RollbackLimitBatch", RollbackLimitBatchResponse(batch=rolled_back))
+    activated = limits("activate", "b-1", "--force", "--comment", "checked with sales")
+    assert activated.exit_code == 0, activated.output
+    assert activated.stdout.startswith(
+        "ACTIVATING  (limits are being put in force; the service finishes this by itself)"
+    )
+    assert "  decided by  ann, in spite of its guard rails\n  comment     checked with sales\n" in activated.stdout
+    assert limits("cancel", "b-1").stdout.startswith("CANCELLED  (given up: no limit is in force)\n")
+    restored = limits("rollback", "b-1", "--comment", "wrong model", "--actor", "bea").stdout
+    assert "  restored    4\n  left alone  1, changed since: coal\n" in restored
+    requests = scripted.requests[-3:]
+    assert requests == [
+        ActivateLimitBatchRequest(batch_id="b-1", force=True, actor="ann", comment="checked with sales"),
+        CancelLimitBatchRequest(batch_id="b-1", actor="ann"),
+        RollbackLimitBatchRequest(batch_id="b-1", actor="bea", comment="wrong model"),
+    ]
+
+
+def test_a_batch_that_may_not_be_activated_is_told_with_what_to_do(limits: Invoke, scripted: ScriptedService) -> None:
+    details = Status(code=grpc.StatusCode.FAILED_PRECONDITION.value[0], message="a guard rail holds b-1 back")
+    details.details.add().Pack(ErrorInfo(reason="LIMIT_BATCH_QUARANTINED", domain="creditgate"))
+    scripted.script(
+        "ActivateLimitBatch", Failure(grpc.StatusCode.FAILED_PRECONDITION, "a guard rail holds b-1 back", details)
+    )
+    result = limits("activate", "b-1")
+    assert result.exit_code == 2
+    assert "a guard rail holds b-1 back; look with `creditgate limits show`, and if it is right" in result.stderr
+
+
+def test_a_rollback_takes_a_comment(limits: Invoke) -> None:
+    result = limits("rollback", "b-1")
+    assert result.exit_code == 2
+    assert "--comment" in result.stderr

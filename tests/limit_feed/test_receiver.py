@@ -1,0 +1,248 @@
+"""Receiving a batch: windows, going on, sending again, two senders, and what is not the same batch."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import pytest
+
+from creditgate.api.parse.limit_feed import SentUpdates
+from creditgate.domain.errors import CreditError, ErrorReason
+from creditgate.domain.limit_batch import WINDOW_ROWS, LimitBatchMode, LimitBatchState, LimitRowErrorReason
+from creditgate.v1.limit_batch_pb2 import LimitRowError
+from creditgate.v1.limit_feed_service_pb2 import LimitUpdate, LimitUpdates
+from tests.limit_feed.pushes import FAR, Site, header, messages, update
+
+ROWS = 2 * WINDOW_ROWS + 700
+
+
+@pytest.fixture
+def site() -> Site:
+    site = Site()
+    site.open(ROWS)
+    return site
+
+
+def all_rows(limit_minor: int = 200, count: int = ROWS) -> list[LimitUpdate]:
+    return [update(f"acc-{number}", limit_minor) for number in range(count)]
+
+
+async def reason_of(site: Site, sent: Sequence[SentUpdates], **fields: object) -> tuple[ErrorReason, str]:
+    with pytest.raises(CreditError) as caught:
+        await site.send(sent, header(**fields))  # type: ignore[arg-type]  # fields by name
+    return caught.value.reason, caught.value.message
+
+
+@pytest.mark.parametrize("size", [1, 999, 1000])
+async def test_whatever_messages_rows_come_in_they_are_stored_by_windows(site: Site, size: int) -> None:
+    count = WINDOW_ROWS + 5
+    batch = await site.push(all_rows(count=count), size=size)
+    assert (batch.state, batch.received_rows, batch.applied_rows) == (LimitBatchState.ACTIVE, count, count)
+    assert batch.receive_time_ms
+    assert set(list(site.limits().values())[:count]) == {200}
+
+
+async def test_rows_are_kept_by_whole_windows_until_the_end(site: Site) -> None:
+    kept = await site.send(messages(all_rows()), header(), ends=False)
+    assert (kept.state, kept.received_rows) == (LimitBatchState.RECEIVING, 2 * WINDOW_ROWS)
+    assert set(site.limits().values()) == {100}
+
+
+@pytest.mark.parametrize("first_row", [1, 2, WINDOW_ROWS + 1, WINDOW_ROWS + 7, 2 * WINDOW_ROWS, 2 * WINDOW_ROWS + 1])
+async def test_a_broken_stream_is_gone_on_with_from_any_row_that_is_there(site: Site, first_row: int) -> None:
+    await site.send(messages(all_rows()), header(), ends=False)
+    another = site.another()
+    await another.send(messages(all_rows(), 777, first_row), header())
+    batch = await another.feed.carry_on("b1")
+    assert (batch.state, batch.received_rows, batch.applied_rows) == (LimitBatchState.ACTIVE, ROWS, ROWS)
+    assert batch.row_errors == ()
+    assert set(site.limits().values()) == {200}
+    digest = batch.rows_digest
+    fresh = Site()
+    fresh.open(ROWS)
+    assert (await fresh.push(all_rows())).rows_digest == digest
+
+
+async def test_a_gap_is_refused(site: Site) -> None:
+    await site.send(messages(all_rows()), header(), ends=False)
+    reason, message = await reason_of(site, messages(all_rows(), 100, 2 * WINDOW_ROWS + 2))
+    assert reason is ErrorReason.INVALID_FIELD
+    assert message == "updates.first_row must be at most 6401, the row behind those that are there, was 6402"
+    first, _, third, *_ = messages(all_rows())
+    reason, message = await reason_of(site, [first, third])
+    assert (reason, message) == (
+        ErrorReason.INVALID_FIELD,
+        "updates.first_row must be 1001, the row behind the last one, was 2001",
+    )
+
+
+async def test_the_same_batch_again_is_answered_with_its_result(site: Site) -> None:
+    first = await site.push(all_rows())
+    for rows in (all_rows(), []):
+        again = await site.another().push(rows, size=321)
+        assert again == first
+    assert (await site.send(messages(all_rows(), first_row=ROWS - 3), header())).state is LimitBatchState.ACTIVE
+
+
+@pytest.mark.parametrize("wrong_row", [1, WINDOW_ROWS, WINDOW_ROWS + 1, ROWS])
+async def test_other_rows_are_another_batch(site: Site, wrong_row: int) -> None:
+    await site.push(all_rows())
+    rows = all_rows()
+    rows[wrong_row - 1].version += 1
+    reason, _ = await reason_of(site, messages(rows))
+    assert reason is ErrorReason.LIMIT_BATCH_EXISTS_WITH_DIFFERENT_DETAILS
+
+
+async def test_other_rows_are_another_batch_while_it_is_being_received(site: Site) -> None:
+    await site.send(messages(all_rows()), header(), ends=False)
+    rows = all_rows()
+    rows[WINDOW_ROWS + 3].version += 1
+    reason, _ = await reason_of(site, messages(rows))
+    assert reason is ErrorReason.LIMIT_BATCH_EXISTS_WITH_DIFFERENT_DETAILS
+    assert site.store.batches["b1"].state is LimitBatchState.RECEIVING
+    assert (await site.push(all_rows())).state is LimitBatchState.ACTIVE
+
+
+@pytest.mark.parametrize("count", [ROWS - 1, WINDOW_ROWS, 5])
+async def test_fewer_rows_are_another_batch(site: Site, count: int) -> None:
+    await site.push(all_rows())
+    reason, message = await reason_of(site, messages(all_rows(count=count)))
+    assert reason is ErrorReason.LIMIT_BATCH_EXISTS_WITH_DIFFERENT_DETAILS
+    assert f"it ends with row {count}, and {ROWS} were sent before" in message
+
+
+async def test_more_rows_are_another_batch(site: Site) -> None:
+    await site.push(all_rows())
+    reason, message = await reason_of(site, messages([*all_rows(), update("more")]))
+    assert reason is ErrorReason.LIMIT_BATCH_EXISTS_WITH_DIFFERENT_DETAILS
+    assert f"it has {ROWS} rows" in message
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"source": "x"},
+        {"model_version": "2"},
+        {"as_of_ms": 1},
+        {"mode": LimitBatchMode.STAGE},
+        {"create_accounts": True},
+    ],
+    ids=str,
+)
+async def test_another_header_is_another_batch(site: Site, other: dict[str, object]) -> None:
+    await site.send([], header(), ends=False)
+    reason, message = await reason_of(site, [], **other)
+    assert (reason, message) == (
+        ErrorReason.LIMIT_BATCH_EXISTS_WITH_DIFFERENT_DETAILS,
+        "batch b1 exists with other details: its header is another one",
+    )
+
+
+async def test_two_senders_of_the_same_rows_at_once(site: Site) -> None:
+    rows = all_rows()
+    rows[5] = update("acc-4")
+    sites = [site, site.another()]
+    await asyncio.gather(
+        *(each.send(messages(rows, size), header()) for each, size in zip(sites, (1000, 650), strict=True))
+    )
+    batch = await site.feed.carry_on("b1")
+    assert (batch.received_rows, batch.applied_rows, batch.duplicate_rows) == (ROWS, ROWS - 1, 1)
+
+
+async def test_two_senders_of_other_rows_at_once(site: Site) -> None:
+    ends = await asyncio.gather(
+        site.send(messages(all_rows(200)), header()),
+        site.another().send(messages(all_rows(300)), header()),
+        return_exceptions=True,
+    )
+    faults = [end for end in ends if isinstance(end, CreditError)]
+    assert [fault.reason for fault in faults] == [ErrorReason.LIMIT_BATCH_EXISTS_WITH_DIFFERENT_DETAILS]
+
+
+async def test_wrong_rows_do_not_sink_the_good_ones(site: Site) -> None:
+    rows = [update("acc-1", 200), update("", 200), update("acc-3", -1), update("acc-1", 300), update("acc-2", 200)]
+    unreadable = LimitRowError(row=4, field="limit", message="'1,2,3' is not an amount")
+    batch = await site.send(
+        [SentUpdates(LimitUpdates(first_row=1, updates=rows, unreadable_rows=[unreadable]))], header()
+    )
+    batch = await site.feed.carry_on("b1")
+    assert (batch.state, batch.received_rows, batch.applied_rows) == (LimitBatchState.ACTIVE, 6, 2)
+    assert (batch.received_errors, batch.rejected_rows, batch.duplicate_rows) == (4, 4, 1)
+    assert [(error.row, error.field, error.reason) for error in batch.row_errors] == [
+        (2, "account_id", LimitRowErrorReason.INVALID_FIELD),
+        (3, "limit_minor", LimitRowErrorReason.INVALID_FIELD),
+        (4, "limit", LimitRowErrorReason.UNREADABLE),
+        (5, "account_id", LimitRowErrorReason.DUPLICATE_ACCOUNT),
+    ]
+    assert (site.limits()["acc-1"], site.limits()["acc-2"], site.limits()["acc-3"]) == (200, 200, 100)
+
+
+async def test_an_empty_batch(site: Site) -> None:
+    batch = await site.push([])
+    assert (batch.state, batch.received_rows) == (LimitBatchState.ACTIVE, 0)
+
+
+async def test_a_batch_cancelled_while_its_rows_are_sent_keeps_none(site: Site) -> None:
+    receiver = await site.feed.begin_push(header(), FAR)
+    for message in messages(all_rows())[:3]:
+        await receiver.receive(message)
+    await site.feed.cancel("b1", "ann", "a mistake", FAR)
+
+    async def send_the_rest() -> None:
+        for message in messages(all_rows())[3:]:
+            await receiver.receive(message)
+        await receiver.finish()
+
+    with pytest.raises(CreditError) as caught:
+        await send_the_rest()
+    await receiver.close()
+    assert caught.value.reason is ErrorReason.LIMIT_BATCH_STATE
+    assert site.store.rows == {}
+    assert (await site.push(all_rows())).state is LimitBatchState.CANCELLED
+
+
+class Falling:
+    """Lets the store fail once, at the nth step of a method."""
+
+    def __init__(self, method: str, nth: int) -> None:
+        self._method = method
+        self._left = nth
+
+    def __call__(self, method: str) -> None:
+        if method == self._method:
+            self._left -= 1
+            if self._left == 0:
+                raise CreditError(ErrorReason.STORE_UNAVAILABLE, "gone")
+
+
+@pytest.mark.parametrize("method", ["stage_window", "put_batch"])
+@pytest.mark.parametrize("nth", [1, 2, 3, 4])
+async def test_a_store_that_fails_at_any_step_is_told_and_the_batch_gone_on_with(
+    site: Site, method: str, nth: int
+) -> None:
+    failing: Callable[[str], None] = Falling(method, nth)
+    site.store.before = failing
+    faults = 0
+    for _ in range(2):
+        try:
+            await site.send(messages(all_rows()), header())
+        except CreditError as error:
+            faults += error.reason is ErrorReason.STORE_UNAVAILABLE
+    batch = await site.feed.carry_on("b1")
+    assert faults == (0 if (method, nth) == ("stage_window", 4) else 1)
+    assert (batch.state, batch.applied_rows) == (LimitBatchState.ACTIVE, ROWS)
+
+
+async def test_what_ends_before_its_batch_began_is_wrong(site: Site) -> None:
+    begin_s = (await site.send([], header(), ends=False)).create_time_ms // 1000
+    rows = [update(f"acc-{number}", 200) for number in range(2)]
+    rows[0].expire_time.seconds = begin_s
+    rows[1].expire_time.seconds = begin_s + 1
+    batch = await site.push(rows)
+    assert [error.field for error in batch.row_errors] == ["expire_time"]
+    assert batch.applied_rows == 1
+
+
+async def test_a_record_without_rows_is_the_same_as_before(site: Site) -> None:
+    before = await site.send([], header(), ends=False)
+    assert await site.send([], header(), ends=False) == replace(before, row_errors=())
