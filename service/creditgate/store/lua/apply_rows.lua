@@ -177,7 +177,8 @@ local function apply_rows(keys, args)
   local undo
   if outcome.applied > 0 then
     undo = limit_rows.pack_undo(outcome.fates, blob, outcome.befores)
-    limit_rows.journal(part, EFFECT.LIMITS_APPLIED, batch_id, args[4], undo)
+    -- What stood before is not needed to do it again.
+    limit_rows.journal(part, EFFECT.LIMITS_APPLIED, batch_id, args[4], limit_rows.pack_undo(outcome.fates, blob, {}))
   end
   local packed = pack_outcome(outcome)
   write_outcome(part, batch_id, chunk, outcome, undo, packed)
