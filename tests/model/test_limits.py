@@ -15,9 +15,9 @@ from tests.store.batches import Batch, account_of
 from tests.store.clocked import ClockedStore, clocked_store
 from tests.store.desk import deadline
 
-STEPS = 150
+STEPS = 200
 VERSIONS_AHEAD = 3
-SECONDS_AHEAD = 20
+SECONDS_AHEAD = 60
 
 
 class Life:
@@ -32,11 +32,11 @@ class Life:
         self.seen: set[object] = set()
 
     async def step(self) -> None:
-        kind = self.draw.choices(("row", "time", "rollback", "put"), (6, 4, 2, 1))[0]
+        kind = self.draw.choices(("row", "time", "rollback", "put"), (6, 3, 4, 1))[0]
         if kind == "row":
             await self._put_row()
         elif kind == "time":
-            self.clocked.pass_time(self.draw.randint(1, SECONDS_AHEAD))
+            self.clocked.pass_time(self.draw.randint(1, SECONDS_AHEAD // 4))
         elif kind == "rollback" and self.batches:
             await self._take_back()
         elif kind == "put":

@@ -13,9 +13,7 @@ from tests.unready import wait_unready
 
 
 def source_of_version(version: int) -> str:
-    return library.render_library().replace(
-        f"return {LIBRARY_VERSION} end", f"return {version} end"
-    )
+    return library.render_library().replace(f"return {LIBRARY_VERSION} end", f"return {version} end")
 
 
 async def test_loading_puts_the_library_in_place_and_may_be_repeated(own_redis: Callable[..., PrivateRedis]) -> None:
