@@ -341,3 +341,25 @@ async def test_the_batches_are_counted_by_state() -> None:
     await Resumer(site.store, site.finisher, site.noted).count()
     assert site.noted.counted == {LimitBatchState.ACTIVE: 1, LimitBatchState.STAGED: 2}
     assert site.noted.newest_ms == active.activate_time_ms
+
+
+async def test_rows_that_a_killed_server_has_left_behind_are_dropped() -> None:
+    site = Site(NO_RAILS)
+    names = site.open(20)
+
+    def fall(method: str) -> None:
+        if method == "drop_rows":
+            raise CreditError(ErrorReason.STORE_UNAVAILABLE, "gone")
+
+    site.store.before = fall
+    with store_away():
+        await site.push(rows_of(names), header(mode=LimitBatchMode.PREVIEW))
+    assert list(site.store.rows) == ["b1"]
+    dropped: list[str] = []
+    site.store.before = dropped.append
+    await site.push(rows_of(names), header("b2", mode=LimitBatchMode.STAGE))
+    resumer = Resumer(site.store, site.finisher, site.noted)
+    for _ in range(3):
+        await resumer.count()
+    assert list(site.store.rows) == ["b2"]
+    assert dropped.count("drop_rows") == 1

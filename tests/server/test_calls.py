@@ -307,6 +307,7 @@ async def test_reflection_lists_every_service(channel: grpc.aio.Channel) -> None
             "creditgate.v1.AdminService",
             "creditgate.v1.CreditDeskService",
             "creditgate.v1.CreditService",
+            "creditgate.v1.LimitFeedService",
             "creditgate.v1.ReceivablesService",
             "grpc.health.v1.Health",
             "grpc.reflection.v1alpha.ServerReflection",

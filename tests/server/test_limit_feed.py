@@ -1,13 +1,17 @@
 """The limit feed over a real channel and a real Redis: files of rows, guard rails, and what people decide."""
 
+import time
 from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import grpc
 import pytest
 
 from creditgate.bootstrap import RunningService, running_service
+from creditgate.domain.limit_batch import LimitBatchState
+from creditgate.limit_feed import resumer
 from creditgate.v1.credit_desk_service_pb2 import SetManualLimitRequest
 from creditgate.v1.credit_desk_service_pb2_grpc import CreditDeskServiceStub
 from creditgate.v1.limit_batch_pb2 import (
@@ -297,3 +301,29 @@ async def test_guard_rails_are_those_of_the_policy_file_also_when_it_changes(red
                 return tripped(batch) == ["GUARD_RAIL_SINGLE_RAISE"]
 
             await eventually(is_held_back)
+
+
+async def test_what_a_server_has_left_half_way_is_carried_on_without_anybody_asking(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resumer, "LOOK_INTERVAL_S", 0.05)
+    monkeypatch.setattr(resumer, "STANDSTILL_S", 0.2)
+    names = names_of(300)
+    async with running_service(settings_for(redis_url)) as service:
+        assert await service.store.wait_ready(PATIENCE_S)
+        async with open_channel(service.address) as channel:
+            scorer = Scorer(channel)
+            await scorer.push(requests(header("b1", LIMIT_BATCH_MODE_STAGE, create_accounts=True), rows_of(names, 100)))
+            batches, deadline = service.store.limit_batches, time.monotonic() + PATIENCE_S
+            staged = await batches.get_batch("b1", deadline)
+            left = await batches.put_batch(replace(staged, state=LimitBatchState.ACTIVATING), deadline)
+            await anext(batches.apply_rows(left, deadline))
+            active = await scorer.ended("b1")
+            assert (active.state, active.applied_rows) == (LIMIT_BATCH_STATE_ACTIVE, len(names))
+
+            left = await batches.put_batch(
+                replace(await batches.get_batch("b1", deadline), state=LimitBatchState.ROLLING_BACK), deadline
+            )
+            await anext(batches.restore_rows(left, deadline))
+            back = await scorer.ended("b1")
+            assert (back.state, back.restored_rows) == (LIMIT_BATCH_STATE_ROLLED_BACK, len(names))

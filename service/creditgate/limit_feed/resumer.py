@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final, NamedTuple
 
@@ -14,6 +14,7 @@ from creditgate.domain.ports import LimitBatchStore
 from creditgate.limit_feed.batches import all_batches
 from creditgate.limit_feed.finisher import Finisher, needs_no_sender
 from creditgate.limit_feed.observer import LimitFeedObserver
+from creditgate.limit_feed.records import soon
 
 LOOK_INTERVAL_S: Final = 2.0
 """How often the batches that are under way are looked at."""
@@ -24,6 +25,8 @@ STANDSTILL_S: Final = 5.0
 COUNT_INTERVAL_S: Final = 30.0
 """How often all batches are counted, for the metrics."""
 
+_OVER: Final = frozenset({LimitBatchState.CANCELLED, LimitBatchState.FAILED, LimitBatchState.ROLLED_BACK})
+_DROPPED_AGAIN_MAX: Final = 20
 _UNDER_WAY: Final = frozenset({LimitBatchState.RECEIVING, LimitBatchState.ACTIVATING, LimitBatchState.ROLLING_BACK})
 
 _log = logging.getLogger(__name__)
@@ -51,6 +54,7 @@ class Resumer:
         self._finisher = finisher
         self._observer = observer
         self._seen: dict[str, _Seen] = {}
+        self._dropped: set[str] = set()
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -83,14 +87,29 @@ class Resumer:
         self._seen = seen
 
     async def count(self) -> None:
-        """Tell the observer how many batches are in each state. Raises what the store raises."""
+        """Tell the observer how many batches are in each state, and drop rows of those that are over.
+
+        Raises what the store raises.
+        """
         by_state: Counter[LimitBatchState] = Counter()
         newest_ms = 0
+        over: list[str] = []
         async for batch in all_batches(self._store, frozenset()):
             by_state[batch.state] += 1
             if batch.state is LimitBatchState.ACTIVE:
                 newest_ms = max(newest_ms, batch.activate_time_ms)
+            elif batch.state in _OVER:
+                over.append(batch.batch_id)
+        await self._drop_leftovers(over[:_DROPPED_AGAIN_MAX])
         self._observer.batches_counted(by_state, newest_ms)
+
+    async def _drop_leftovers(self, over: Sequence[str]) -> None:
+        """Drop the rows of batches that are over, once: a server may have been killed before it did so."""
+        for batch_id in over:
+            if batch_id not in self._dropped:
+                await self._store.drop_rows(batch_id, soon())
+                self._dropped.add(batch_id)
+        self._dropped.intersection_update(over)
 
     async def _run(self) -> None:
         count_at = time.monotonic()
