@@ -141,19 +141,21 @@ local function pack_decision(acc, outcome, reason_count, reasons)
     acc.reserved, acc.receivable, acc.pending, acc.limit_version, acc.part.policy.version) .. reasons
 end
 
--- Completes what is asked of an account with the exposures that it leads to. Returns why it can't be judged, or nil.
+-- Completes what is asked of an account with the exposures that it leads to. Returns why it can't be judged, or nil. A
+-- group that can't be converted keeps an order from being judged only where the group's rule has an effect.
 local function complete(acc, asked)
   local sum = exposure_of(acc)
   if math.max(0, sum) + acc.pending + asked.net > AMOUNT_MAX or not group_counts(acc, asked.net, acc.receivable) then
     return failure(ERROR.SUM_OUT_OF_RANGE, sum + acc.pending, acc.currency)
   end
   asked.exposure = sum + asked.net
-  local group = acc.group_id ~= '' and load_group(acc.part, acc.group_id)
-  if group and acc.class.by_code[REASON.GROUP_LIMIT_EXCEEDED] then
-    local missing
-    asked.group = group
-    asked.group_exposure, missing = group_exposure(acc.part, group, acc.currency, asked.net)
-    if not asked.group_exposure then
+  local rule = acc.class.by_code[REASON.GROUP_LIMIT_EXCEEDED]
+  local group = rule and acc.group_id ~= '' and load_group(acc.part, acc.group_id)
+  if group then
+    local exposure, missing = group_exposure(acc.part, group, acc.currency, asked.net)
+    if exposure then
+      asked.group, asked.group_exposure = group, exposure
+    elseif rule.action > ACTION.SHADOW and not acc.part.policy.shadow then
       return failure(ERROR.EXCHANGE_RATE_NOT_FOUND, 0, missing .. '>' .. group.currency)
     end
   end
