@@ -1,7 +1,7 @@
 """Conversion never favours the customer: not of one order, not of an order in parts, not of a group."""
 
 import math
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from fractions import Fraction
 from random import Random
 from typing import Final
@@ -33,11 +33,19 @@ SEEDS: Final = range(2)
 Rates = Mapping[tuple[str, str], str]
 
 
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateRedis]:
+    """A Redis whose clock and rates are these tests' own."""
+    server = PrivateRedis(tmp_path_factory.mktemp("worlds"))
+    server.start()
+    yield server
+    server.kill()
+
+
 @pytest.fixture
-async def stage(own_redis: Callable[..., PrivateRedis]) -> AsyncIterator[Stage]:
-    server = own_redis()
+async def stage(server: PrivateRedis, new_id: Callable[[str], str]) -> AsyncIterator[Stage]:
     async with open_store(server.url, policy=DEFAULT_POLICY) as store:
-        yield Stage(store, server)
+        yield Stage(store, server, new_id)
 
 
 def drawn_rates(draw: Random) -> Rates:
@@ -59,14 +67,16 @@ def exact(rates: Rates, amount: int, from_code: str, to_code: str) -> Fraction:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-async def test_an_order_is_worth_at_least_what_it_is_worth_exactly(stage: Stage, seed: int) -> None:
+async def test_an_order_is_worth_at_least_what_it_is_worth_exactly(
+    stage: Stage, new_id: Callable[[str], str], seed: int
+) -> None:
     draw = Random(f"orders {seed}")
-    for number in range(EXAMPLES):
+    for _ in range(EXAMPLES):
         rates, (of, to) = drawn_rates(draw), draw.sample(CURRENCIES, 2)
         await stage.put_rates(rates)
         amount = draw.randrange(3, 10 ** draw.randrange(1, 7) + 4)
         worth = math.ceil(exact(rates, amount, of, to))
-        fits, one_short, in_parts = (f"{kind}-{number}" for kind in ("fits", "short", "parts"))
+        fits, one_short, in_parts = (new_id(kind) for kind in ("fits", "short", "parts"))
         await stage.run(PutAccount(fits, to, base_limit=LimitSetting(worth)))
         await stage.run(PutAccount(one_short, to, base_limit=LimitSetting(worth - 1)))
         await stage.run(PutAccount(in_parts, to, unlimited=True))
@@ -87,16 +97,18 @@ async def test_an_order_is_worth_at_least_what_it_is_worth_exactly(stage: Stage,
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-async def test_a_group_owes_at_least_what_its_accounts_owe_exactly(stage: Stage, seed: int) -> None:
+async def test_a_group_owes_at_least_what_its_accounts_owe_exactly(
+    stage: Stage, new_id: Callable[[str], str], seed: int
+) -> None:
     draw = Random(f"groups {seed}")
-    for number in range(EXAMPLES):
+    for _ in range(EXAMPLES):
         rates, currency = drawn_rates(draw), draw.choice(CURRENCIES)
         await stage.put_rates(rates)
-        group_id = f"group-{number}"
+        group_id = new_id("group")
         await stage.run(PutGroup(group_id, currency, None, ""))
         owed: dict[str, int] = {}
-        for index in range(5):
-            account_id, of = f"member-{number}-{index}", draw.choice(CURRENCIES)
+        for _ in range(5):
+            account_id, of = new_id("member"), draw.choice(CURRENCIES)
             await stage.run(PutAccount(account_id, of, unlimited=True, group_id=group_id))
             held, invoiced = draw.randrange(1, 10_000), draw.randrange(1, 10_000)
             await stage.run(ReserveCredit(account_id, "o", held, of, DAY_S))
@@ -110,6 +122,6 @@ async def test_a_group_owes_at_least_what_its_accounts_owe_exactly(stage: Stage,
         # A further order that is worth the headroom is within the group's limit, and no larger one.
         for limit, outcome in ((exposure + 100, Outcome.APPROVED), (exposure + 99, Outcome.REJECTED)):
             await stage.run(PutGroup(group_id, currency, limit, ""))
-            newcomer = f"new-{number}-{limit}"
+            newcomer = new_id("new")
             await stage.run(PutAccount(newcomer, currency, unlimited=True, group_id=group_id))
             assert (await stage.run(CheckCredit(newcomer, 100, currency))).outcome is outcome

@@ -4,7 +4,7 @@ A world is drawn as a value, so that a test can change one thing of it and have 
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -37,11 +37,15 @@ from tests.private_redis import PrivateRedis
 R = TypeVar("R")
 
 DAY_S: Final = 86_400
+AHEAD_S: Final = 3_786_912_000
+"""Where the clock begins: a second far ahead of every real one."""
+
 CURRENCIES: Final = ("USD", "JPY", "KWD", "CHF")
 """With two, none, three and again two decimals."""
 
 WINDOW_S: Final = 7 * DAY_S
-_ACTIONS: Final = tuple(Action)
+_REFUSING: Final = (Action.REVIEW, Action.REJECT)
+_MILD: Final = (Action.OFF, Action.SHADOW, Action.FLAG)
 _SHARES_BPS: Final = (0, 1, 333, 500, 5000, 9000, 10_000)
 _MINOR_RATES: Final = ("0.3333", "0.5", "0.99", "1", "1.01", "1.5", "3.07")
 """What a minor unit of one currency may be worth in minor units of another: none dwarfs the others."""
@@ -96,8 +100,8 @@ class World:
     order: Order
 
 
-def draw_world(draw: Random, version: str) -> World:
-    """Return any world."""
+def draw_world(draw: Random, version: str, judge: ReasonCode | None = None) -> World:
+    """Return any world; where one rule is to be the `judge`, no other refuses or sends to review, if it may be so."""
     currency = draw.choice(CURRENCIES)
     limits = Limits(
         draw.randrange(400),
@@ -121,7 +125,7 @@ def draw_world(draw: Random, version: str) -> World:
     )
     overdue = draw.choice((0, draw.randrange(1, 300)))
     return World(
-        policy=draw_policy(draw, version),
+        policy=draw_policy(draw, version, judge),
         rates={
             (one, other): _rate(draw.choice(_MINOR_RATES), one, other)
             for one in CURRENCIES
@@ -144,30 +148,28 @@ def draw_world(draw: Random, version: str) -> World:
     )
 
 
-def draw_policy(draw: Random, version: str) -> Policy:
-    """Return any policy that a file could say, with nearly all rules on."""
+def draw_policy(draw: Random, version: str, judge: ReasonCode | None = None) -> Policy:
+    """Return any policy that a file could say (see `draw_world`)."""
 
-    def setting(number: int = 0) -> RuleSetting:
-        action = draw.choice(_ACTIONS) if draw.random() < 0.9 else Action.OFF
-        amounts = {code: draw.randrange(300) for code in CURRENCIES if draw.random() < 0.8}
-        return RuleSetting(action, number, draw.choice(_SHARES_BPS), amounts)
+    def setting(code: ReasonCode) -> RuleSetting:
+        actions = tuple(Action) if judge is None else _REFUSING if code is judge else _MILD
+        amounts = {each: draw.randrange(300) for each in CURRENCIES if draw.random() < 0.8}
+        return RuleSetting(draw.choice(actions), numbers.get(code, 0), draw.choice(_SHARES_BPS), amounts)
 
-    days = {
+    numbers = {
         ReasonCode.LIMIT_EXPIRED: draw.randrange(4),
         ReasonCode.LIMIT_STALE: draw.choice((0, 0, 1)),
         ReasonCode.OVERDUE_DAYS: draw.randrange(60),
         ReasonCode.TERMS_TOO_LONG: draw.randrange(60),
         ReasonCode.VELOCITY_EXCEEDED: WINDOW_S,
     }
-    rules = {code: setting(days.get(code, 0)) for code in ReasonCode}
+    rules = {code: setting(code) for code in ReasonCode}
     # A policy file in which a smaller order is refused where a larger one is not can't be used.
-    exceeded = rules[ReasonCode.LIMIT_EXCEEDED].action
-    for code in (ReasonCode.WITHIN_TOLERANCE, ReasonCode.NEAR_LIMIT):
-        if rules[code].action > exceeded:
-            rules[code] = replace(rules[code], action=exceeded)
-    tolerance = rules[ReasonCode.WITHIN_TOLERANCE].action
-    if tolerance > Action.SHADOW and rules[ReasonCode.NEAR_LIMIT].action > tolerance:
-        rules[ReasonCode.NEAR_LIMIT] = replace(rules[ReasonCode.NEAR_LIMIT], action=tolerance)
+    least = Action.OFF
+    for code in (ReasonCode.NEAR_LIMIT, ReasonCode.WITHIN_TOLERANCE, ReasonCode.LIMIT_EXCEEDED):
+        if code is not ReasonCode.WITHIN_TOLERANCE or rules[code].action > Action.SHADOW:
+            least = max(least, rules[code].action)
+            rules[code] = replace(rules[code], action=least)
     credit_counts = draw.random() < 0.3
     return Policy(version, {DEFAULT_CLASS: ClassPolicy(rules, credit_balance_raises_headroom=credit_counts)})
 
@@ -186,14 +188,15 @@ def _setting_up() -> Policy:
 
 
 class Stage:
-    """A store on a Redis of its own, whose clock is set far ahead and moves only here."""
+    """A store on a Redis whose clock is set far ahead and moves only here."""
 
-    def __init__(self, store: RedisCreditStore, server: PrivateRedis) -> None:
+    def __init__(self, store: RedisCreditStore, server: PrivateRedis, new_id: Callable[[str], str]) -> None:
         self._store = store
         self._server = server
-        self._rates_version = 0
-        self._ids = 0
-        self.now_s = int(time.time()) // DAY_S * DAY_S + 400 * DAY_S
+        self._new_id = new_id
+        self._rates: Mapping[tuple[str, str], str] | None = None
+        with server.client() as client:
+            self.now_s = int(client.get(keys.clock(0)) or 0) if client.exists(keys.rates(0)) else AHEAD_S
         self._set_clock()
 
     async def judge(self, world: World) -> Decision:
@@ -212,7 +215,9 @@ class Stage:
 
     async def put_rates(self, rates: Mapping[tuple[str, str], str]) -> None:
         """Let these rates and no others be in force."""
-        self._rates_version += 1
+        if rates == self._rates:
+            return
+        self._rates = rates
         every = [(one, other) for one in CURRENCIES for other in CURRENCIES if one != other]
         missing = [parse_rate(*pair, "1") for pair in every if pair not in rates]
         given = [parse_rate(*pair, text) for pair, text in rates.items()]
@@ -224,7 +229,7 @@ class Stage:
 
     async def _put(self, rates: Sequence[ExchangeRate], expire_s: int) -> None:
         if rates:
-            await self._store.put_rates(rates, self._rates_version, expire_s, self._deadline())
+            await self._store.put_rates(rates, time.time_ns() // 1000, expire_s, self._deadline())
 
     async def run(self, operation: Operation[R]) -> R:
         """Carry out one operation."""
@@ -232,8 +237,7 @@ class Stage:
 
     async def _build(self, world: World) -> str:
         """Make the account with its group and its past; return its id."""
-        self._ids += 1
-        account_id, sister, group_id = f"acc-{self._ids}", f"sister-{self._ids}", f"group-{self._ids}"
+        account_id, sister, group_id = (self._new_id(kind) for kind in ("acc", "sister", "group"))
         group, limits = world.group, world.limits
         if group is not None:
             await self.run(PutGroup(group_id, group.currency, group.limit, ""))
