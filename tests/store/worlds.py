@@ -104,14 +104,14 @@ def draw_world(draw: Random, version: str, judge: ReasonCode | None = None) -> W
     """Return any world; where one rule is to be the `judge`, no other refuses or sends to review, if it may be so."""
     currency = draw.choice(CURRENCIES)
     limits = Limits(
-        draw.randrange(400),
+        draw.randrange(900),
         draw.random() < 0.05,
-        draw.randrange(400) if draw.random() < 0.2 else None,
-        draw.randrange(400) if draw.random() < 0.2 else None,
+        draw.randrange(900) if draw.random() < 0.2 else None,
+        draw.randrange(900) if draw.random() < 0.2 else None,
     )
     group = Group(
         draw.choice(CURRENCIES),
-        draw.randrange(600) if draw.random() < 0.9 else None,
+        draw.randrange(1000) if draw.random() < 0.9 else None,
         draw.choice(CURRENCIES),
         draw.randrange(-50, 200),
         draw.randrange(200),
