@@ -2,13 +2,13 @@
 -- group keeps sums per currency, which equal those of its accounts, and converts them when an order is decided.
 
 local function pack_group(group)
-  local parts = { struct.pack(LAYOUT.GROUP, group.unlimited and 1 or 0, #group.currencies, group.limit, group.next_due,
-    group.account_count, group.create_ms, group.currency) }
+  local packed = struct.pack(LAYOUT.GROUP, group.unlimited and 1 or 0, #group.currencies, group.limit, group.next_due,
+    group.account_count, group.create_ms, group.currency)
   for index = 1, #group.currencies do
     local sums = group.currencies[index]
-    parts[index + 1] = struct.pack(LAYOUT.GROUP_SUMS, sums.currency, sums.reserved, sums.receivable, sums.owed)
+    packed = packed .. struct.pack(LAYOUT.GROUP_SUMS, sums.currency, sums.reserved, sums.receivable, sums.owed)
   end
-  return table.concat(parts)
+  return packed
 end
 
 local function unpack_group(part, group_id, record)
@@ -64,8 +64,10 @@ local function group_follows(acc, reserved_change, receivable_before)
   if group then
     local sums = group_sums(group, acc.currency)
     sums.reserved = sums.reserved + reserved_change
-    sums.receivable = sums.receivable + acc.receivable - receivable_before
-    sums.owed = sums.owed + math.max(0, acc.receivable) - math.max(0, receivable_before)
+    if acc.receivable ~= receivable_before then
+      sums.receivable = sums.receivable + acc.receivable - receivable_before
+      sums.owed = sums.owed + math.max(0, acc.receivable) - math.max(0, receivable_before)
+    end
     group.changed = true
   end
 end
@@ -76,6 +78,9 @@ local function group_counts(acc, reserved_change, receivable)
   local sums = group and group.by_currency[acc.currency]
   if not sums then
     return true
+  end
+  if receivable == acc.receivable then
+    return sums.reserved + reserved_change <= AMOUNT_MAX
   end
   local owed_change = math.max(0, receivable) - math.max(0, acc.receivable)
   return math.max(sums.reserved + reserved_change, sums.owed + owed_change,

@@ -1,4 +1,4 @@
--- Exchange rates: exact arithmetic on limbs of seven decimal digits, since an amount times a rate passes 2^53.
+-- Exchange rates: exact arithmetic, on limbs of seven decimal digits where an amount times a rate passes 2^53.
 
 local LIMB = 10000000
 
@@ -39,8 +39,14 @@ local function convert(amount, rate)
   if not rate or amount == 0 then
     return amount
   end
-  local digits = product_digits(amount, rate.mantissa)
   local cut = rate.scale + rate.shift - SHIFT_ZERO
+  local product = amount * rate.mantissa
+  if cut >= 0 and product <= AMOUNT_MAX then
+    local unit = 10 ^ cut
+    local rest = product % unit
+    return (product - rest) / unit + (rest > 0 and 1 or 0)
+  end
+  local digits = product_digits(amount, rate.mantissa)
   local whole, rest
   if cut <= 0 then
     whole, rest = digits .. string.rep('0', -cut), ''
