@@ -13,6 +13,7 @@ class Size:
         seconds: how long a turn is, about.
         accounts: accounts that orders are spread over, where a row does not say.
         account_counts: the numbers of accounts that are compared; the first is the baseline.
+        policy_accounts: accounts in groups, and as many plain ones.
         memory_accounts: accounts whose memory is measured.
         memory_orders: orders of each of them.
 
@@ -22,12 +23,13 @@ class Size:
     seconds: float
     accounts: int
     account_counts: tuple[int, ...]
+    policy_accounts: int
     memory_accounts: int
     memory_orders: int
 
 
 SIZES: Final = {
-    "full": Size(5, 2.0, 100_000, (1_000, 100_000, 1_000_000), 20_000, 10),
-    "quick": Size(3, 0.6, 20_000, (1_000, 20_000, 100_000), 5_000, 10),
-    "smoke": Size(1, 0.05, 200, (100, 200, 400), 100, 4),
+    "full": Size(5, 2.0, 100_000, (1_000, 100_000, 1_000_000), 20_000, 20_000, 10),
+    "quick": Size(3, 0.6, 20_000, (1_000, 20_000, 100_000), 4_000, 5_000, 10),
+    "smoke": Size(1, 0.05, 200, (100, 200, 400), 100, 100, 4),
 }

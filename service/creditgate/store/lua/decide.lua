@@ -47,7 +47,7 @@ local function most_approved(acc, rule)
 end
 
 local function approved_with(acc, asked, rule)
-  return math.min(AMOUNT_MAX, velocity_sum(acc, rule.number) + asked.net)
+  return math.min(AMOUNT_MAX, load_velocity(acc, rule.number).total + asked.net)
 end
 
 FIRES[REASON.ACCOUNT_BLOCKED] = function(acc) return acc.blocked end

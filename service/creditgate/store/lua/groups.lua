@@ -11,11 +11,11 @@ local function pack_group(group)
   return packed
 end
 
-local function unpack_group(part, group_id, record)
+local function unpack_group(part, group_id, group_key, record)
   local unlimited, currency_count, limit, next_due, account_count, create_ms, currency
     = struct.unpack(LAYOUT.GROUP, record)
   local group = {
-    id = group_id, due_key = key.group_due(part, group_id), due = {}, lapsed = false, changed = false,
+    id = group_id, key = group_key, due_key = key.group_due(part, group_id), due = {}, lapsed = false, changed = false,
     unlimited = unlimited == 1, limit = limit, next_due = next_due, account_count = account_count,
     create_ms = create_ms, currency = currency, currencies = {}, by_currency = {},
   }
@@ -34,8 +34,9 @@ end
 local function load_group(part, group_id)
   local group = part.groups[group_id]
   if group == nil then
-    local record = redis.call('GET', key.group(part, group_id))
-    group = record and unpack_group(part, group_id, record)
+    local group_key = key.group(part, group_id)
+    local record = redis.call('GET', group_key)
+    group = record and unpack_group(part, group_id, group_key, record)
     if group and group.next_due ~= 0 and group.next_due <= part.now_s then
       lapse_due(part, group, function(currency, sum)
         local sums = group.by_currency[currency]
@@ -105,11 +106,16 @@ local function group_exposure(part, group, currency, more)
     if sums.currency == currency then
       amount, more = amount + more, 0
     end
-    local converted = in_group_currency(part, group, sums.currency, amount)
-    if not converted then
-      return nil, sums.currency
+    if sums.currency ~= group.currency then
+      amount = in_group_currency(part, group, sums.currency, amount)
+      if not amount then
+        return nil, sums.currency
+      end
     end
-    total = total + converted
+    total = total + amount
+  end
+  if more == 0 and total <= AMOUNT_MAX then
+    return total
   end
   local converted = in_group_currency(part, group, currency, more)
   if not converted or total + converted > AMOUNT_MAX then
@@ -120,7 +126,7 @@ end
 
 local function write_group(part, group)
   if group.changed then
-    redis.call('SET', key.group(part, group.id), pack_group(group))
+    redis.call('SET', group.key, pack_group(group))
     write_due(part, group)
   end
 end

@@ -67,11 +67,15 @@ local function load_rate(part, from, to)
   if from == to then
     return nil
   end
-  local pair = from .. '>' .. to
-  local rate = part.rates[pair]
+  local rates = part.rates[to]
+  if not rates then
+    rates = {}
+    part.rates[to] = rates
+  end
+  local rate = rates[from]
   if rate == nil then
     rate = false
-    local stored = redis.call('HGET', key.rates(part), pair)
+    local stored = redis.call('HGET', key.rates(part), from .. '>' .. to)
     if stored then
       local _, expire_s, after = struct.unpack(LAYOUT.STORED_RATE, stored)
       if expire_s == 0 or expire_s > part.now_s then
@@ -79,7 +83,7 @@ local function load_rate(part, from, to)
         rate = { mantissa = mantissa, scale = scale, shift = shift }
       end
     end
-    part.rates[pair] = rate
+    rates[from] = rate
   end
   return rate
 end
