@@ -126,7 +126,7 @@ end
 
 local function write_group(part, group)
   if group.changed then
-    redis.call('SET', group.key, pack_group(group))
+    write_string(part, group.key, pack_group(group))
     write_due(part, group)
   end
 end

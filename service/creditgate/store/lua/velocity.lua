@@ -55,6 +55,6 @@ local function write_velocity(acc)
       packed = packed .. struct.pack(LAYOUT.VELOCITY_BUCKET, age, sum)
     end
     local head = struct.pack(LAYOUT.VELOCITY, velocity.window_s, velocity.bucket, count)
-    redis.call('SET', velocity.key, head .. packed)
+    write_string(acc.part, velocity.key, head .. packed)
   end
 end
