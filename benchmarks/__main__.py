@@ -29,6 +29,7 @@ from benchmarks.bench import (
 from benchmarks.feed import measure_limit_feed
 from benchmarks.machine import UnsupportedSystemError, describe_machine, loop_ns, require_linux
 from benchmarks.memory import measure_memory
+from benchmarks.policy import measure_policy
 from benchmarks.postgres import PostgresError
 from benchmarks.processes import ServerStartError
 from benchmarks.report import Result, render_table, write_json
@@ -86,7 +87,13 @@ async def _measure(size_name: str) -> Result:
             gate = await bench.start_gate(stack, "memory", size.accounts)
             for measure in (measure_unary, measure_batches, measure_redis_cpu, measure_hot_account):
                 await take(partial(measure, bench, gate))
-        for measure_alone in (measure_account_counts, measure_durability, measure_optimistic, measure_postgres):
+        for measure_alone in (
+            measure_policy,
+            measure_account_counts,
+            measure_durability,
+            measure_optimistic,
+            measure_postgres,
+        ):
             await take(partial(measure_alone, bench))
         await take(partial(measure_limit_feed, bench))
         await take(partial(measure_memory, size, bench.new_data_dir()))

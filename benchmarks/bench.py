@@ -29,7 +29,7 @@ Spec = TypeVar("Spec")
 
 _IN_FLIGHT: Final = (1, 16, 64)
 _BATCH_SIZES: Final = (10, 100, 500)
-_BATCH: Final = 100
+BATCH: Final = 100
 _BATCHES_IN_FLIGHT: Final = 4
 _STORE_IN_FLIGHT: Final = 16
 _CALLS: Final = "calls/s"
@@ -51,7 +51,7 @@ class Gate:
         """Place orders by ReserveCredit."""
         return await self._call(Orders(run, count, self.accounts), in_flight, batch_size=0)
 
-    async def reserve_in_batches(self, run: int, count: int, *, batch_size: int = _BATCH, hot: bool = False) -> Sample:
+    async def reserve_in_batches(self, run: int, count: int, *, batch_size: int = BATCH, hot: bool = False) -> Sample:
         """Place orders by BatchReserveCredit; `hot`: all on one account, another one in each run."""
         batches = max(1, count // batch_size)
         spread = (1, run % self.accounts) if hot else (self.accounts, 0)
@@ -150,7 +150,7 @@ async def measure_batches(bench: Bench, gate: Gate) -> list[Row]:
         direct = row_of("batch", fcall, _DECISIONS, samples[fcall])
         targets = (Target("figure", "at least", 50_000), Target("ratio", "at least", 0.7))
         reserve = row_of("batch", batch, _DECISIONS, samples[batch])
-        rows += [direct, against(reserve, direct, *(targets if batch_size == _BATCH else ()))]
+        rows += [direct, against(reserve, direct, *(targets if batch_size == BATCH else ()))]
     return rows
 
 
@@ -167,12 +167,12 @@ async def measure_redis_cpu(bench: Bench, gate: Gate) -> list[Row]:
     inside_us: list[float] = []
 
     async def reserve(run: int, count: int) -> Sample:
-        before_us = _function_us(gate.redis)
+        before_us = function_us(gate.redis)
         sample = await gate.reserve_in_batches(run, count)
-        inside_us.append((_function_us(gate.redis) - before_us) / sample.count)
+        inside_us.append((function_us(gate.redis) - before_us) / sample.count)
         return sample
 
-    name = f"Redis, inside the function, batch of {_BATCH}"
+    name = f"Redis, inside the function, batch of {BATCH}"
     (samples,) = (await bench.take_turns([Contender(name, reserve)])).values()
     counted_us = inside_us[-len(samples) :]
     whole_us = [sample.redis_cpu_s / sample.count * _US_PER_S for sample in samples]
@@ -190,7 +190,7 @@ async def measure_redis_cpu(bench: Bench, gate: Gate) -> list[Row]:
         ),
         Row(
             group="Redis CPU",
-            name=f"Redis, the whole process, batch of {_BATCH}",
+            name=f"Redis, the whole process, batch of {BATCH}",
             unit="us/decision",
             figure=median(whole_us),
             samples=tuple(whole_us),
@@ -200,14 +200,15 @@ async def measure_redis_cpu(bench: Bench, gate: Gate) -> list[Row]:
     ]
 
 
-def _function_us(redis: Redis) -> float:
+def function_us(redis: Redis) -> float:
+    """Return how long all calls of functions that write have taken inside of Redis, in microseconds."""
     with RedisClient.from_url(redis.url) as client:
         return float(client.info("commandstats")["cmdstat_fcall"]["usec"])
 
 
 async def measure_hot_account(bench: Bench, gate: Gate) -> list[Row]:
     """All orders on one account against orders spread over all."""
-    uniform, hot = f"batch of {_BATCH}, {gate.accounts:,} accounts", f"batch of {_BATCH}, one hot account"
+    uniform, hot = f"batch of {BATCH}, {gate.accounts:,} accounts", f"batch of {BATCH}, one hot account"
     samples = await bench.take_turns(
         [Contender(uniform, gate.reserve_in_batches), Contender(hot, partial(gate.reserve_in_batches, hot=True))]
     )
@@ -220,7 +221,7 @@ async def measure_account_counts(bench: Bench) -> list[Row]:
     """Stores with few and with many accounts, each with a Redis and a service of its own."""
     async with AsyncExitStack() as stack:
         gates = {
-            f"batch of {_BATCH}, a store of {count:,} accounts": await bench.start_gate(stack, "memory", count)
+            f"batch of {BATCH}, a store of {count:,} accounts": await bench.start_gate(stack, "memory", count)
             for count in bench.size.account_counts
         }
         samples = await bench.take_turns([Contender(name, gate.reserve_in_batches) for name, gate in gates.items()])
@@ -230,7 +231,7 @@ async def measure_account_counts(bench: Bench) -> list[Row]:
 
 async def measure_durability(bench: Bench) -> list[Row]:
     """Every change on disk before its answer, against memory alone."""
-    memory, always = f"batch of {_BATCH}, in memory", f"batch of {_BATCH}, appendfsync always"
+    memory, always = f"batch of {BATCH}, in memory", f"batch of {BATCH}, appendfsync always"
     async with AsyncExitStack() as stack:
         in_memory = await bench.start_gate(stack, "memory", bench.size.accounts)
         on_disk = await bench.start_gate(stack, "always", bench.size.accounts)

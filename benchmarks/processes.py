@@ -6,6 +6,7 @@ import signal
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Final, NamedTuple
 
 import grpc
@@ -95,9 +96,9 @@ async def _until_readable(control: Connection) -> None:
         loop.remove_reader(control.fileno())
 
 
-def started_gate(redis_url: str) -> AbstractAsyncContextManager[Server]:
+def started_gate(redis_url: str, policy_file: Path | None = None) -> AbstractAsyncContextManager[Server]:
     """Run the service, as `creditgate serve` does, on a Redis that has the library."""
-    return _started(_run_gate, redis_url)
+    return _started(_run_gate, redis_url, *([str(policy_file)] if policy_file is not None else []))
 
 
 def started_empty_handler(*, intercepted: bool) -> AbstractAsyncContextManager[Server]:
@@ -124,8 +125,8 @@ def _serve(serving: Coroutine[None, None, None]) -> None:
     uvloop.run(serving)
 
 
-def _run_gate(control: Connection, redis_url: str) -> None:
-    _serve(_serve_gate(control, redis_url))
+def _run_gate(control: Connection, redis_url: str, *policy_file: str) -> None:
+    _serve(_serve_gate(control, redis_url, Path(policy_file[0]) if policy_file else None))
 
 
 def _run_empty_intercepted(control: Connection) -> None:
@@ -136,8 +137,10 @@ def _run_empty_bare(control: Connection) -> None:
     _serve(_serve_empty_bare(control))
 
 
-async def _serve_gate(control: Connection, redis_url: str) -> None:
-    settings = Settings(redis_url=redis_url, listen=_ANY_PORT, metrics_listen=_ANY_PORT, stop_wait_s=0)
+async def _serve_gate(control: Connection, redis_url: str, policy_file: Path | None) -> None:
+    settings = Settings(
+        redis_url=redis_url, listen=_ANY_PORT, metrics_listen=_ANY_PORT, stop_wait_s=0, policy_file=policy_file
+    )
     async with running_service(settings) as service:
         ready = await service.store.wait_ready(_START_TIMEOUT_S)
         await _serve_until_closed(control, service.address.port if ready else service.store.unready_reason)

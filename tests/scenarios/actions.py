@@ -1,4 +1,4 @@
-"""The verbs that are no operation of the store: time, background work, listings, and looks behind the answers."""
+"""The verbs that are no operation: time, background work, the policy, listings, and looks behind the answers."""
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
@@ -82,6 +82,18 @@ def _work_off(
             "lag": Field(f"{done.lag_s}s", lambda word: read_seconds(word) == done.lag_s),
         }
     )
+
+
+# --- the policy
+
+
+def _policy(scene: Scene, words: Words) -> Comparable:
+    """`policy near_limit: {action: flag, percent: 90}`: the rule as a policy file says it, from now on."""
+    rule = words.take("a rule")
+    if not rule.endswith(":"):
+        raise TableError(f"a rule is named as in a policy file, {rule}: with its setting behind")
+    scene.set_rule(rule.removesuffix(":"), words.take_all())
+    return Shown()
 
 
 # --- listings
@@ -268,6 +280,7 @@ ACTIONS: Final[Mapping[str, Act]] = {
     "tick": _tick,
     "sweep": _sweep,
     "retire": _retire,
+    "policy": _policy,
     "reservations": _reservations,
     "verify": _verify,
     "repair": _repair,

@@ -6,11 +6,20 @@ from typing import Final
 
 from creditgate.domain.account import Account, AccountStatus
 from creditgate.domain.decision import Decision, Outcome, Reason, ReasonCode
-from creditgate.domain.operations import AccountPut, AgingUpdated, Amended, Committed, Recorded, Released, Reserved
+from creditgate.domain.operations import (
+    AccountPut,
+    AgingUpdated,
+    Amended,
+    Committed,
+    GroupPut,
+    Recorded,
+    Released,
+    Reserved,
+)
 from creditgate.domain.reservation import Reservation, ReservationState
 from tests.scenarios.scene import Scene
 from tests.scenarios.shown import NOTHING, PASSED, Field, Row, Shown, a_field
-from tests.scenarios.words import MS_PER_S, optional, read_amount, read_instant, read_yes
+from tests.scenarios.words import MS_PER_S, optional, read_amount, read_count, read_instant, read_yes
 
 _SHADOW = "shadow:"
 _REASONS = frozenset(prefix + code.name for prefix in ("", _SHADOW, PASSED) for code in ReasonCode)
@@ -73,6 +82,19 @@ def _(answer: Account, scene: Scene) -> Shown:
 @shown.register
 def _(answer: AccountPut, scene: Scene) -> Shown:
     return _shown_account(answer.account, scene, {"created": answer.created})
+
+
+@shown.register
+def _(answer: GroupPut, _scene: Scene) -> Shown:
+    group = answer.group
+    return Shown(
+        fields={
+            "limit": a_field(group.limit_minor, optional(read_amount)),
+            "exposure": a_field(group.exposure_minor, optional(read_amount)),
+            "accounts": a_field(group.account_count, read_count),
+        },
+        facts={"created": answer.created},
+    )
 
 
 @shown.register

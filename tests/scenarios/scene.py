@@ -11,7 +11,9 @@ from redis import Redis
 
 from creditgate.domain.errors import CreditError
 from creditgate.domain.operations import Operation
+from creditgate.domain.policy import DEFAULT_POLICY
 from creditgate.domain.reservation import Etag
+from creditgate.policies import PolicyError, parse_policy
 from creditgate.store import RedisCreditStore, keys
 from tests.scenarios.table import TableError
 from tests.scenarios.words import MS_PER_S, Instant, date_at, read_instant
@@ -41,7 +43,8 @@ class Stage:
         return self._loop.run(work)
 
     def open_scene(self) -> "Scene":
-        """Return a scene on a partition that no other has had."""
+        """Return a scene on a partition that no other has had, judged as without a policy file."""
+        self.store.use_policy(DEFAULT_POLICY)
         partition = next(self._partitions, None)
         assert partition is not None, "there are more scenarios than PARTITIONS"
         return Scene(self, partition)
@@ -60,6 +63,8 @@ class Scene:
         self._stage = stage
         self._now_s = START_S
         self._account_ids: dict[str, str] = {}
+        self._group_ids: dict[str, str] = {}
+        self._rules: dict[str, str] = {}
         self._etags: dict[str, Etag] = {}
         self._set_clock()
 
@@ -88,11 +93,30 @@ class Scene:
     def account_id(self, name: str) -> str:
         """Return the id of an account: its name with a suffix that brings it into this partition."""
         if name not in self._account_ids:
-            candidates = (f"{name}.{number}" for number in itertools.count())
-            self._account_ids[name] = next(
-                each for each in candidates if keys.partition_of(each, PARTITIONS) == self.partition
-            )
+            self._account_ids[name] = self._id_here(name)
         return self._account_ids[name]
+
+    def group_id(self, name: str) -> str:
+        """Return the id of a credit group: as that of an account."""
+        if name not in self._group_ids:
+            self._group_ids[name] = self._id_here(name)
+        return self._group_ids[name]
+
+    def _id_here(self, name: str) -> str:
+        candidates = (f"{name}.{number}" for number in itertools.count())
+        return next(each for each in candidates if keys.partition_of(each, PARTITIONS) == self.partition)
+
+    # --- the policy
+
+    def set_rule(self, name: str, setting: str) -> None:
+        """Judge by a rule as a policy file says it; the others stay as they are."""
+        self._rules[name] = setting
+        rules = "".join(f"    {rule}: {told}\n" for rule, told in self._rules.items())
+        try:
+            document = parse_policy(f"default:\n  rules:\n{rules}")
+        except PolicyError as error:
+            raise TableError(str(error)) from None
+        self.store.use_policy(document.compiled(shadow=False))
 
     # --- time
 

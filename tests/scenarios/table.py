@@ -11,8 +11,9 @@
             | reserve A1 o3 600 … rejected LIMIT_EXCEEDED:1200/1000
 
 A scenario's name says what it shows, and no other scenario has it. It begins at T, an instant far ahead of every real
-clock, on accounts of its own, and only `tick` moves its time: T+60s is a minute later, T-1d a day earlier. It ends with
-every account it touched verified clean.
+clock, on accounts of its own, and only `tick` moves its time: T+60s is a minute later, T-1d a day earlier. It is judged
+as without a policy file; a `policy` line says one rule as such a file says it. It ends with every account it touched
+verified clean.
 
 A line is a verb, what it takes, and behind `…` the answer. First come the words that have a fixed place, then options
 in any order; the functions of `verbs.py` and `actions.py` name them. A line without an answer must only not fail, and

@@ -84,6 +84,12 @@ def test_a_name_stands_for_one_scenario(tmp_path: Path) -> None:
         ("journal A1 … ACCOUNT_CHANGED then RESERVE o1", "no effect 'RESERVE'"),
         ("journal A1 … ACCOUNT_CHANGED then RESERVED o1 at T held 600", "is called 'held'"),
         ("keys A1 … order 1", "is called 'order'"),
+        ("policy near_limit {action: flag}", "named as in a policy file, near_limit:"),
+        ("policy near_limt: {action: flag}", "near_limt is not known here; did you mean near_limit"),
+        ("policy near_limit: {action: flg}", "must be off, shadow, flag, review or reject, was 'flg'"),
+        ("policy near_limit: {action: flag} … flagged", "is called 'flagged'"),
+        ("group G1 USD limit some", "'some' is not an amount"),
+        ("block A1 till T+60s", "'till' is not one of until"),
     ],
 )
 def test_a_word_that_nobody_knows_or_compares_is_an_error_of_the_table(stage: Stage, line: str, error: str) -> None:
@@ -112,6 +118,8 @@ def test_a_word_that_nobody_knows_or_compares_is_an_error_of_the_table(stage: St
         ("reserve A1 o2 0 … INVALID_FIELD field secured_minor", "it failed with INVALID_FIELD field amount_minor"),
         ("close A9", "it failed with ACCOUNT_NOT_FOUND"),
         ("commit A1 o1 601 d1 … COMMITTED", "over is 1, not 0"),
+        ("policy near_limit: {action: flag}\ncheck A1 400 … approved", "flagged is not stated; it is not approved"),
+        ("group G1 USD limit 1 … accounts 1", "accounts is 0, not 1"),
         ("check A1 1 explain … approved passed:LIMIT_EXCEEDED:1/1", "passed:LIMIT_EXCEEDED:1/1 is not among"),
         ("exposure A1 … limit none available 400", "limit is 1000, not none"),
         ("reservations A1 … orders o1,o2", "orders is o1, not o1,o2"),

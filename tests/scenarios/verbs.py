@@ -12,10 +12,17 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from creditgate.api.etag import render_etag
-from creditgate.api.parse import admin, credit, receivables
+from creditgate.api.parse import admin, credit, desk, receivables
 from creditgate.domain.account import AccountStatus
 from creditgate.domain.operations import Operation
-from creditgate.v1 import account_pb2, admin_service_pb2, credit_service_pb2, receivables_service_pb2
+from creditgate.v1 import (
+    account_pb2,
+    admin_service_pb2,
+    credit_desk_service_pb2,
+    credit_service_pb2,
+    group_pb2,
+    receivables_service_pb2,
+)
 from tests.scenarios.scene import Scene
 from tests.scenarios.table import TableError
 from tests.scenarios.words import NONE, Words, read_amount, read_duration_ms, read_member, read_yes
@@ -40,12 +47,12 @@ def _hold_of(given: Mapping[str, str]) -> Duration | None:
     return hold
 
 
-def _as_of(scene: Scene, given: Mapping[str, str]) -> Timestamp | None:
-    if "as_of" not in given:
+def _timestamp_of(scene: Scene, given: Mapping[str, str], name: str) -> Timestamp | None:
+    if name not in given:
         return None
-    as_of = Timestamp()
-    as_of.FromMilliseconds(scene.time_ms(given["as_of"]))
-    return as_of
+    timestamp = Timestamp()
+    timestamp.FromMilliseconds(scene.time_ms(given[name]))
+    return timestamp
 
 
 def _etag_of(scene: Scene, given: Mapping[str, str]) -> str:
@@ -54,52 +61,81 @@ def _etag_of(scene: Scene, given: Mapping[str, str]) -> str:
 
 # --- accounts
 
-_SETTINGS: Final = ("limit", "unlimited", "status", "class", "name", "block", "actor")
-
 
 def _put_account(scene: Scene, words: Words) -> Operation[object]:
-    """`account A1 [USD] [limit 1000|none] [unlimited yes|no] [status OPEN|CLOSED] [class low] [name text]`…
+    """`account A1 [USD] [limit 1000|none] [limit_expires T+1d] [unlimited yes|no] [status OPEN|CLOSED]`…
 
-    … `[block reason|none] [actor ann]`: writes the settings that are named.
+    … `[class low] [group G1|none] [name text] [block reason|none] [actor ann]`: writes the settings that are named.
     """
     name = words.take("an account")
-    currency = words.take_unless(_SETTINGS)
-    given = words.options(_SETTINGS)
+    currency = words.take_unless(tuple(_SETTERS))
+    given = words.options(tuple(_SETTERS))
     if currency:
         scene.currencies.setdefault(name, currency)
     account = account_pb2.Account(account_id=scene.account_id(name), currency_code=currency)
-    mask = [_set_account(account, setting, value) for setting, value in given.items()]
+    mask = [_set_account(scene, account, setting, value) for setting, value in given.items()]
     request = admin_service_pb2.PutAccountRequest(
         account=account, update_mask=FieldMask(paths=dict.fromkeys(mask)) if mask else None
     )
     return admin.parse_put_account(request)
 
 
-def _set_account(account: account_pb2.Account, setting: str, value: str) -> str:
+def _set_account(scene: Scene, account: account_pb2.Account, setting: str, value: str) -> str:
     """Write one setting; return the field that it is in."""
-    match setting:
-        case "limit":
-            if value != NONE:
-                account.base_limit_minor = read_amount(value)
-            return "base_limit_minor"
-        case "unlimited":
-            account.unlimited = read_yes(value)
-            return "unlimited"
-        case "status":
-            account.status = read_member(AccountStatus, value)  # type: ignore[assignment]  # the contract's number
-            return "status"
-        case "class":
-            account.risk_class = value
-            return "risk_class"
-        case "name":
-            account.display_name = value
-            return "display_name"
-        case "actor":
-            account.block.actor = value
-        case _:
-            if value != NONE:
-                account.block.reason = value
-    return "block"
+    field, write = _SETTERS[setting]
+    write(scene, account, value)
+    return field
+
+
+def _set_limit(_: Scene, account: account_pb2.Account, value: str) -> None:
+    if value != NONE:
+        account.base_limit_minor = read_amount(value)
+
+
+def _set_limit_end(scene: Scene, account: account_pb2.Account, value: str) -> None:
+    account.limit_expire_time.FromMilliseconds(scene.time_ms(value))
+
+
+def _set_unlimited(_: Scene, account: account_pb2.Account, value: str) -> None:
+    account.unlimited = read_yes(value)
+
+
+def _set_status(_: Scene, account: account_pb2.Account, value: str) -> None:
+    account.status = read_member(AccountStatus, value)  # type: ignore[assignment]  # the contract's number
+
+
+def _set_class(_: Scene, account: account_pb2.Account, value: str) -> None:
+    account.risk_class = value
+
+
+def _set_group(scene: Scene, account: account_pb2.Account, value: str) -> None:
+    account.group_id = scene.group_id(value) if value != NONE else ""
+
+
+def _set_name(_: Scene, account: account_pb2.Account, value: str) -> None:
+    account.display_name = value
+
+
+def _set_block(_: Scene, account: account_pb2.Account, value: str) -> None:
+    if value != NONE:
+        account.block.reason = value
+
+
+def _set_actor(_: Scene, account: account_pb2.Account, value: str) -> None:
+    account.block.actor = value
+
+
+_SETTERS: Final[Mapping[str, tuple[str, Callable[[Scene, account_pb2.Account, str], None]]]] = {
+    "limit": ("base_limit_minor", _set_limit),
+    "limit_expires": ("limit_expire_time", _set_limit_end),
+    "unlimited": ("unlimited", _set_unlimited),
+    "status": ("status", _set_status),
+    "class": ("risk_class", _set_class),
+    "group": ("group_id", _set_group),
+    "name": ("display_name", _set_name),
+    "block": ("block", _set_block),
+    "actor": ("block", _set_actor),
+}
 
 
 def _close_account(scene: Scene, words: Words) -> Operation[object]:
@@ -107,6 +143,38 @@ def _close_account(scene: Scene, words: Words) -> Operation[object]:
     account_id, _ = _account_of(scene, words)
     words.end()
     return admin.parse_close_account(admin_service_pb2.CloseAccountRequest(account_id=account_id))
+
+
+def _put_group(scene: Scene, words: Words) -> Operation[object]:
+    """`group G1 [USD] limit 1000|none`."""
+    group_id, currency = scene.group_id(words.take("a group")), words.take_unless(("limit",))
+    limit = words.options(("limit",)).get("limit", NONE)
+    group = group_pb2.CreditGroup(group_id=group_id, currency_code=currency or _DEFAULT_CURRENCY)
+    if limit == NONE:
+        group.unlimited = True
+    else:
+        group.limit_minor = read_amount(limit)
+    return admin.parse_put_group(admin_service_pb2.PutGroupRequest(group=group))
+
+
+def _block_account(scene: Scene, words: Words) -> Operation[object]:
+    """`block A1 [until T+60s]`."""
+    account_id, _ = _account_of(scene, words)
+    until = _timestamp_of(scene, words.options(("until",)), "until")
+    return desk.parse_block_account(
+        credit_desk_service_pb2.BlockAccountRequest(
+            account_id=account_id, reason="late", actor="ann", expire_time=until
+        )
+    )
+
+
+def _unblock_account(scene: Scene, words: Words) -> Operation[object]:
+    """`unblock A1`."""
+    account_id, _ = _account_of(scene, words)
+    words.end()
+    return desk.parse_unblock_account(
+        credit_desk_service_pb2.UnblockAccountRequest(account_id=account_id, reason="paid", actor="ann")
+    )
 
 
 def _get_account(scene: Scene, words: Words) -> Operation[object]:
@@ -120,15 +188,16 @@ def _get_account(scene: Scene, words: Words) -> Operation[object]:
 
 
 def _check_credit(scene: Scene, words: Words) -> Operation[object]:
-    """`check A1 600 [secured 100] [currency EUR] [explain]`."""
+    """`check A1 600 [secured 100] [terms 30] [currency EUR] [explain]`."""
     account_id, currency = _account_of(scene, words)
     amount_minor = words.take_amount()
-    given = words.options(("secured", "currency"), ("explain",))
+    given = words.options(("secured", "terms", "currency"), ("explain",))
     request = credit_service_pb2.CheckCreditRequest(
         account_id=account_id,
         amount_minor=amount_minor,
         currency_code=given.get("currency", currency),
         secured_minor=read_amount(given.get("secured", "0")),
+        payment_terms_days=read_amount(given.get("terms", "0")),
         explain="explain" in given,
     )
     return credit.parse_check_credit(request)
@@ -265,7 +334,7 @@ def _update_aging(scene: Scene, words: Words) -> Operation[object]:
         overdue_minor=overdue_minor,
         disputed_minor=read_amount(given.get("disputed", "0")),
         oldest_due_date=scene.date(given["oldest_due"]).isoformat() if "oldest_due" in given else "",
-        as_of=_as_of(scene, given),
+        as_of=_timestamp_of(scene, given, "as_of"),
     )
     return receivables.parse_update_aging(request)
 
@@ -273,6 +342,9 @@ def _update_aging(scene: Scene, words: Words) -> Operation[object]:
 OPERATIONS: Final[Mapping[str, Ask]] = {
     "account": _put_account,
     "close": _close_account,
+    "group": _put_group,
+    "block": _block_account,
+    "unblock": _unblock_account,
     "exposure": _get_account,
     "check": _check_credit,
     "reserve": _reserve_credit,

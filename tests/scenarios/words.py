@@ -124,6 +124,11 @@ class Words:
         """Return the next word unless it is one of the options, or there is none: then an empty one."""
         return self._left.pop(0) if self._left and self._left[0] not in options else ""
 
+    def take_all(self) -> str:
+        """Return the rest as one text."""
+        taken, self._left = self._left, []
+        return " ".join(taken)
+
     def options(self, names: Sequence[str] = (), flags: Sequence[str] = ()) -> dict[str, str]:
         """Return the rest: options with their values, flags with an empty one."""
         found: dict[str, str] = {}

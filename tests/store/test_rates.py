@@ -96,6 +96,25 @@ async def test_what_is_held_invoiced_and_given_back_adds_up(
         assert await store.verify_account(account_id, repair=False, deadline=deadline()) == ()
 
 
+@pytest.mark.parametrize("rate", ["1.0842", "0.0000000003", "0.99999999", "123456.789", "99999999.9999", "7"])
+async def test_conversion_is_exact_on_both_sides_of_2_to_the_53(
+    store: RedisCreditStore, new_id: Callable[[str], str], rate: str
+) -> None:
+    account_id = new_id("acc")
+    await open_account(store, account_id, "USD")
+    parsed = parse_rate("EUR", "USD", rate)
+    await put(store, 1, ("EUR", "USD", rate))
+    unit = 10**parsed.scale
+    around = {2**53 // parsed.mantissa, unit, unit * 3, unit * (2**53 // parsed.mantissa // unit)}
+    for number, amount in enumerate(sorted({each + more for each in around for more in range(-2, 3)})):
+        if 0 < amount <= AMOUNT_MAX_MINOR and worth(amount, rate, "EUR", "USD") <= AMOUNT_MAX_MINOR:
+            order = ReserveCredit(account_id, f"o{number}", amount, "EUR", HOLD_S)
+            reserved = await store.run(order, deadline())
+            assert reserved.reservation is not None
+            assert reserved.reservation.exposure_minor == worth(amount, rate, "EUR", "USD")
+            await store.run(ReleaseReservation(account_id, f"o{number}"), deadline())
+
+
 async def test_an_amend_and_a_release_use_the_booked_rate(
     store: RedisCreditStore, new_id: Callable[[str], str]
 ) -> None:

@@ -3,7 +3,7 @@
 
 -- Returns whether flags have one that is a power of two.
 local function has_flag(flags, flag)
-  return math.floor(flags / flag) % 2 == 1
+  return flags % (2 * flag) >= flag
 end
 
 local function account_flags(acc)
@@ -42,31 +42,31 @@ end
 
 -- Packs what not every account has, in the order of LAYOUT.ACCOUNT's comment.
 local function pack_furniture(acc)
-  local parts, aging, manual, temporary = {}, acc.aging, acc.manual, acc.temporary
+  local packed, aging, manual, temporary = '', acc.aging, acc.manual, acc.temporary
   if aging then
-    parts[1] = struct.pack(LAYOUT.AGING, aging.overdue, aging.disputed, aging.due_day, aging.as_of_ms,
+    packed = struct.pack(LAYOUT.AGING, aging.overdue, aging.disputed, aging.due_day, aging.as_of_ms,
       aging.reported_overdue, aging.reported_due_day)
   end
   if manual then
-    parts[#parts + 1] = struct.pack(LAYOUT.MANUAL_LIMIT, manual.limit, manual.expire_s)
+    packed = packed .. struct.pack(LAYOUT.MANUAL_LIMIT, manual.limit, manual.expire_s)
   end
   if temporary then
-    parts[#parts + 1] = struct.pack(LAYOUT.TEMPORARY_LIMIT, temporary.limit, temporary.start_s, temporary.end_s)
+    packed = packed .. struct.pack(LAYOUT.TEMPORARY_LIMIT, temporary.limit, temporary.start_s, temporary.end_s)
   end
   if acc.block_expire_s > 0 then
-    parts[#parts + 1] = struct.pack(LAYOUT.BLOCK_END, acc.block_expire_s)
+    packed = packed .. struct.pack(LAYOUT.BLOCK_END, acc.block_expire_s)
   end
   if acc.group_id ~= '' then
-    parts[#parts + 1] = struct.pack(LAYOUT.MEMBERSHIP, acc.group_id)
+    packed = packed .. struct.pack(LAYOUT.MEMBERSHIP, acc.group_id)
   end
   if acc.scheduled then
-    parts[#parts + 1] = pack_schedule(acc.scheduled)
+    packed = packed .. pack_schedule(acc.scheduled)
   end
   if acc.moving then
     local moving = acc.moving
-    parts[#parts + 1] = struct.pack(LAYOUT.MOVING, moving.partition, moving.epoch, moving.arriving and 1 or 0)
+    packed = packed .. struct.pack(LAYOUT.MOVING, moving.partition, moving.epoch, moving.arriving and 1 or 0)
   end
-  return table.concat(parts)
+  return packed
 end
 
 local function pack_account(acc)
@@ -95,10 +95,12 @@ end
 local function unpack_furniture(acc, flags, record, at)
   acc.furnished = true
   if has_flag(flags, ACCOUNT_FLAG.AGED) then
-    local aging = {}
-    aging.overdue, aging.disputed, aging.due_day, aging.as_of_ms, aging.reported_overdue, aging.reported_due_day, at
+    local overdue, disputed, due_day, as_of_ms, reported_overdue, reported_due_day, after
       = struct.unpack(LAYOUT.AGING, record, at)
-    acc.aging = aging
+    acc.aging, at = {
+      overdue = overdue, disputed = disputed, due_day = due_day, as_of_ms = as_of_ms,
+      reported_overdue = reported_overdue, reported_due_day = reported_due_day,
+    }, after
   end
   if has_flag(flags, ACCOUNT_FLAG.MANUAL) then
     local manual = { unlimited = has_flag(flags, ACCOUNT_FLAG.MANUAL_UNLIMITED) }

@@ -10,12 +10,15 @@ local NO_POLICY = {
   classes = { ['|'] = { credit_counts = false, rules = {}, by_code = {} } }, resolved = {}, resolved_count = 0,
 }
 
+-- How many keys and values one command writes; Lua's `unpack` has a bound of some thousands.
+local STRINGS_AT_ONCE = 1000
+
 -- Returns the partition behind a declared key. Time never goes back within a partition, even after a failover to a
 -- server whose clock is behind.
 local function open_partition(prefix, time, policy, writes)
   local part = {
     prefix = prefix, accounts = {}, elsewhere = {}, effects = {}, sweep = {}, names = {}, second_texts = {},
-    retired = {}, groups = {}, group_names = {}, rates = {}, policy = policy, writes = writes,
+    retired = {}, strings = {}, groups = {}, group_names = {}, rates = {}, policy = policy, writes = writes,
   }
   part.now_ms = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
   part.stored_s = tonumber(redis.call('GET', key.clock(part)) or '0')
@@ -132,7 +135,7 @@ end
 
 local function write_account(part, acc)
   if acc.changed then
-    redis.call('SET', key.account(part, acc.id), pack_account(acc))
+    write_string(part, key.account(part, acc.id), pack_account(acc))
     write_due(part, acc)
     write_velocity(acc)
   end
@@ -171,7 +174,11 @@ local function write_partition(part)
     redis.call('XADD', key.journal(part), 'MAXLEN', '~', JOURNAL_ENTRIES_MAX, '*', 'e', table.concat(part.effects))
   end
   if part.now_s > part.stored_s then
-    redis.call('SET', key.clock(part), second_text(part, part.now_s))
+    write_string(part, key.clock(part), second_text(part, part.now_s))
+  end
+  local strings = part.strings
+  for from = 1, #strings, STRINGS_AT_ONCE do
+    redis.call('MSET', unpack(strings, from, math.min(#strings, from + STRINGS_AT_ONCE - 1)))
   end
 end
 

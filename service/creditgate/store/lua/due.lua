@@ -1,6 +1,14 @@
 -- Sums that fall due at a second: a sorted set whose members are `second:sum`, or `second:TAG:sum` where an owner keeps
 -- several sums. An owner (an account or a group) keeps its next due second; it may be early, never late.
 
+-- Remembers a string that `flush` writes: one command for all of a partition costs much less than one for each.
+local function write_string(part, string_key, value)
+  local strings = part.strings
+  local count = #strings
+  strings[count + 1] = string_key
+  strings[count + 2] = value
+end
+
 -- Returns the text of a whole number. `%d` is exact for all amounts, and much quicker than `%.0f`.
 local function text_of(number)
   return string.format('%d', number)

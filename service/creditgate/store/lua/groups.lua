@@ -2,20 +2,20 @@
 -- group keeps sums per currency, which equal those of its accounts, and converts them when an order is decided.
 
 local function pack_group(group)
-  local parts = { struct.pack(LAYOUT.GROUP, group.unlimited and 1 or 0, #group.currencies, group.limit, group.next_due,
-    group.account_count, group.create_ms, group.currency) }
+  local packed = struct.pack(LAYOUT.GROUP, group.unlimited and 1 or 0, #group.currencies, group.limit, group.next_due,
+    group.account_count, group.create_ms, group.currency)
   for index = 1, #group.currencies do
     local sums = group.currencies[index]
-    parts[index + 1] = struct.pack(LAYOUT.GROUP_SUMS, sums.currency, sums.reserved, sums.receivable, sums.owed)
+    packed = packed .. struct.pack(LAYOUT.GROUP_SUMS, sums.currency, sums.reserved, sums.receivable, sums.owed)
   end
-  return table.concat(parts)
+  return packed
 end
 
-local function unpack_group(part, group_id, record)
+local function unpack_group(part, group_id, group_key, record)
   local unlimited, currency_count, limit, next_due, account_count, create_ms, currency
     = struct.unpack(LAYOUT.GROUP, record)
   local group = {
-    id = group_id, due_key = key.group_due(part, group_id), due = {}, lapsed = false, changed = false,
+    id = group_id, key = group_key, due_key = key.group_due(part, group_id), due = {}, lapsed = false, changed = false,
     unlimited = unlimited == 1, limit = limit, next_due = next_due, account_count = account_count,
     create_ms = create_ms, currency = currency, currencies = {}, by_currency = {},
   }
@@ -34,8 +34,9 @@ end
 local function load_group(part, group_id)
   local group = part.groups[group_id]
   if group == nil then
-    local record = redis.call('GET', key.group(part, group_id))
-    group = record and unpack_group(part, group_id, record)
+    local group_key = key.group(part, group_id)
+    local record = redis.call('GET', group_key)
+    group = record and unpack_group(part, group_id, group_key, record)
     if group and group.next_due ~= 0 and group.next_due <= part.now_s then
       lapse_due(part, group, function(currency, sum)
         local sums = group.by_currency[currency]
@@ -64,8 +65,10 @@ local function group_follows(acc, reserved_change, receivable_before)
   if group then
     local sums = group_sums(group, acc.currency)
     sums.reserved = sums.reserved + reserved_change
-    sums.receivable = sums.receivable + acc.receivable - receivable_before
-    sums.owed = sums.owed + math.max(0, acc.receivable) - math.max(0, receivable_before)
+    if acc.receivable ~= receivable_before then
+      sums.receivable = sums.receivable + acc.receivable - receivable_before
+      sums.owed = sums.owed + math.max(0, acc.receivable) - math.max(0, receivable_before)
+    end
     group.changed = true
   end
 end
@@ -76,6 +79,9 @@ local function group_counts(acc, reserved_change, receivable)
   local sums = group and group.by_currency[acc.currency]
   if not sums then
     return true
+  end
+  if receivable == acc.receivable then
+    return sums.reserved + reserved_change <= AMOUNT_MAX
   end
   local owed_change = math.max(0, receivable) - math.max(0, acc.receivable)
   return math.max(sums.reserved + reserved_change, sums.owed + owed_change,
@@ -100,11 +106,16 @@ local function group_exposure(part, group, currency, more)
     if sums.currency == currency then
       amount, more = amount + more, 0
     end
-    local converted = in_group_currency(part, group, sums.currency, amount)
-    if not converted then
-      return nil, sums.currency
+    if sums.currency ~= group.currency then
+      amount = in_group_currency(part, group, sums.currency, amount)
+      if not amount then
+        return nil, sums.currency
+      end
     end
-    total = total + converted
+    total = total + amount
+  end
+  if more == 0 and total <= AMOUNT_MAX then
+    return total
   end
   local converted = in_group_currency(part, group, currency, more)
   if not converted or total + converted > AMOUNT_MAX then
@@ -115,7 +126,7 @@ end
 
 local function write_group(part, group)
   if group.changed then
-    redis.call('SET', key.group(part, group.id), pack_group(group))
+    write_string(part, group.key, pack_group(group))
     write_due(part, group)
   end
 end

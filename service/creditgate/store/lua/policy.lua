@@ -82,7 +82,17 @@ local function day_of(policy, second)
   return math.floor((second + offset_s) / 86400)
 end
 
+-- Returns today as such a day; it is the same for all of a call.
+local function today(part)
+  if not part.today then
+    part.today = day_of(part.policy, part.now_s)
+  end
+  return part.today
+end
+
 -- Returns a share of an amount in basis points, rounded down; exact, since no product passes 2^53.
 local function share_of(amount, share_bps)
-  return math.floor(amount / 10000) * share_bps + math.floor(amount % 10000 * share_bps / 10000)
+  local rest = amount % 10000
+  local parts = rest * share_bps
+  return (amount - rest) / 10000 * share_bps + (parts - parts % 10000) / 10000
 end

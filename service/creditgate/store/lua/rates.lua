@@ -1,4 +1,4 @@
--- Exchange rates: exact arithmetic on limbs of seven decimal digits, since an amount times a rate passes 2^53.
+-- Exchange rates: exact arithmetic, on limbs of seven decimal digits where an amount times a rate passes 2^53.
 
 local LIMB = 10000000
 
@@ -39,8 +39,14 @@ local function convert(amount, rate)
   if not rate or amount == 0 then
     return amount
   end
-  local digits = product_digits(amount, rate.mantissa)
   local cut = rate.scale + rate.shift - SHIFT_ZERO
+  local product = amount * rate.mantissa
+  if cut >= 0 and product <= AMOUNT_MAX then
+    local unit = 10 ^ cut
+    local rest = product % unit
+    return (product - rest) / unit + (rest > 0 and 1 or 0)
+  end
+  local digits = product_digits(amount, rate.mantissa)
   local whole, rest
   if cut <= 0 then
     whole, rest = digits .. string.rep('0', -cut), ''
@@ -61,11 +67,15 @@ local function load_rate(part, from, to)
   if from == to then
     return nil
   end
-  local pair = from .. '>' .. to
-  local rate = part.rates[pair]
+  local rates = part.rates[to]
+  if not rates then
+    rates = {}
+    part.rates[to] = rates
+  end
+  local rate = rates[from]
   if rate == nil then
     rate = false
-    local stored = redis.call('HGET', key.rates(part), pair)
+    local stored = redis.call('HGET', key.rates(part), from .. '>' .. to)
     if stored then
       local _, expire_s, after = struct.unpack(LAYOUT.STORED_RATE, stored)
       if expire_s == 0 or expire_s > part.now_s then
@@ -73,7 +83,7 @@ local function load_rate(part, from, to)
         rate = { mantissa = mantissa, scale = scale, shift = shift }
       end
     end
-    part.rates[pair] = rate
+    rates[from] = rate
   end
   return rate
 end
