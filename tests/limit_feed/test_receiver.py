@@ -259,3 +259,16 @@ async def test_what_ends_before_its_batch_began_is_wrong(site: Site) -> None:
 async def test_a_record_without_rows_is_the_same_as_before(site: Site) -> None:
     before = await site.send([], header(), ends=False)
     assert await site.send([], header(), ends=False) == replace(before, row_errors=())
+
+
+async def test_a_batch_cancelled_while_a_window_is_stored_keeps_none(site: Site) -> None:
+    def cancel(method: str) -> None:
+        if method == "stage_window":
+            found = site.store.batches["b1"]
+            cancelled = replace(found, state=LimitBatchState.CANCELLED, revision=found.revision + 1)
+            site.store.batches["b1"] = cancelled
+
+    site.store.before = cancel
+    reason, message = await reason_of(site, messages(all_rows()))
+    assert (reason, message) == (ErrorReason.LIMIT_BATCH_STATE, "batch b1 is CANCELLED since rows were being sent")
+    assert site.store.rows == {}
