@@ -1,11 +1,15 @@
 """limit, block, unblock: what credit analysts decide."""
 
+import asyncio
 import json
 from typing import Any
 
 import pytest
 
+from creditgate.domain.limit_batch import LimitRow
 from tests.cli.conftest import Invoke
+from tests.store.batches import Batch
+from tests.store.opened import open_store
 
 
 def account_of(creditgate: Invoke, account: str) -> dict[str, Any]:
@@ -134,3 +138,19 @@ def test_an_end_that_is_past(creditgate: Invoke, account: str) -> None:
 def test_a_limit_that_ends_is_shown(creditgate: Invoke, account: str) -> None:
     shown = creditgate("account", "put", account, "--limit-until", "2099-12-31T18:00")
     assert "  base limit  1,000.00 USD, until 2099-12-31 18:00:00 UTC" in shown.output.splitlines()
+
+
+def test_what_the_scorer_says_is_shown(creditgate: Invoke, account: str, redis_url: str) -> None:
+    async def push() -> None:
+        async with open_store(redis_url) as store:
+            now = LimitRow(1, account, 150_000, "USD", 1, "", 0.75, 0, 0, "pays late\ngrows")
+            then = LimitRow(1, account, None, "USD", 2, "gold", effective_time_s=4_000_000_000)
+            for row in (now, then):
+                await Batch(store, f"{account}.{row.version}").put([row])
+
+    asyncio.run(push())
+    lines = creditgate("account", "show", account).output.splitlines()
+    assert "  limit          1,500.00 USD" in lines
+    assert "  next limit     unlimited, from 2096-10-02 07:06:40 UTC (version 2, class gold)" in lines
+    assert "  score          0.75" in lines
+    assert "  limit reasons  pays late; grows" in lines

@@ -18,6 +18,7 @@ from creditgate.store.replication import ReplicaAcks
 from tests.cluster.servers import Server, wait_until
 from tests.cluster.store_load import until_answered
 from tests.patience import PATIENCE_S, PATIENT_REDIS_S
+from tests.store.batches import Batch, rows_of
 from tests.unready import wait_unready
 
 ORDER = ("o1", 5, "USD", 3600)
@@ -99,6 +100,27 @@ async def test_many_calls_that_wait_for_replicas_do_not_make_redis_look_stuck(
     assert [str(answer) for answer in answers if "replicas acknowledged" not in str(answer)] == []
     assert store.ready
     pair.replica.thaw()
+
+
+async def test_a_chunk_of_limits_is_answered_when_replicas_have_it(
+    pair: Pair, new_store: Callable[..., RedisCreditStore], account_id: str
+) -> None:
+    store = await ready_store(pair, new_store)
+    await until_answered(store, PutAccount(account_id, "USD", base_limit=LimitSetting(100)))
+    batch = Batch(store, "batch")
+    await batch.stage(rows_of([account_id], 700, 1))
+    pair.replica.freeze()
+    with pytest.raises(CreditError) as caught:
+        await batch.apply()
+    assert caught.value.reason is ErrorReason.STORE_UNAVAILABLE
+    assert "0 of 1 replicas acknowledged" in caught.value.message
+    # There is nothing left to do, and it is not acknowledged all the same.
+    with pytest.raises(CreditError):
+        await batch.apply()
+    pair.replica.thaw()
+    # Whoever goes on finds the chunk done; what became of it is counted.
+    assert (await batch.apply()).applied_rows == 0
+    assert (await batch.applied()).applied_rows == 1
 
 
 async def test_without_its_replica_a_store_is_not_ready(pair: Pair, new_store: Callable[..., RedisCreditStore]) -> None:

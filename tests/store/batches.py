@@ -20,6 +20,7 @@ from creditgate.domain.limit_batch import (
     RowsRestored,
 )
 from creditgate.domain.operations import GetAccount, LimitSetting, PutAccount
+from creditgate.domain.ports import LimitBatchStore
 from creditgate.store import RedisCreditStore
 from creditgate.store.limit_row_blobs import join_applied, join_restored
 from tests.store.desk import deadline
@@ -76,7 +77,7 @@ class Batch:
 
     def __init__(self, store: RedisCreditStore, batch_id: str, *, create_accounts: bool = False) -> None:
         self.store = store
-        self.batches = store.limit_batches
+        self.batches: LimitBatchStore = store.limit_batches
         self.batch_id = batch_id
         self.record = batch_of(batch_id, create_accounts=create_accounts)
 

@@ -2,6 +2,8 @@
 
 import re
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from importlib.resources import files
 from itertools import count, takewhile
 
@@ -10,6 +12,7 @@ import pytest
 from creditgate.domain.account import Block
 from creditgate.domain.decision import Action, ReasonCode
 from creditgate.domain.errors import ErrorReason
+from creditgate.domain.limit_batch import LimitRowError, LimitRowErrorReason
 from creditgate.domain.operations import (
     BlockSetting,
     CheckCredit,
@@ -27,6 +30,8 @@ from creditgate.store import RedisCreditStore, keys, layouts
 from creditgate.store.constants import RETENTION_STEP_S, OperationCode
 from creditgate.store.library import render_parts, render_prelude
 from tests.private_redis import PrivateRedis
+from tests.store.batches import Batch, put_accounts, rows_of
+from tests.store.clocked import clocked_store
 
 LUA = {name: source for name, source in render_parts() if name.endswith(".lua")}
 OPERATION_FILES = {code.name.lower(): LUA[f"{code.name.lower()}.lua"] for code in OperationCode}
@@ -109,6 +114,37 @@ async def test_python_and_lua_spell_the_same_keys(
         made = {key.decode() for key in set(client.keys(f"{keys.prefix(partition)}:*")) - before}
         assert made <= spelled
         assert client.fcall("creditgate_move_thaw", 1, keys.prefix(partition), account_id, frozen[0]) == 1
+
+
+async def test_python_and_lua_spell_the_same_keys_of_a_limit_batch(own_redis: Callable[..., PrivateRedis]) -> None:
+    server = own_redis()
+    wrong = LimitRowError(9, "a9", "limit_minor", LimitRowErrorReason.INVALID_FIELD, "is wrong")
+    async with clocked_store(server) as clocked:
+        await put_accounts(clocked.store, ["a1", "a2"])
+        before = set(clocked.all_keys("cg:{0}:*"))
+        batch = Batch(clocked.store, "b1")
+        await clocked.store.limit_batches.put_batch(replace(batch.record, row_errors=(wrong,)), time.monotonic() + 10)
+        await batch.put(rows_of(["a1"], 5, 1))
+        await batch.restore()
+        await batch.stage(rows_of(["a2"], 5, 1), 1)
+        await batch.apply()
+        await batch.stage(rows_of(["a3"], 5, 1), 2)
+        spelled = {
+            keys.limit_batches(),
+            keys.limit_batch("b1"),
+            keys.limit_batch_errors("b1"),
+            *(
+                spell(0, "b1")
+                for spell in (
+                    keys.staged_rows,
+                    keys.staged_accounts,
+                    keys.undo_rows,
+                    keys.rows_applied,
+                    keys.rows_restored,
+                )
+            ),
+        }
+        assert set(clocked.all_keys("cg:{0}:*")) - before - {keys.clock(0)} == spelled
 
 
 def in_partition(store: RedisCreditStore, name: str, partition: int) -> bool:

@@ -228,6 +228,41 @@ async def test_what_has_fallen_due_is_no_exposure(own_redis: Callable[..., Priva
         await desk.adds_up()
 
 
+async def test_accounts_with_and_without_furniture_are_treated_alike(store: RedisCreditStore, new_id: NewId) -> None:
+    plain, furnished = new_id("plain"), new_id("furnished")
+    for account_id in (plain, furnished):
+        desk = Desk(store, account_id)
+        await desk.put(limit=1000, risk_class="high")
+        await desk.reserve("o1", 400)
+    await Desk(store, furnished).age(1_772_000_000_000, 0)
+    rows = (
+        LimitRow(1, "", 300, "USD", 1),
+        LimitRow(1, "", 500, "USD", 2, "low", 0.5, 0, 4_000_000_000, "pays late"),
+        LimitRow(1, "", 9, "USD", 2),
+        LimitRow(1, "", 9, "EUR", 9),
+        LimitRow(1, "", None, "USD", 3, "", None, 1, 0, "grows"),
+        LimitRow(1, "", 0, "USD", 4, "", -1.0),
+    )
+    batches = []
+    for row in rows:
+        seen = []
+        for account_id in (plain, furnished):
+            batch = Batch(store, new_id("batch"))
+            await batch.stage([row._replace(account_id=account_id)])
+            (effect,) = await batch.measure()
+            applied = await batch.apply()
+            over, errors = len(applied.over_limit_accounts), [replace(each, account_id="") for each in applied.errors]
+            told = replace(applied, over_limit_accounts=(), errors=())
+            account = replace(await account_of(store, account_id), account_id="", aging=None, create_time_ms=0)
+            seen.append((effect._replace(account_id=""), told, over, errors, replace(account, limit_confirm_time_s=0)))
+            batches.append((account_id, batch))
+        assert seen[0] == seen[1], row
+    for account_id, batch in reversed(batches):
+        await batch.restore()
+        assert (await batch.restored()).kept_changes in {(), (account_id,)}
+    assert await limits_of(store, [plain, furnished]) == [(None, 4)] * 2
+
+
 # --- staging
 
 

@@ -154,7 +154,6 @@ def redo(accounts: dict[str, Rebuilt], effect: Effect) -> None:
         account = accounts.setdefault(row.account_id, Rebuilt())
         if fate in IN_FORCE:
             account.put(row, fate, effect.time_ms // 1000)
-            _, at = before_at(befores, at)
         elif fate in {RowFate.RESTORED, RowFate.KEPT}:
             before, at = before_at(befores, at)
             if fate is RowFate.RESTORED:

@@ -532,8 +532,8 @@ ACCOUNT_EFFECT: Final = _layout("ACCOUNT_EFFECT", size=_U32, kind=_U8, time_ms=_
 """The ACCOUNT_ANSWER with the account as it is afterwards follows."""
 
 BATCH_EFFECT: Final = _layout("BATCH_EFFECT", size=_U32, kind=_U8, time_ms=_I64, batch_id=_TEXT, model_version=_TEXT)
-"""What happened to a limit batch. Of a chunk that was put in force or restored, its LIMIT_UNDO follows with all that
-belongs to it; of a changed state, the batch's record."""
+"""What happened to a limit batch. Of a chunk that was restored, its LIMIT_UNDO follows with all that belongs to it; of
+one that was put in force, without its LIMIT_BEFOREs; of a changed state, the batch's record."""
 
 EFFECT_HEADS: Final = {"ORDER": ORDER_EFFECT, "ENTRY": ENTRY_EFFECT, "ACCOUNT": ACCOUNT_EFFECT, "BATCH": BATCH_EFFECT}
 """What effects begin with: their own texts' zero bytes count as part of the head."""

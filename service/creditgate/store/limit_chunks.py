@@ -127,6 +127,12 @@ class LimitChunks:
         async for outcome in one_ahead(lambda: step() if waiting else None):
             if outcome is not None:
                 yield outcome
+        await self._confirm(batch_id, kind, deadline)
+
+    async def _confirm(self, batch_id: str, kind: ChunkKind, deadline: float) -> None:
+        """Return when replicas have all chunks that are done, whoever did them and saw it acknowledged or not."""
+        for partition in range(self._partitions):
+            await self._call("creditgate_forget_chunk", partition, (batch_id, kind.value, ""), deadline)
 
     async def _step(
         self,

@@ -25,11 +25,15 @@ local function refuse(outcome, row, fate, currency)
   return fate
 end
 
+local function put_text(part, outcome, account_id, name, text)
+  local texts = outcome.texts
+  texts[#texts + 1] = { key.texts(part, account_id), name, text }
+end
+
 -- Keeps the reasons of a limit that a row has replaced, or takes away those of the one before.
 local function put_reasons(part, outcome, acc, row, scheduled, before_reasoned)
   if row.reasons ~= '' or before_reasoned then
-    local texts = outcome.texts
-    texts[#texts + 1] = { key.texts(part, row.account_id), reasons_name(acc, scheduled), row.reasons }
+    put_text(part, outcome, row.account_id, reasons_name(acc, scheduled), row.reasons)
   end
 end
 
@@ -58,21 +62,46 @@ local function count_row(part, outcome, row, creates)
   return FATE_OF[creates][is_scheduled]
 end
 
-local function apply_plain(part, outcome, acc, row, record_key)
-  local hindrance = limit_rows.hindrance(acc, row, part.now_s)
-  if hindrance then
-    return refuse(outcome, row, hindrance, acc.currency)
+-- Returns the flags of a plain account with the base limit of a row.
+local function flags_with(flags, row)
+  return flags % ACCOUNT_FLAG.UNLIMITED + (flags % (2 * ACCOUNT_FLAG.BLOCKED) >= ACCOUNT_FLAG.BLOCKED
+    and ACCOUNT_FLAG.BLOCKED or 0) + (row.unlimited and ACCOUNT_FLAG.UNLIMITED or ACCOUNT_FLAG.LIMIT_SET)
+    + (row.score and ACCOUNT_FLAG.SCORED or 0) + (row.reasons ~= '' and ACCOUNT_FLAG.REASONED or 0)
+end
+
+-- Applies a row to a record without furniture: what `apply_furnished` does, without a table for the account. Returns
+-- its fate, or nil when the record is another.
+local function apply_plain(part, outcome, row, record, record_key)
+  local flags, reserved, receivable, secured_receivable, next_due, limit, expire_s, confirm_s, version, create_ms,
+    epoch, currency, risk_class, score = unpack_plain(part, record)
+  if not flags or row.effective_s > part.now_s then
+    return nil
+  elseif row.currency ~= currency then
+    return refuse(outcome, row, ROW_FATE.CURRENCY_MISMATCH, currency)
+  elseif row.version <= version then
+    return refuse(outcome, row, ROW_FATE.SKIPPED, currency)
   end
-  local free = limit_rows.free(acc)
-  let_count(part, outcome, acc, row)
-  limit_rows.settle_plain(part, acc)
-  if free >= 0 and limit_rows.free(acc) < 0 then
+  local reasons = ''
+  if flags >= ACCOUNT_FLAG.REASONED then
+    reasons = limit_rows.stored_reasons(part, row.account_id, nil, false)
+  end
+  outcome.befores[#outcome.befores + 1] = struct.pack(LAYOUT.LIMIT_BEFORE, flags, limit, expire_s, confirm_s, score,
+    risk_class, reasons, '')
+  if row.reasons ~= '' or reasons ~= '' then
+    put_text(part, outcome, row.account_id, 'limit_reasons', row.reasons)
+  end
+  local exposure, limit_set = reserved + receivable, flags % (2 * ACCOUNT_FLAG.LIMIT_SET) >= ACCOUNT_FLAG.LIMIT_SET
+  local was_over = limit_set and exposure > limit and flags % (2 * ACCOUNT_FLAG.UNLIMITED) < ACCOUNT_FLAG.UNLIMITED
+  if exposure > row.limit and not row.unlimited and not was_over then
     outcome.over[#outcome.over + 1] = row.account_id .. '\0'
   end
   local records = outcome.records
   records[#records + 1] = record_key
-  records[#records + 1] = pack_account(acc)
-  return count_row(part, outcome, row, false)
+  records[#records + 1] = pack_plain(flags_with(flags, row), reserved, receivable, secured_receivable, next_due,
+    row.limit, row.expire_s, part.now_s, row.version, create_ms, epoch, currency,
+    row.risk_class ~= '' and row.risk_class or risk_class, row.score or 0)
+  outcome.applied = outcome.applied + 1
+  return ROW_FATE.APPLIED
 end
 
 local function apply_furnished(part, outcome, acc, row, creates)
@@ -120,14 +149,12 @@ local function carry_out(part, blob, creates)
   local records, record_keys = limit_rows.records(part, blob)
   for row in limit_rows.each(blob) do
     index = index + 1
-    local acc, is_plain = limit_rows.account(part, row.account_id, records[index])
-    local fate
-    if not acc then
-      fate = apply_absent(part, outcome, blob, row, creates)
-    elseif is_plain and row.effective_s <= part.now_s then
-      fate = apply_plain(part, outcome, acc, row, record_keys[index])
-    else
-      fate = apply_furnished(part, outcome, is_plain and load_account(part, row.account_id) or acc, row, false)
+    local record = records[index]
+    local fate = limit_rows.is_account(record) and apply_plain(part, outcome, row, record, record_keys[index])
+    if not fate then
+      local acc = load_account(part, row.account_id)
+      fate = acc and apply_furnished(part, outcome, acc, row, false)
+        or not acc and apply_absent(part, outcome, blob, row, creates)
     end
     if not fate then
       return nil
@@ -177,7 +204,8 @@ local function apply_rows(keys, args)
   local undo
   if outcome.applied > 0 then
     undo = limit_rows.pack_undo(outcome.fates, blob, outcome.befores)
-    limit_rows.journal(part, EFFECT.LIMITS_APPLIED, batch_id, args[4], undo)
+    -- What stood before is not needed to do it again.
+    limit_rows.journal(part, EFFECT.LIMITS_APPLIED, batch_id, args[4], limit_rows.pack_undo(outcome.fates, blob, {}))
   end
   local packed = pack_outcome(outcome)
   write_outcome(part, batch_id, chunk, outcome, undo, packed)

@@ -36,13 +36,9 @@ function limit_rows.records(part, blob)
   return size > 0 and redis.call('MGET', unpack(keys)) or {}, keys
 end
 
--- Returns the account of an id, and whether it is a plain one (`open_plain`); false when there is none here.
-function limit_rows.account(part, account_id, record)
-  local acc = record and #record > SIZE.MOVED_STUB and open_plain(part, record)
-  if acc then
-    return acc, true
-  end
-  return load_account(part, account_id), false
+-- Returns whether a record may be that of an account, not a stub or nothing.
+function limit_rows.is_account(record)
+  return record and #record > SIZE.MOVED_STUB
 end
 
 -- Returns why a row does not count for an account, or nil when it does.
@@ -53,14 +49,6 @@ function limit_rows.hindrance(acc, row, now_s)
   local scheduled = acc.scheduled
   if row.version <= acc.limit_version or row.effective_s > now_s and scheduled and row.version <= scheduled.version then
     return ROW_FATE.SKIPPED
-  end
-end
-
--- Finds out which limit of a plain account counts now, as `settle_limit` does for others.
-function limit_rows.settle_plain(part, acc)
-  acc.has_limit, acc.no_ceiling, acc.effective_limit = acc.limit_set, acc.unlimited, acc.limit
-  if acc.receivable < 0 then
-    acc.class = class_of(part.policy, acc.risk_class, acc.currency)
   end
 end
 
@@ -88,17 +76,20 @@ function limit_rows.replace_schedule(acc, row)
   }
 end
 
-local function stored_reasons(part, acc, account_id, scheduled)
-  return redis.call('HGET', key.texts(part, account_id), reasons_name(acc, scheduled)) or ''
+local PLAIN = { reasons_swapped = false }
+
+-- Returns the reasons that stand with an account's limit; without `acc`, of a plain account.
+function limit_rows.stored_reasons(part, account_id, acc, scheduled)
+  return redis.call('HGET', key.texts(part, account_id), reasons_name(acc or PLAIN, scheduled)) or ''
 end
 
 -- Packs the base limit of an account as it is before a row changes it.
 function limit_rows.pack_before(part, acc, account_id)
   local scheduled = acc.scheduled
-  local before = struct.pack(LAYOUT.LIMIT_BEFORE, acc.flags or account_flags(acc), acc.limit, acc.limit_expire_s,
+  local before = struct.pack(LAYOUT.LIMIT_BEFORE, account_flags(acc), acc.limit, acc.limit_expire_s,
     acc.limit_confirm_s, acc.score or 0, acc.risk_class,
-    acc.reasoned and stored_reasons(part, acc, account_id, false) or '',
-    scheduled and scheduled.reasoned and stored_reasons(part, acc, account_id, true) or '')
+    acc.reasoned and limit_rows.stored_reasons(part, account_id, acc, false) or '',
+    scheduled and scheduled.reasoned and limit_rows.stored_reasons(part, account_id, acc, true) or '')
   return scheduled and before .. pack_schedule(scheduled) or before
 end
 
