@@ -110,6 +110,18 @@ async def test_old_versions_are_skipped_and_counted() -> None:
     assert batch.received_rows == 11
 
 
+async def test_the_counts_are_those_of_what_was_done_and_not_of_what_was_measured() -> None:
+    site = Site(NO_RAILS)
+
+    def appear(method: str) -> None:
+        if method == "apply_rows":
+            site.store.accounts.setdefault("late", MemoryAccount())
+
+    site.store.before = appear
+    batch = await site.push(rows_of([*site.open(3), "late", "nobody"]))
+    assert (batch.applied_rows, batch.rejected_rows, batch.skipped_rows) == (4, 1, 0)
+
+
 async def test_accounts_that_are_over_their_limit_by_it_are_named() -> None:
     site = Site(NO_RAILS)
     names = site.open(3, exposure_minor=90)

@@ -168,9 +168,10 @@ class LimitBatchHeader:
 class LimitBatch:
     """A batch as its record has it.
 
-    `revision` counts the changes of the record. `rows_digest` tells the received rows apart from others;
-    `received_errors` are the wrong rows found on receipt, the other ones of `rejected_rows` when the batch was measured
-    or activated. `row_errors` are read only where one batch is.
+    `revision` counts the changes of the record. `rows_digest` tells the received rows apart from others, `next_digest`
+    those too that are just being stored (empty: none are). `received_errors` are the wrong rows found on receipt, the
+    other ones of `rejected_rows` when the batch was measured or activated. `row_errors` are read only where one batch
+    is.
     """
 
     header: LimitBatchHeader
@@ -180,6 +181,7 @@ class LimitBatch:
     received_errors: int = 0
     duplicate_rows: int = 0
     rows_digest: str = ""
+    next_digest: str = ""
     rejected_rows: int = 0
     skipped_rows: int = 0
     applied_rows: int = 0

@@ -41,14 +41,14 @@ def quarantined(batch: LimitBatch) -> CreditError:
 
 
 async def begin_activation(
-    store: LimitBatchStore, batch: LimitBatch, activation: Activation, rails: GuardRails, observer: LimitFeedObserver
+    store: LimitBatchStore, worked: WorkedBatch, activation: Activation, rails: GuardRails, observer: LimitFeedObserver
 ) -> LimitBatch:
     """Measure a batch anew and write that it is being activated.
 
     Raises LIMIT_BATCH_QUARANTINED when the accounts have changed so that a guard rail trips now, LIMIT_BATCH_STATE when
     one wrong row keeps all from taking effect, or when somebody else has ended the batch meanwhile.
     """
-    worked = WorkedBatch(store, batch)
+    batch = worked.batch
     try:
         judged = await judge(store, worked, rails, observer)
         fields = fields_of(worked, judged)

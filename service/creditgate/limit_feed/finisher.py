@@ -13,6 +13,7 @@ from creditgate.limit_feed.measuring import complete
 from creditgate.limit_feed.observer import LimitFeedObserver
 from creditgate.limit_feed.records import BatchLeftError, WorkedBatch, soon
 from creditgate.limit_feed.rollback import restore
+from creditgate.limit_feed.turns import OrdersDone, Turns, no_orders
 
 KeyT = TypeVar("KeyT")
 
@@ -33,7 +34,14 @@ def needs_no_sender(batch: LimitBatch) -> bool:
 class Finisher:
     """One task for each batch; limits are changed for one batch at a time, so that orders keep their room."""
 
-    def __init__(self, store: LimitBatchStore, policy: PolicySource, observer: LimitFeedObserver) -> None:
+    def __init__(
+        self,
+        store: LimitBatchStore,
+        policy: PolicySource,
+        observer: LimitFeedObserver,
+        orders_done: OrdersDone = no_orders,
+    ) -> None:
+        self._orders_done = orders_done
         self._store = store
         self._policy = policy
         self._observer = observer
@@ -86,7 +94,7 @@ class Finisher:
 
     async def _begin(self, batch: LimitBatch, activation: Activation) -> LimitBatch:
         rails = self._policy.policy.guard_rails
-        begun = await begin_activation(self._store, batch, activation, rails, self._observer)
+        begun = await begin_activation(self._store, self._work_on(batch), activation, rails, self._observer)
         self.carry_on(batch.batch_id)
         return begun
 
@@ -94,7 +102,7 @@ class Finisher:
         patience = _MOVES_MAX
         try:
             while needs_no_sender(batch := await self._store.get_batch(batch_id, soon())):
-                worked = self._worked[batch_id] = WorkedBatch(self._store, batch)
+                worked = self._worked[batch_id] = self._work_on(batch)
                 try:
                     await self._carry_one_state_on(worked)
                 except BatchLeftError:
@@ -107,6 +115,9 @@ class Finisher:
             return batch
         finally:
             self._worked.pop(batch_id, None)
+
+    def _work_on(self, batch: LimitBatch) -> WorkedBatch:
+        return WorkedBatch(self._store, batch, Turns(self._orders_done))
 
     async def _carry_one_state_on(self, worked: WorkedBatch) -> None:
         if worked.batch.state is LimitBatchState.RECEIVING:

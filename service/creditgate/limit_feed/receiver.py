@@ -9,7 +9,7 @@ from typing import Final, NamedTuple, Protocol
 from creditgate.domain.errors import CreditError, ErrorReason
 from creditgate.domain.limit_batch import WINDOW_ROWS, LimitBatch, LimitBatchState, LimitRow, LimitRowError
 from creditgate.domain.ports import LimitBatchStore
-from creditgate.limit_feed.records import put_or_change, soon
+from creditgate.limit_feed.records import Change, put_or_change, soon
 from creditgate.limit_feed.rows_digest import RowsContent, WindowDigest
 
 FIRST_ROW_FIELD: Final = "updates.first_row"
@@ -79,21 +79,24 @@ class _Kept:
     duplicates: int = 0
     receive_time_ms: int = 0
 
+    def announce(self, found: LimitBatch) -> LimitBatch:
+        """Return the record before the window is stored.
+
+        A window that was stored and not recorded, because its server was killed, may only be sent again as it was: else
+        rows of both would be there.
+        """
+        if found.received_rows >= self.last_row and not is_given_up(found):
+            return found
+        self._check_follows(found)
+        if found.next_digest == self.digest:
+            return found
+        return replace(found, next_digest=self.digest, row_errors=())
+
     def change(self, found: LimitBatch) -> LimitBatch:
         """Return the record with the window; as it is when another sender of the same rows was faster."""
-        if is_given_up(found):
-            raise CreditError(
-                ErrorReason.LIMIT_BATCH_STATE,
-                f"batch {found.batch_id} is {found.state.name} since rows were being sent",
-            )
-        if found.received_rows >= self.last_row:
+        if found.received_rows >= self.last_row and not is_given_up(found):
             return self._behind_another(found)
-        if (
-            found.receive_time_ms
-            or found.received_rows != self.first_row - 1
-            or found.rows_digest != self.digest_before
-        ):
-            raise other_details(found, f"another sender has sent other rows, up to {found.received_rows}")
+        self._check_follows(found)
         received_errors = found.received_errors + len(self.errors)
         return replace(
             found,
@@ -102,9 +105,20 @@ class _Kept:
             rejected_rows=received_errors,
             duplicate_rows=found.duplicate_rows + self.duplicates,
             rows_digest=self.digest,
+            next_digest="",
             receive_time_ms=self.receive_time_ms,
             row_errors=self.errors,
         )
+
+    def _check_follows(self, found: LimitBatch) -> None:
+        if is_given_up(found):
+            raise CreditError(
+                ErrorReason.LIMIT_BATCH_STATE,
+                f"batch {found.batch_id} is {found.state.name} since rows were being sent",
+            )
+        follows = found.received_rows == self.first_row - 1 and found.rows_digest == self.digest_before
+        if found.receive_time_ms or not follows or found.next_digest not in ("", self.digest):
+            raise other_details(found, f"its rows from {self.first_row} on are not those that were sent before")
 
     def _behind_another(self, found: LimitBatch) -> LimitBatch:
         if found.received_rows == self.last_row:
@@ -170,13 +184,12 @@ class Receiver:
             if window is not None and self._digest is not None:
                 self._compare(window.digest.behind(self._digest))
             return
-        self.batch = await put_or_change(self._store, self.batch, lambda found: replace(found, row_errors=()))
-        end_time_ms = self.batch.update_time_ms
         if window is not None:
-            await self._store_window(window, self._digest_before(), end_time_ms)
+            await self._store_window(window, self._digest_before(), is_last=True)
             return
+        self.batch = await put_or_change(self._store, self.batch, lambda found: replace(found, row_errors=()))
         digest, rows = self._digest_before(), self.batch.received_rows
-        await self._write(_Kept(rows + 1, rows, digest, digest, receive_time_ms=end_time_ms))
+        await self._write(_Kept(rows + 1, rows, digest, digest, receive_time_ms=self.batch.update_time_ms).change)
 
     async def stored(self) -> None:
         """Wait until no window is being stored. Raises what storing has raised."""
@@ -230,31 +243,27 @@ class Receiver:
         self._digest = window.digest.behind(digest_before) if digest_before is not None else None
         if window.last_row > self._begun_behind:
             await self.stored()
-            self._storing = asyncio.create_task(self._store_window(window, digest_before or "", 0))
+            self._storing = asyncio.create_task(self._store_window(window, digest_before or "", is_last=False))
         elif window.last_row == self._begun_behind:
             if self._digest is not None:
                 self._compare(self._digest)
             self._digest = self.batch.rows_digest
 
-    async def _store_window(self, window: _Window, digest_before: str, receive_time_ms: int) -> None:
+    async def _store_window(self, window: _Window, digest_before: str, *, is_last: bool) -> None:
+        kept = _Kept(window.first_row, window.last_row, digest_before, window.digest.behind(digest_before))
+        await self._write(kept.announce)
         duplicates = await self._store.stage_window(self.batch.batch_id, window.number, window.rows, soon())
-        errors = sorted([*window.errors, *duplicates], key=attrgetter("row"))
-        digest = window.digest.behind(digest_before)
-        await self._write(
-            _Kept(
-                window.first_row,
-                window.last_row,
-                digest_before,
-                digest,
-                tuple(errors),
-                len(duplicates),
-                receive_time_ms,
-            )
+        kept = replace(
+            kept,
+            errors=tuple(sorted([*window.errors, *duplicates], key=attrgetter("row"))),
+            duplicates=len(duplicates),
+            receive_time_ms=self.batch.update_time_ms if is_last else 0,
         )
+        await self._write(kept.change)
 
-    async def _write(self, kept: _Kept) -> None:
+    async def _write(self, change: Change) -> None:
         try:
-            self.batch = await put_or_change(self._store, self.batch, kept.change)
+            self.batch = await put_or_change(self._store, self.batch, change)
         except CreditError as error:
             if error.reason is ErrorReason.LIMIT_BATCH_STATE:
                 # What was stored behind the back of whoever cancelled the batch is nobody's.

@@ -8,6 +8,7 @@ from typing import Any, Final
 from creditgate.domain.errors import CreditError, ErrorReason
 from creditgate.domain.limit_batch import LimitBatch, LimitBatchState
 from creditgate.domain.ports import LimitBatchStore
+from creditgate.limit_feed.turns import Turns
 
 CALL_S_MAX: Final = 10.0
 """How long one call of the store may take where no caller's deadline counts."""
@@ -80,17 +81,19 @@ class WorkedBatch:
     Its record is written now and then, so that other servers see that the work goes on.
     """
 
-    def __init__(self, store: LimitBatchStore, batch: LimitBatch) -> None:
+    def __init__(self, store: LimitBatchStore, batch: LimitBatch, turns: Turns) -> None:
         self._store = store
+        self._turns = turns
         self._state = batch.state
         self._written_at = time.monotonic()
         self.batch = replace(batch, row_errors=())
 
     async def tell_progress(self, **progress: Any) -> None:  # noqa: ANN401 - fields of LimitBatch
-        """Note how far the work is; write it when the record was last written about a second ago.
+        """Note how far the work is, and let orders have their turn.
 
-        Raises BatchLeftError.
+        The record is written when it was last written about a second ago. Raises BatchLeftError.
         """
+        await self._turns.rest()
         self.batch = replace(self.batch, **progress)
         if time.monotonic() - self._written_at >= _WRITE_INTERVAL_S:
             await self.write(**progress)

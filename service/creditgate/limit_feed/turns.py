@@ -1,0 +1,43 @@
+"""Leaves room for orders between the steps of a batch."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Final
+
+OrdersDone = Callable[[], int]
+"""Returns how many operations on accounts this server's store has ended so far."""
+
+_REST: Final = 3.0
+"""How many times as long as a step takes the store is left to orders, while there are some: they keep most of it."""
+
+_REST_S_MAX: Final = 0.05
+_FORGETTING: Final = 0.9
+
+
+class Turns:
+    """Takes turns with orders: rests after each step of a batch if orders were done meanwhile, and not otherwise.
+
+    Orders of other servers are not seen.
+    """
+
+    def __init__(self, orders_done: OrdersDone) -> None:
+        self._orders_done = orders_done
+        self._seen = orders_done()
+        self._step_s = 0.0
+        self._begun = time.monotonic()
+
+    async def rest(self) -> None:
+        """Let orders have the store, for some times as long as the last steps took."""
+        now = time.monotonic()
+        # Some steps are done when they are asked for, since the store works one ahead: the longest of late counts.
+        self._step_s = max(now - self._begun, self._step_s * _FORGETTING)
+        if self._orders_done() > self._seen:
+            await asyncio.sleep(min(_REST * self._step_s, _REST_S_MAX))
+        self._seen = self._orders_done()
+        self._begun = time.monotonic()
+
+
+def no_orders() -> int:
+    """Return that there are none."""
+    return 0
