@@ -56,6 +56,7 @@ def test_unknown_accounts_that_are_to_be_created_are_not_looked_at() -> None:
         (replace(BATCH, duplicate_rows=1), [GuardRail.DUPLICATE_ROWS]),
         (replace(BATCH, header=replace(HEADER, as_of_ms=4999)), [GuardRail.AS_OF_BACKWARDS]),
         (replace(BATCH, header=replace(HEADER, model_version="2.0.9")), [GuardRail.MODEL_BACKWARDS]),
+        (replace(BATCH, header=replace(HEADER, model_version="")), []),
     ],
 )
 def test_what_a_batch_is_against_the_last_active_one(batch: LimitBatch, trips: list[GuardRail]) -> None:

@@ -153,6 +153,7 @@ class MemoryBatchStore:
             sum(part.released_reviews for part in parts),
             tuple(error for part in parts for error in part.errors)[:ROW_ERRORS_MAX],
             tuple(each for part in parts for each in part.over_limit_accounts)[:BATCH_ACCOUNTS_MAX],
+            sum(part.over_limit_count for part in parts),
         )
 
     async def restore_rows(self, batch: LimitBatch, deadline: float) -> AsyncIterator[RowsRestored]:  # noqa: ARG002 - as above
@@ -233,7 +234,7 @@ class MemoryBatchStore:
         )
         created = sum(standing is RowStanding.NEW_ACCOUNT for _, standing in standings)
         skipped = sum(standing is RowStanding.SKIPPED for _, standing in standings)
-        return RowsApplied(len(undo), 0, created, skipped, 0, errors, tuple(over)), undo
+        return RowsApplied(len(undo), 0, created, skipped, 0, errors, tuple(over), len(over)), undo
 
     def _restore(self, undo: Sequence[tuple[LimitRow, MemoryAccount]]) -> RowsRestored:
         restored, kept = 0, []

@@ -1,6 +1,7 @@
 """What becomes of a batch whose rows are all there: rails, modes, activating, taking back, and servers that fall."""
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -10,7 +11,7 @@ from creditgate.domain.errors import CreditError, ErrorReason
 from creditgate.domain.limit_batch import CHUNK_ROWS_MAX, GuardRail, LimitBatch, LimitBatchMode, LimitBatchState
 from creditgate.domain.policy import GuardRails
 from creditgate.limit_feed import Activation, Resumer, Step
-from creditgate.limit_feed.resumer import STANDSTILL_S
+from creditgate.limit_feed.resumer import ABANDONED_S, STANDSTILL_S
 from creditgate.v1.limit_feed_service_pb2 import LimitUpdate
 from tests.limit_feed.memory_store import MemoryAccount
 from tests.limit_feed.pushes import FAR, NO_RAILS, Site, header, messages, tripped, update
@@ -353,6 +354,26 @@ async def test_the_batches_are_counted_by_state() -> None:
     await Resumer(site.store, site.finisher, site.noted).count()
     assert site.noted.counted == {LimitBatchState.ACTIVE: 1, LimitBatchState.STAGED: 2}
     assert site.noted.newest_ms == active.activate_time_ms
+
+
+async def test_a_batch_whose_sender_has_gone_for_good_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    site = Site(NO_RAILS)
+    names = site.open(20)
+    receiver = await site.feed.begin_push(header(), FAR)
+    await receiver.finish()
+    await site.feed.begin_push(header("b2"), FAR)
+    await site.push(rows_of(names), header("b3", mode=LimitBatchMode.STAGE))
+    resumer = Resumer(site.store, site.finisher, site.noted)
+    last_ms = (await site.store.get_batch("b2", FAR)).update_time_ms
+    monkeypatch.setattr(time, "time", lambda: last_ms / 1000 + ABANDONED_S)
+    await resumer.count()
+    assert (await site.store.get_batch("b2", FAR)).state is LimitBatchState.RECEIVING
+    monkeypatch.setattr(time, "time", lambda: last_ms / 1000 + ABANDONED_S + 1)
+    await resumer.count()
+    given_up = await site.store.get_batch("b2", FAR)
+    assert (given_up.state, given_up.comment) == (LimitBatchState.CANCELLED, "no row has come for 7 days")
+    assert (await site.store.get_batch("b1", FAR)).state is LimitBatchState.RECEIVING, "all its rows are there"
+    assert (await site.store.get_batch("b3", FAR)).state is LimitBatchState.STAGED
 
 
 async def test_rows_that_a_killed_server_has_left_behind_are_dropped() -> None:

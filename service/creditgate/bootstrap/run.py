@@ -9,6 +9,7 @@ from typing import Protocol
 import structlog
 import uvloop
 
+from creditgate.bootstrap.garbage import set_aside_started
 from creditgate.bootstrap.parent import running_workers
 from creditgate.bootstrap.service import running_service
 from creditgate.ops.listen_address import ListenAddress
@@ -78,6 +79,7 @@ async def _serve_until(stop: asyncio.Event, service: AbstractAsyncContextManager
             return
         try:
             started = starting.result()
+            set_aside_started()
             _log.info("serving", address=str(started.address), metrics_address=str(started.metrics_address))
             await stopping
         finally:

@@ -15,6 +15,7 @@ import structlog
 import uvloop
 
 from creditgate.bootstrap.calls import STORE_DRAIN_MIN_S, CallsOptions, answering_calls
+from creditgate.bootstrap.garbage import set_aside_started
 from creditgate.bootstrap.policy import LAST_GOOD
 from creditgate.bootstrap.service import new_metrics
 from creditgate.bootstrap.start_errors import ServiceStartError
@@ -89,6 +90,7 @@ class _Worker:
         if redis_url is None:
             raise ValueError("a worker is told which Redis to use")
         async with answering_calls(self._settings, redis_url, self._metrics, self._readiness, options):
+            set_aside_started()
             reporting = asyncio.create_task(self._report_regularly(), name="creditgate-report")
             await self._stop.wait()
         reporting.cancel()

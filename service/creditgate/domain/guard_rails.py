@@ -121,7 +121,7 @@ def _judge_header(rails: GuardRails, batch: LimitBatch, last: LimitBatch | None)
         what = f"as_of is {behind_s} seconds before that of the last active batch, {last.batch_id}"
         yield GuardRailReport(GuardRail.AS_OF_BACKWARDS, what, behind_s, 0)
     ours, theirs = batch.header.model_version, last.header.model_version
-    if rails.model_version_backwards and is_version_before(ours, theirs):
+    if rails.model_version_backwards and ours and theirs and is_version_before(ours, theirs):
         what = f"model_version {ours!r} is before {theirs!r} of the last active batch, {last.batch_id}"
         yield GuardRailReport(GuardRail.MODEL_BACKWARDS, what, 1, 0)
 

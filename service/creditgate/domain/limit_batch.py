@@ -246,7 +246,10 @@ class RowEffect(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RowsApplied:
-    """What chunks of a batch have become: rows in force or not, by why."""
+    """What chunks of a batch have become: rows in force or not, by why.
+
+    `over_limit_count` also counts the accounts that a bounded `over_limit_accounts` has no room for.
+    """
 
     applied_rows: int = 0
     scheduled_rows: int = 0
@@ -255,6 +258,7 @@ class RowsApplied:
     released_reviews: int = 0
     errors: tuple[LimitRowError, ...] = ()
     over_limit_accounts: tuple[str, ...] = ()
+    over_limit_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)

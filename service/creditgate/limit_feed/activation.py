@@ -83,10 +83,9 @@ async def put_in_force(store: LimitBatchStore, worked: WorkedBatch, observer: Li
     """
     started = time.monotonic()
     batch = worked.batch
-    applied_rows, over_limit = batch.applied_rows, 0
+    applied_rows = batch.applied_rows
     async for part in store.apply_rows(batch, work_deadline()):
         applied_rows += part.applied_rows
-        over_limit += len(part.over_limit_accounts)
         await worked.tell_progress(applied_rows=min(applied_rows, batch.received_rows))
     counts = await store.count_applied(batch.batch_id, work_deadline())
     end_time_ms = (await worked.write()).update_time_ms
@@ -98,7 +97,7 @@ async def put_in_force(store: LimitBatchStore, worked: WorkedBatch, observer: Li
         skipped_rows=counts.skipped_rows,
         rejected_rows=batch.received_rows - counts.applied_rows - counts.skipped_rows,
         released_reviews=counts.released_reviews,
-        over_limit_count=max(over_limit, len(counts.over_limit_accounts)),
+        over_limit_count=counts.over_limit_count,
         over_limit_accounts=counts.over_limit_accounts,
         row_errors=counts.errors,
         activate_time_ms=end_time_ms,

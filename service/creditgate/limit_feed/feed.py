@@ -28,7 +28,7 @@ class LimitFeed:
         batch = await self._find_or_create(header, deadline)
         if batch.header != header:
             raise other_details(batch, "its header is another one")
-        return Receiver(self._store, batch)
+        return Receiver(self._store, batch, self._finisher.turns())
 
     def carry_on(self, batch_id: str) -> asyncio.Task[LimitBatch]:
         """Return the task that ends with the batch, with its rows' errors, when all that a server can do is done."""

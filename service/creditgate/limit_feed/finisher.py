@@ -59,6 +59,10 @@ class Finisher:
         key = batch.batch_id, activation.force
         return self._task_of(self._beginning, key, lambda: self._begin(batch, activation))
 
+    def turns(self) -> Turns:
+        """Return what takes turns with orders."""
+        return Turns(self._orders_done)
+
     def is_at_work(self, batch_id: str) -> bool:
         """Return whether the batch is being carried on here."""
         return batch_id in self._tasks
@@ -117,7 +121,7 @@ class Finisher:
             self._worked.pop(batch_id, None)
 
     def _work_on(self, batch: LimitBatch) -> WorkedBatch:
-        return WorkedBatch(self._store, batch, Turns(self._orders_done))
+        return WorkedBatch(self._store, batch, self.turns())
 
     async def _carry_one_state_on(self, worked: WorkedBatch) -> None:
         if worked.batch.state is LimitBatchState.RECEIVING:

@@ -11,6 +11,7 @@ from creditgate.domain.limit_batch import WINDOW_ROWS, LimitBatch, LimitBatchSta
 from creditgate.domain.ports import LimitBatchStore
 from creditgate.limit_feed.records import Change, put_or_change, soon
 from creditgate.limit_feed.rows_digest import RowsContent, WindowDigest
+from creditgate.limit_feed.turns import Turns
 
 FIRST_ROW_FIELD: Final = "updates.first_row"
 _MS_PER_SECOND: Final = 1000
@@ -137,8 +138,9 @@ class Receiver:
     Rows that are there already are passed over; where all of them are sent again, they must be the same.
     """
 
-    def __init__(self, store: LimitBatchStore, batch: LimitBatch) -> None:
+    def __init__(self, store: LimitBatchStore, batch: LimitBatch, turns: Turns) -> None:
         self._store = store
+        self._turns = turns
         self._begun_behind = batch.received_rows
         self._is_given_up = is_given_up(batch)
         self._takes_more = batch.state is LimitBatchState.RECEIVING and not batch.receive_time_ms
@@ -252,7 +254,9 @@ class Receiver:
     async def _store_window(self, window: _Window, digest_before: str, *, is_last: bool) -> None:
         kept = _Kept(window.first_row, window.last_row, digest_before, window.digest.behind(digest_before))
         await self._write(kept.announce)
+        self._turns.begin()
         duplicates = await self._store.stage_window(self.batch.batch_id, window.number, window.rows, soon())
+        await self._turns.rest()
         kept = replace(
             kept,
             errors=tuple(sorted([*window.errors, *duplicates], key=attrgetter("row"))),

@@ -6,15 +6,17 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Final, NamedTuple
 
+from creditgate.domain.bounds import SECONDS_PER_DAY
 from creditgate.domain.errors import CreditError
-from creditgate.domain.limit_batch import LimitBatchState
+from creditgate.domain.limit_batch import LimitBatch, LimitBatchState
 from creditgate.domain.ports import LimitBatchStore
 from creditgate.limit_feed.batches import all_batches
 from creditgate.limit_feed.finisher import Finisher, needs_no_sender
 from creditgate.limit_feed.observer import LimitFeedObserver
-from creditgate.limit_feed.records import soon
+from creditgate.limit_feed.records import change_batch, soon
 
 LOOK_INTERVAL_S: Final = 2.0
 """How often the batches that are under way are looked at."""
@@ -25,11 +27,18 @@ STANDSTILL_S: Final = 5.0
 COUNT_INTERVAL_S: Final = 30.0
 """How often all batches are counted, for the metrics."""
 
+ABANDONED_S: Final = 7 * SECONDS_PER_DAY
+"""A batch of which no row has come for so long is given up: nobody sends the rest of last week's limits."""
+
 _OVER: Final = frozenset({LimitBatchState.CANCELLED, LimitBatchState.FAILED, LimitBatchState.ROLLED_BACK})
 _DROPPED_AGAIN_MAX: Final = 20
 _UNDER_WAY: Final = frozenset({LimitBatchState.RECEIVING, LimitBatchState.ACTIVATING, LimitBatchState.ROLLING_BACK})
 
 _log = logging.getLogger(__name__)
+
+
+def _waits_for_sender(batch: LimitBatch) -> bool:
+    return batch.state is LimitBatchState.RECEIVING and not needs_no_sender(batch)
 
 
 class _Seen(NamedTuple):
@@ -87,21 +96,36 @@ class Resumer:
         self._seen = seen
 
     async def count(self) -> None:
-        """Tell the observer how many batches are in each state, and drop rows of those that are over.
+        """Tell the observer how many batches are in each state, and drop rows of those that are over or abandoned.
 
         Raises what the store raises.
         """
         by_state: Counter[LimitBatchState] = Counter()
         newest_ms = 0
         over: list[str] = []
+        abandoned_ms = (time.time() - ABANDONED_S) * 1000
         async for batch in all_batches(self._store, frozenset()):
             by_state[batch.state] += 1
             if batch.state is LimitBatchState.ACTIVE:
                 newest_ms = max(newest_ms, batch.activate_time_ms)
             elif batch.state in _OVER:
                 over.append(batch.batch_id)
+            elif _waits_for_sender(batch) and batch.update_time_ms < abandoned_ms:
+                await self._give_up(batch.batch_id, batch.revision)
         await self._drop_leftovers(over[:_DROPPED_AGAIN_MAX])
         self._observer.batches_counted(by_state, newest_ms)
+
+    async def _give_up(self, batch_id: str, revision: int) -> None:
+        """Cancel a batch of which no more rows come; its rows go with the next count."""
+
+        def cancel(found: LimitBatch) -> LimitBatch:
+            if found.revision != revision:
+                return found
+            comment = f"no row has come for {ABANDONED_S // SECONDS_PER_DAY} days"
+            return replace(found, state=LimitBatchState.CANCELLED, actor="", comment=comment, row_errors=())
+
+        batch = await change_batch(self._store, batch_id, cancel, soon())
+        _log.info("limit batch %s is %s: %s", batch_id, batch.state.name, batch.comment)
 
     async def _drop_leftovers(self, over: Sequence[str]) -> None:
         """Drop the rows of batches that are over, once: a server may have been killed before it did so."""

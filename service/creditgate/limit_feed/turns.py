@@ -27,6 +27,10 @@ class Turns:
         self._step_s = 0.0
         self._begun = time.monotonic()
 
+    def begin(self) -> None:
+        """Begin a step, where it does not follow the last one at once."""
+        self._begun = time.monotonic()
+
     async def rest(self) -> None:
         """Let orders have the store, for some times as long as the last steps took."""
         now = time.monotonic()

@@ -97,7 +97,8 @@ def unpack_applied(answer: bytes) -> ChunkApplied:
     for _ in range(error_count):
         error, at = _unpack_refused(answer, at)
         errors.append(error)
-    rows = RowsApplied(applied, scheduled, created, skipped, released, tuple(errors), _texts(answer, at, over_count))
+    over = _texts(answer, at, over_count)
+    rows = RowsApplied(applied, scheduled, created, skipped, released, tuple(errors), over, over_count)
     return ChunkApplied(rows, moved)
 
 
@@ -148,7 +149,7 @@ _ERRORS: Final[dict[int, Callable[[int, str, str], LimitRowError]]] = {
 
 def join_applied(chunks: Iterable[RowsApplied], errors_max: int, accounts_max: int) -> RowsApplied:
     """Return what became of several chunks, with lists cut off at their bounds."""
-    applied = scheduled = created = skipped = released = 0
+    applied = scheduled = created = skipped = released = over_count = 0
     errors: list[LimitRowError] = []
     over: list[str] = []
     for chunk in chunks:
@@ -157,7 +158,8 @@ def join_applied(chunks: Iterable[RowsApplied], errors_max: int, accounts_max: i
         released += chunk.released_reviews
         errors += chunk.errors[: errors_max - len(errors)]
         over += chunk.over_limit_accounts[: accounts_max - len(over)]
-    return RowsApplied(applied, scheduled, created, skipped, released, tuple(errors), tuple(over))
+        over_count += chunk.over_limit_count
+    return RowsApplied(applied, scheduled, created, skipped, released, tuple(errors), tuple(over), over_count)
 
 
 def join_restored(chunks: Iterable[RowsRestored], accounts_max: int) -> RowsRestored:

@@ -57,7 +57,9 @@ class _LimitBatchStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Limit
     LIMIT_BATCH_STATE_UNSPECIFIED: _LimitBatchState.ValueType  # 0
     """Not set; never sent by the service."""
     LIMIT_BATCH_STATE_RECEIVING: _LimitBatchState.ValueType  # 1
-    """Rows are missing: push the same batch again, and it goes on behind the rows that are there."""
+    """Rows are missing: push the same batch again, and it goes on behind the rows that are there. After 7 days without a row it is
+    given up.
+    """
     LIMIT_BATCH_STATE_STAGED: _LimitBatchState.ValueType  # 2
     """All rows are there, none is in force; `ActivateLimitBatch` puts them in force."""
     LIMIT_BATCH_STATE_QUARANTINED: _LimitBatchState.ValueType  # 3
@@ -81,7 +83,9 @@ class LimitBatchState(_LimitBatchState, metaclass=_LimitBatchStateEnumTypeWrappe
 LIMIT_BATCH_STATE_UNSPECIFIED: LimitBatchState.ValueType  # 0
 """Not set; never sent by the service."""
 LIMIT_BATCH_STATE_RECEIVING: LimitBatchState.ValueType  # 1
-"""Rows are missing: push the same batch again, and it goes on behind the rows that are there."""
+"""Rows are missing: push the same batch again, and it goes on behind the rows that are there. After 7 days without a row it is
+given up.
+"""
 LIMIT_BATCH_STATE_STAGED: LimitBatchState.ValueType  # 2
 """All rows are there, none is in force; `ActivateLimitBatch` puts them in force."""
 LIMIT_BATCH_STATE_QUARANTINED: LimitBatchState.ValueType  # 3
