@@ -7,7 +7,7 @@ from itertools import count
 import pytest
 
 from creditgate.domain.errors import CreditError, ErrorReason
-from creditgate.domain.limit_batch import CHUNK_ROWS_MAX, LimitRow, LimitRowErrorReason, RowStanding
+from creditgate.domain.limit_batch import CHUNK_ROWS_MAX, LimitRow, LimitRowErrorReason, RowsApplied, RowStanding
 from creditgate.domain.operations import PutAccount, PutGroup
 from creditgate.store import RedisCreditStore, keys
 from creditgate.store.lane import Argument, Reply
@@ -240,8 +240,10 @@ async def test_a_move_that_does_not_end_is_told_at_the_deadline(
     with server.client() as client:
         client.fcall("creditgate_move_freeze", 1, keys.prefix(home), account_ids[0], str((home + 1) % 16), "")
     with pytest.raises(CreditError) as caught:
-        await some(batch.batches.apply_rows(batch.record, deadline() - 9.5))
-    assert caught.value.reason is ErrorReason.ACCOUNT_MOVING
+        await some(batch.batches.apply_rows(batch.record, deadline() - 8))
+    # Where the last look itself takes too long, only the deadline can be told.
+    assert caught.value.reason in {ErrorReason.ACCOUNT_MOVING, ErrorReason.DEADLINE_EXCEEDED}
+    assert await batch.applied() == RowsApplied()
 
 
 # --- rolling back
