@@ -34,7 +34,7 @@ class Turns:
     async def rest(self) -> None:
         """Let orders have the store, for some times as long as the last steps took."""
         now = time.monotonic()
-        # Some steps are done when they are asked for, since the store works one ahead: the longest of late counts.
+        # Some steps are done when they are asked for, since the store works ahead: the longest of late counts.
         self._step_s = max(now - self._begun, self._step_s * _FORGETTING)
         if self._orders_done() > self._seen:
             await asyncio.sleep(min(_REST * self._step_s, _REST_S_MAX))

@@ -31,7 +31,7 @@ from creditgate.store.constants import LIMIT_BATCHES_MAX
 from creditgate.store.directory import HOPS_MAX
 from creditgate.store.lane import Argument
 from creditgate.store.limit_batch_record import parse_record, parse_row_error, render_record, render_row_error
-from creditgate.store.limit_chunks import CallFunction, Chunk, ChunkKind, LimitChunks, one_ahead
+from creditgate.store.limit_chunks import CallFunction, Chunk, ChunkKind, LimitChunks, ahead
 from creditgate.store.limit_row_blobs import (
     ChunkApplied,
     ChunkRestored,
@@ -127,10 +127,18 @@ class RedisLimitBatches:
                 by_partition[keys.partition_of(account_id, self._partitions)].append(row)
             else:
                 left_out.append(duplicate_account(row, first_row))
-        for partition, staged in by_partition.items():
-            for number, start in enumerate(range(0, len(staged), CHUNK_ROWS_MAX)):
-                chunk = Chunk(partition, f"{window}.{number}")
-                left_out += await self._stage(batch_id, chunk, staged[start : start + CHUNK_ROWS_MAX], deadline)
+        chunks = (
+            (Chunk(partition, f"{window}.{number}"), staged[start : start + CHUNK_ROWS_MAX])
+            for partition, staged in by_partition.items()
+            for number, start in enumerate(range(0, len(staged), CHUNK_ROWS_MAX))
+        )
+
+        def begin() -> Awaitable[list[LimitRowError]] | None:
+            chunk = next(chunks, None)
+            return self._stage(batch_id, *chunk, deadline) if chunk is not None else None
+
+        async for duplicates in ahead(begin):
+            left_out += duplicates
         return sorted(left_out, key=lambda error: error.row)
 
     async def measure_rows(self, batch: LimitBatch, deadline: float) -> AsyncIterator[Sequence[RowEffect]]:
@@ -141,7 +149,7 @@ class RedisLimitBatches:
             chunk = next(chunks, None)
             return self._measure(batch, chunk, b"", deadline) if chunk is not None else None
 
-        async for effects in one_ahead(begin):
+        async for effects in ahead(begin):
             yield effects
 
     async def apply_rows(self, batch: LimitBatch, deadline: float) -> AsyncIterator[RowsApplied]:

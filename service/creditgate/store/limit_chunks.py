@@ -17,6 +17,9 @@ from creditgate.store.limit_row_blobs import pairs
 
 T = TypeVar("T")
 
+STEPS_UNDER_WAY_MAX: Final = 2
+"""Chunks that are with the store at once: they share a sync of its disk, and orders wait for two of them at most."""
+
 _MOVE_WAIT_S: Final = 0.05
 """How long a chunk waits, at the end of all others, for an account that is just being moved."""
 
@@ -101,7 +104,7 @@ class LimitChunks:
         carry_out_one: Callable[[Chunk], Awaitable[tuple[T, int] | None]],
         deadline: float,
     ) -> AsyncIterator[T]:
-        """Carry out all chunks that are not done, one call at a time, and tell what became of each.
+        """Carry out all chunks that are not done, and tell what became of each.
 
         `carry_out_one` returns that with the number of rows that have gone on elsewhere; None when nothing was there to
         do. It raises ACCOUNT_MOVING when an account of the chunk is just being moved.
@@ -109,9 +112,8 @@ class LimitChunks:
         waiting = deque(await self.pending(batch_id, kind, deadline))
         moving = 0
 
-        async def step() -> T | None:
+        async def step(chunk: Chunk) -> T | None:
             nonlocal moving
-            chunk = waiting.popleft()
             try:
                 return await self._step(batch_id, kind, chunk, carry_out_one, waiting, deadline)
             except CreditError as error:
@@ -124,7 +126,7 @@ class LimitChunks:
                 moving = 0
             return None
 
-        async for outcome in one_ahead(lambda: step() if waiting else None):
+        async for outcome in ahead(lambda: step(waiting.popleft()) if waiting else None):
             if outcome is not None:
                 yield outcome
         await self._confirm(batch_id, kind, deadline)
@@ -171,20 +173,24 @@ class LimitChunks:
         return chunk
 
 
-async def one_ahead(begin: Callable[[], Awaitable[T] | None]) -> AsyncIterator[T]:
-    """Tell the outcomes of steps, one after the other; the next is under way while whoever asks looks at the last.
+async def ahead(begin: Callable[[], Awaitable[T] | None]) -> AsyncIterator[T]:
+    """Tell the outcomes of steps in their order; `STEPS_UNDER_WAY_MAX` are under way while whoever asks looks at one.
 
     `begin` returns the next step, or None when there is none; it is asked again after a step that has ended.
     """
-    following: asyncio.Future[T] | None = None
+    under_way: deque[asyncio.Future[T]] = deque()
+
+    def fill() -> None:
+        while len(under_way) < STEPS_UNDER_WAY_MAX and (step := begin()) is not None:
+            under_way.append(asyncio.ensure_future(step))
+
     try:
-        first = begin()
-        following = asyncio.ensure_future(first) if first is not None else None
-        while following is not None:
-            outcome = await following
-            step = begin()
-            following = asyncio.ensure_future(step) if step is not None else None
+        fill()
+        while under_way:
+            outcome = await under_way.popleft()
+            fill()
             yield outcome
     finally:
-        if following is not None:
-            following.cancel()
+        for step in under_way:
+            step.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)
