@@ -71,8 +71,8 @@ end
 
 local function pack_account(acc)
   local record = struct.pack(LAYOUT.ACCOUNT, account_flags(acc), acc.reserved, acc.receivable, acc.secured_receivable,
-    acc.pending, acc.next_due, acc.last_due, acc.limit, acc.limit_expire_s, acc.limit_confirm_s, acc.limit_version,
-    acc.create_ms, acc.epoch, acc.currency, acc.risk_class)
+    acc.pending, acc.next_due, acc.limit, acc.limit_expire_s, acc.limit_confirm_s, acc.limit_version, acc.create_ms,
+    acc.epoch, acc.currency, acc.risk_class)
   if acc.score then
     record = record .. struct.pack(LAYOUT.LIMIT_SCORE, acc.score)
   end
@@ -173,17 +173,16 @@ local function settle_limit(acc)
 end
 
 local function unpack_account(part, account_id, record)
-  local flags, reserved, receivable, secured_receivable, pending, next_due, last_due, limit, limit_expire_s,
-    limit_confirm_s, limit_version, create_ms, epoch, currency, risk_class, after
-    = struct.unpack(LAYOUT.ACCOUNT, record)
+  local flags, reserved, receivable, secured_receivable, pending, next_due, limit, limit_expire_s, limit_confirm_s,
+    limit_version, create_ms, epoch, currency, risk_class, after = struct.unpack(LAYOUT.ACCOUNT, record)
   -- One constructor for all that every account has, so that the table never grows: 32 fields fit, a 33rd costs as much
   -- as all of them. What few accounts have, or few calls need, is absent until it is set.
   local acc = {
     part = part, id = account_id, currency = currency, risk_class = risk_class, orders = {}, due = {},
     due_key = key.due(part, account_id), changed = false,
     reserved = reserved, receivable = receivable, secured_receivable = secured_receivable, pending = pending,
-    next_due = next_due, last_due = last_due, limit = limit, limit_expire_s = limit_expire_s,
-    limit_confirm_s = limit_confirm_s, limit_version = limit_version, create_ms = create_ms, epoch = epoch,
+    next_due = next_due, limit = limit, limit_expire_s = limit_expire_s, limit_confirm_s = limit_confirm_s,
+    limit_version = limit_version, create_ms = create_ms, epoch = epoch,
     closed = flags % 2 >= ACCOUNT_FLAG.CLOSED, unlimited = flags % 4 >= ACCOUNT_FLAG.UNLIMITED,
     limit_set = flags % 8 >= ACCOUNT_FLAG.LIMIT_SET, blocked = flags % 16 >= ACCOUNT_FLAG.BLOCKED,
     block_expire_s = 0, group_id = '',
@@ -203,9 +202,8 @@ end
 -- Returns the fields of a record without furniture, of which nothing waits and nothing has fallen due: for changing its
 -- base limit they suffice, and cost a third of `unpack_account`. Returns nil for another record.
 local function unpack_plain(part, record)
-  local flags, reserved, receivable, secured_receivable, pending, next_due, last_due, limit, limit_expire_s,
-    limit_confirm_s, limit_version, create_ms, epoch, currency, risk_class, after
-    = struct.unpack(LAYOUT.ACCOUNT, record)
+  local flags, reserved, receivable, secured_receivable, pending, next_due, limit, limit_expire_s, limit_confirm_s,
+    limit_version, create_ms, epoch, currency, risk_class, after = struct.unpack(LAYOUT.ACCOUNT, record)
   local settings, score = flags, 0
   if settings >= ACCOUNT_FLAG.REASONED then
     settings = settings - ACCOUNT_FLAG.REASONED
@@ -216,15 +214,15 @@ local function unpack_plain(part, record)
   if settings >= ACCOUNT_FLAG.AGED or pending ~= 0 or receivable < 0 or next_due ~= 0 and next_due <= part.now_s then
     return nil
   end
-  return flags, reserved, receivable, secured_receivable, next_due, last_due, limit, limit_expire_s, limit_confirm_s,
+  return flags, reserved, receivable, secured_receivable, next_due, limit, limit_expire_s, limit_confirm_s,
     limit_version, create_ms, epoch, currency, risk_class, score
 end
 
 -- Packs what `unpack_plain` has returned, with another base limit.
-local function pack_plain(flags, reserved, receivable, secured_receivable, next_due, last_due, limit, limit_expire_s,
+local function pack_plain(flags, reserved, receivable, secured_receivable, next_due, limit, limit_expire_s,
     limit_confirm_s, limit_version, create_ms, epoch, currency, risk_class, score)
-  local record = struct.pack(LAYOUT.ACCOUNT, flags, reserved, receivable, secured_receivable, 0, next_due, last_due,
-    limit, limit_expire_s, limit_confirm_s, limit_version, create_ms, epoch, currency, risk_class)
+  local record = struct.pack(LAYOUT.ACCOUNT, flags, reserved, receivable, secured_receivable, 0, next_due, limit,
+    limit_expire_s, limit_confirm_s, limit_version, create_ms, epoch, currency, risk_class)
   if flags % (2 * ACCOUNT_FLAG.SCORED) >= ACCOUNT_FLAG.SCORED then
     return record .. struct.pack(LAYOUT.LIMIT_SCORE, score)
   end
@@ -235,7 +233,7 @@ local function new_account(part, account_id, currency)
   local acc = {
     part = part, id = account_id, currency = currency, risk_class = '', orders = {}, due = {},
     due_key = key.due(part, account_id), changed = true,
-    reserved = 0, receivable = 0, secured_receivable = 0, pending = 0, next_due = 0, last_due = 0,
+    reserved = 0, receivable = 0, secured_receivable = 0, pending = 0, next_due = 0,
     limit = 0, limit_expire_s = 0, limit_confirm_s = 0, limit_version = 0, create_ms = part.now_ms, epoch = 0,
     closed = false, unlimited = false, limit_set = false, blocked = false, block_expire_s = 0, group_id = '',
   }

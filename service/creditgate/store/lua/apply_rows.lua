@@ -72,8 +72,8 @@ end
 -- Applies a row to a record without furniture: what `apply_furnished` does, without a table for the account. Returns
 -- its fate, or nil when the record is another.
 local function apply_plain(part, outcome, row, record, record_key)
-  local flags, reserved, receivable, secured_receivable, next_due, last_due, limit, expire_s, confirm_s, version,
-    create_ms, epoch, currency, risk_class, score = unpack_plain(part, record)
+  local flags, reserved, receivable, secured_receivable, next_due, limit, expire_s, confirm_s, version, create_ms,
+    epoch, currency, risk_class, score = unpack_plain(part, record)
   if not flags or row.effective_s > part.now_s then
     return nil
   elseif row.currency ~= currency then
@@ -98,7 +98,7 @@ local function apply_plain(part, outcome, row, record, record_key)
   local records = outcome.records
   records[#records + 1] = record_key
   records[#records + 1] = pack_plain(flags_with(flags, row), reserved, receivable, secured_receivable, next_due,
-    last_due, row.limit, row.expire_s, part.now_s, row.version, create_ms, epoch, currency,
+    row.limit, row.expire_s, part.now_s, row.version, create_ms, epoch, currency,
     row.risk_class ~= '' and row.risk_class or risk_class, row.score or 0)
   outcome.applied = outcome.applied + 1
   return ROW_FATE.APPLIED

@@ -61,14 +61,6 @@ local function compare(kept, recomputed, visit)
   end
 end
 
-local function by_currency_of(group)
-  local by_currency = {}
-  for index = 1, #group.currencies do
-    by_currency[group.currencies[index].currency] = group.currencies[index]
-  end
-  return by_currency
-end
-
 local NOTHING = { reserved = 0, receivable = 0, owed = 0 }
 
 -- Returns what differs, and whether anything does; with `repairs`, the group's sums are put right in the call's tables.
@@ -79,7 +71,7 @@ local function audit_group(part, args, repairs)
     return {}
   end
   local found = { 'accounts', text_of(count), text_of(count) }
-  compare(by_currency_of(group), recomputed, function(currency, kept, should)
+  compare(group.by_currency, recomputed, function(currency, kept, should)
     kept, should = kept or NOTHING, should or NOTHING
     for _, name in ipairs({ 'reserved', 'receivable', 'owed' }) do
       add_difference(found, name .. ':' .. currency, kept[name], should[name])
@@ -93,7 +85,7 @@ local function audit_group(part, args, repairs)
     add_difference(found, 'due@' .. name, kept or 0, should or 0)
     if repairs then
       local second, currency = string.match(name, '^(%d+):(%u+)$')
-      put_due_right(part, group, tonumber(second), currency, (should or 0) - (kept or 0))
+      add_due(part, group, tonumber(second), currency, (should or 0) - (kept or 0))
     end
   end)
   return found, #found > 3

@@ -1,6 +1,5 @@
 -- Sums that fall due at a second: a sorted set whose members are `second:sum`, or `second:TAG:sum` where an owner keeps
--- several sums. An owner (an account or a group) keeps its next due second, which may be early and is never late, and
--- its last one, which may be late and is never early: mostly, what is new falls due last, and nothing has to be read.
+-- several sums. An owner (an account or a group) keeps its next due second; it may be early, never late.
 
 -- Remembers a string that `flush` writes: one command for all of a partition costs much less than one for each.
 local function write_string(part, string_key, value)
@@ -43,17 +42,6 @@ local function lapse_due(part, owner, take_off)
   owner.lapsed = true
 end
 
--- Returns the stored sums of a second by tag.
-local function read_due(part, owner, second)
-  local at, text = {}, second_text(part, second)
-  local members = redis.call('ZRANGEBYSCORE', owner.due_key, text, text)
-  for index = 1, #members do
-    local tag, sum = parse_due(members[index])
-    at[tag] = { stored = members[index], sum = sum, changed = false }
-  end
-  return at
-end
-
 -- Adds to what falls due at a second (a negative amount takes off). Reads the stored sums now, so that `flush` only
 -- writes.
 local function add_due(part, owner, second, tag, amount)
@@ -62,7 +50,13 @@ local function add_due(part, owner, second, tag, amount)
   end
   local at = owner.due[second]
   if not at then
-    at = second <= owner.last_due and read_due(part, owner, second) or {}
+    at = {}
+    local text = second_text(part, second)
+    local members = redis.call('ZRANGEBYSCORE', owner.due_key, text, text)
+    for index = 1, #members do
+      local member_tag, sum = parse_due(members[index])
+      at[member_tag] = { stored = members[index], sum = sum, changed = false }
+    end
     owner.due[second] = at
   end
   local due = at[tag]
@@ -75,15 +69,6 @@ local function add_due(part, owner, second, tag, amount)
   if due.sum > 0 and (owner.next_due == 0 or second < owner.next_due) then
     owner.next_due = second
   end
-  if due.sum > 0 and second > owner.last_due then
-    owner.last_due = second
-  end
-end
-
--- Changes a stored sum that is wrong; the owner's last due second may then be so, too.
-local function put_due_right(part, owner, second, tag, amount)
-  owner.last_due = math.max(owner.last_due, second)
-  add_due(part, owner, second, tag, amount)
 end
 
 -- Calls `visit(second, tag, sum)` for all that falls due later, as it is within this call.

@@ -3,7 +3,7 @@
 
 local function pack_group(group)
   local packed = struct.pack(LAYOUT.GROUP, group.unlimited and 1 or 0, #group.currencies, group.limit, group.next_due,
-    group.last_due, group.account_count, group.create_ms, group.currency)
+    group.account_count, group.create_ms, group.currency)
   for index = 1, #group.currencies do
     local sums = group.currencies[index]
     packed = packed .. struct.pack(LAYOUT.GROUP_SUMS, sums.currency, sums.reserved, sums.receivable, sums.owed)
@@ -12,31 +12,22 @@ local function pack_group(group)
 end
 
 local function unpack_group(part, group_id, group_key, record)
-  local unlimited, currency_count, limit, next_due, last_due, account_count, create_ms, currency
+  local unlimited, currency_count, limit, next_due, account_count, create_ms, currency
     = struct.unpack(LAYOUT.GROUP, record)
   local group = {
     id = group_id, key = group_key, due_key = key.group_due(part, group_id), due = {}, lapsed = false, changed = false,
-    unlimited = unlimited == 1, limit = limit, next_due = next_due, last_due = last_due,
-    account_count = account_count, create_ms = create_ms, currency = currency, currencies = {},
+    unlimited = unlimited == 1, limit = limit, next_due = next_due, account_count = account_count,
+    create_ms = create_ms, currency = currency, currencies = {}, by_currency = {},
   }
   local at = SIZE.GROUP + 1
   for index = 1, currency_count do
     local of, reserved, receivable, owed = struct.unpack(LAYOUT.GROUP_SUMS, record, at)
     local sums = { currency = of, reserved = reserved, receivable = receivable, owed = owed }
     group.currencies[index] = sums
+    group.by_currency[of] = sums
     at = at + SIZE.GROUP_SUMS
   end
   return group
-end
-
--- Returns the group's sums in a currency, or nil. It has few, so that looking is cheaper than a table to look in.
-local function sums_in(group, currency)
-  local currencies = group.currencies
-  for index = 1, #currencies do
-    if currencies[index].currency == currency then
-      return currencies[index]
-    end
-  end
 end
 
 -- Returns the group with what has fallen due already taken off, or false if there is none.
@@ -48,7 +39,7 @@ local function load_group(part, group_id)
     group = record and unpack_group(part, group_id, group_key, record)
     if group and group.next_due ~= 0 and group.next_due <= part.now_s then
       lapse_due(part, group, function(currency, sum)
-        local sums = sums_in(group, currency)
+        local sums = group.by_currency[currency]
         sums.reserved = sums.reserved - sum
       end)
     end
@@ -59,10 +50,11 @@ end
 
 -- Returns the group's sums in a currency; the currency joins the group when it is new.
 local function group_sums(group, currency)
-  local sums = sums_in(group, currency)
+  local sums = group.by_currency[currency]
   if not sums then
     sums = { currency = currency, reserved = 0, receivable = 0, owed = 0 }
     group.currencies[#group.currencies + 1] = sums
+    group.by_currency[currency] = sums
   end
   return sums
 end
@@ -84,7 +76,7 @@ end
 -- Returns whether the sums of an account's group can be counted when so much more is reserved and so much is owed.
 local function group_counts(acc, reserved_change, receivable)
   local group = acc.group_id ~= '' and load_group(acc.part, acc.group_id)
-  local sums = group and sums_in(group, acc.currency)
+  local sums = group and group.by_currency[acc.currency]
   if not sums then
     return true
   end

@@ -43,7 +43,7 @@ end
 -- Packs the effect of a row on a record without furniture: what `effect_of` does, without a table for the account.
 -- Returns nil when the record is another.
 local function plain_effect(part, row, record)
-  local flags, reserved, receivable, _, _, _, limit, _, _, version, _, _, currency = unpack_plain(part, record)
+  local flags, reserved, receivable, _, _, limit, _, _, version, _, _, currency = unpack_plain(part, record)
   if not flags then
     return nil
   elseif row.currency ~= currency then

@@ -9,10 +9,10 @@ local function cannot_join(part, acc, group_id)
   if not group then
     return failure(ERROR.GROUP_NOT_FOUND, 0, group_id)
   end
-  if not sums_in(group, acc.currency) and #group.currencies >= GROUP_CURRENCIES_MAX then
+  if not group.by_currency[acc.currency] and #group.currencies >= GROUP_CURRENCIES_MAX then
     return failure(ERROR.GROUP_CURRENCIES_EXHAUSTED, 0, group_id)
   end
-  local sums = sums_in(group, acc.currency)
+  local sums = group.by_currency[acc.currency]
   if sums and math.max(sums.reserved + acc.reserved, sums.owed + math.max(0, acc.receivable),
     math.abs(sums.receivable + acc.receivable)) > AMOUNT_MAX then
     return failure(ERROR.SUM_OUT_OF_RANGE, math.max(sums.reserved, sums.owed), acc.currency)

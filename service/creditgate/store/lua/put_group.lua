@@ -8,8 +8,8 @@ operations[OPERATION.PUT_GROUP] = function(part, blob)
   if created then
     group = {
       id = group_id, key = key.group(part, group_id), due_key = key.group_due(part, group_id), due = {},
-      lapsed = false, next_due = 0, last_due = 0, account_count = 0, create_ms = part.now_ms, currency = currency,
-      currencies = {},
+      lapsed = false, next_due = 0, account_count = 0, create_ms = part.now_ms, currency = currency, currencies = {},
+      by_currency = {},
     }
     part.groups[group_id] = group
   elseif currency ~= group.currency then

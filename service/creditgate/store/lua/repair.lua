@@ -61,7 +61,7 @@ local function repair(keys, args)
     -- What has fallen due was taken off its sum with what was too much of it.
     if second > part.now_s then
       unite_due(acc, second, gone)
-      put_due_right(part, acc, second, tag, -surplus)
+      add_due(part, acc, second, tag, -surplus)
     elseif tag == DUE_PENDING then
       acc.pending = acc.pending + surplus
     else
