@@ -225,6 +225,38 @@ def test_constants_are_those_of_python_and_spelled_out_in_the_library() -> None:
     assert not left, "names that no constant has"
 
 
+STORED = {
+    "ACCOUNT": "<I2i8i8i8i8I4i8I4I4i8i8I4c3s",
+    "LIMIT_SCORE": "<d",
+    "AGING": "<i8i8I4i8i8I4",
+    "MANUAL_LIMIT": "<i8I4",
+    "TEMPORARY_LIMIT": "<i8I4I4",
+    "BLOCK_END": "<I4",
+    "MEMBERSHIP": "<s",
+    "SCHEDULED_LIMIT": "<Bi8i8I4I4ds",
+    "MOVING": "<I2I4B",
+    "MOVED_STUB": "<I2I2I4",
+    "GROUP": "<BBi8I4I4i8c3",
+    "GROUP_SUMS": "<c3i8i8i8",
+    "VELOCITY": "<I4I4B",
+    "VELOCITY_BUCKET": "<Bi8",
+    "RATE": "<i8BB",
+    "STORED_RATE": "<i8I4",
+    "ORDER": "<BBI2I4i8i8i8i8i8I4I4c3",
+    "PENDING_AMEND": "<i8i8",
+    "DECISION": "<BBBi8i8i8i8i8i8s",
+    "REASON": "<BBi8i8c3",
+    "LEDGER_ENTRY": "<BBi8i8i8I4i8s",
+    "AMEND_MARKER": "<i8I4",
+}
+"""What data that exist are laid out by."""
+
+
+def test_data_that_exist_can_still_be_read() -> None:
+    formats = {layout.name: layout.lua_format for layout in layouts.LAYOUTS if layout.name in STORED}
+    assert formats == STORED, "add a layout behind a flag: a changed one misreads what is stored"
+
+
 async def test_an_account_stays_small(store: RedisCreditStore, private_redis: PrivateRedis, account_id: str) -> None:
     deadline = time.monotonic() + 10
     put = PutAccount(account_id, "USD", base_limit=LimitSetting(10**15), risk_class="x" * 32, display_name="N" * 200)
