@@ -350,7 +350,7 @@ async def test_a_wrong_sum_of_a_group_is_found_and_put_right(
     with server.client() as client:
         record = client.get(keys.group(partition, family.group_id))
         assert isinstance(record, bytes)
-        wrong = record.replace((10).to_bytes(8, "little"), (11).to_bytes(8, "little"))
+        wrong = record.replace((10).to_bytes(8, "little"), (11).to_bytes(8, "little"), 1)
         client.set(keys.group(partition, family.group_id), wrong)
     assert await family.differences() == [f"{family.group_id} reserved:USD"]
     token = ""

@@ -27,7 +27,7 @@ from creditgate.domain.policy import DEFAULT_CLASS, DEFAULT_RULES, ClassPolicy, 
 from creditgate.domain.rates import ExchangeRate
 from creditgate.domain.reservation import ReservationState
 from creditgate.store import RedisCreditStore, keys, layouts
-from creditgate.store.constants import RETENTION_STEP_S, OperationCode
+from creditgate.store.constants import RETENTION_STEP_S, Aging, GroupSum, OperationCode
 from creditgate.store.library import lua_constants, render_library, source_parts
 from tests.private_redis import PrivateRedis
 from tests.store.batches import Batch, put_accounts, rows_of
@@ -95,11 +95,9 @@ async def test_python_and_lua_spell_the_same_keys(
             keys.due(partition, account_id),
             keys.ledger(partition, account_id),
             keys.texts(partition, account_id),
-            keys.velocity(partition, account_id),
             keys.waiting(partition, account_id),
             keys.names(partition),
             keys.group(partition, group_id),
-            keys.group_due(partition, group_id),
             keys.group_names(partition),
             keys.rates(partition),
             keys.moves(partition),
@@ -236,8 +234,10 @@ STORED = {
     "SCHEDULED_LIMIT": "<Bi8i8I4I4ds",
     "MOVING": "<I2I4B",
     "MOVED_STUB": "<I2I2I4",
-    "GROUP": "<BBi8I4I4i8c3",
+    "GROUP": "<BBi8I4I4i8I4c3",
+    "SORTED_GROUP": "<BBi8I4I4i8c3",
     "GROUP_SUMS": "<c3i8i8i8",
+    "DUE_SUM": "<I4c3i8",
     "VELOCITY": "<I4I4B",
     "VELOCITY_BUCKET": "<Bi8",
     "RATE": "<i8BB",
@@ -250,6 +250,17 @@ STORED = {
     "AMEND_MARKER": "<i8I4",
 }
 """What data that exist are laid out by."""
+
+
+def test_the_places_of_numbers_in_a_row_are_those_of_the_layout() -> None:
+    rows: list[tuple[type[Aging | GroupSum], layouts.Layout]] = [
+        (Aging, layouts.AGING),
+        (GroupSum, layouts.GROUP_SUMS),
+    ]
+    for places, layout in rows:
+        names = [name for name, kind in layout.fields if kind is not layouts.FieldType.CODE]
+        assert [place.name.lower() for place in places] == names
+        assert [place.value for place in places] == list(range(1, len(names) + 1))
 
 
 def test_data_that_exist_can_still_be_read() -> None:

@@ -106,6 +106,35 @@ class ScheduleFlag(IntFlag):
 
 
 @unique
+class GroupFlag(IntFlag):
+    """What a stored group has beside its fields."""
+
+    UNLIMITED = 1
+    DUE = 2
+
+
+@unique
+class Aging(IntEnum):
+    """Where the numbers of layouts.AGING stand in the library's row of them."""
+
+    OVERDUE = 1
+    DISPUTED = 2
+    DUE_DAY = 3
+    AS_OF_MS = 4
+    REPORTED_OVERDUE = 5
+    REPORTED_DUE_DAY = 6
+
+
+@unique
+class GroupSum(IntEnum):
+    """Where a sum of a group stands in the library's row of them, behind its currency."""
+
+    RESERVED = 1
+    RECEIVABLE = 2
+    OWED = 3
+
+
+@unique
 class LimitRowFlag(IntFlag):
     """What a row of a limit batch says beside its fields."""
 
@@ -233,6 +262,12 @@ SHADOW_BIT: Final = 128
 
 ACCOUNT_MOVED: Final = 255
 """The error of an operation that came to a partition which its account has left; never leaves the store."""
+
+GROUP_SUMS_STEP: Final = 4
+"""How many places a currency's sums take in the library's row of a group's sums: its code, then GroupSum."""
+
+UNSORTED_MAX: Final = 16
+"""How many sums that fall due a group's record keeps before they go into its sorted set."""
 
 VELOCITY_BUCKETS: Final = 24
 """A velocity window is counted in so many buckets; the present one and so many before it are summed."""

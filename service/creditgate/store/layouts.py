@@ -87,7 +87,7 @@ ACCOUNT: Final = _layout(
     risk_class=_TEXT,
 )
 """As the flags say, LIMIT_SCORE, AGING, MANUAL_LIMIT, TEMPORARY_LIMIT, BLOCK_END, MEMBERSHIP, SCHEDULED_LIMIT and
-MOVING follow, in this order. `epoch` counts how often the account was moved."""
+MOVING follow, in this order; what is left is a VELOCITY. `epoch` counts how often the account was moved."""
 LIMIT_SCORE: Final = _layout("LIMIT_SCORE", score=_F64)
 AGING: Final = _layout(
     "AGING",
@@ -120,6 +120,19 @@ MOVED_STUB: Final = _layout("MOVED_STUB", flags=_U16, partition=_U16, epoch=_U32
 """Stands in the place of an ACCOUNT that lives in another partition."""
 GROUP: Final = _layout(
     "GROUP",
+    flags=_U8,
+    currency_count=_U8,
+    limit=_I64,
+    next_due_s=_U32,
+    account_count=_U32,
+    create_ms=_I64,
+    sorted_until_s=_U32,
+    currency=_CODE,
+)
+"""`currency_count` GROUP_SUMS follow, then any number of DUE_SUM: what falls due after `sorted_until_s` stands there,
+not yet in the group's sorted set."""
+SORTED_GROUP: Final = _layout(
+    "SORTED_GROUP",
     unlimited=_U8,
     currency_count=_U8,
     limit=_I64,
@@ -128,8 +141,10 @@ GROUP: Final = _layout(
     create_ms=_I64,
     currency=_CODE,
 )
-"""`currency_count` GROUP_SUMS follow."""
+"""As a GROUP was stored once, and is until it changes: `currency_count` GROUP_SUMS follow, and all that falls due
+stands in the sorted set. It has no GroupFlag.DUE."""
 GROUP_SUMS: Final = _layout("GROUP_SUMS", currency=_CODE, reserved=_I64, receivable=_I64, owed=_I64)
+DUE_SUM: Final = _layout("DUE_SUM", second_s=_U32, tag=_CODE, amount=_I64)
 VELOCITY: Final = _layout("VELOCITY", window_s=_U32, bucket=_U32, count=_U8)
 """What was approved within a window, as of a bucket of it; `count` VELOCITY_BUCKETs follow."""
 VELOCITY_BUCKET: Final = _layout("VELOCITY_BUCKET", age=_U8, amount=_I64)

@@ -38,7 +38,9 @@ _SHARED: Final = (
     "globals",
     "keys",
     "failures",
+    "writing",
     "policy",
+    "unsorted_due",
     "due",
     "rates",
     "groups",
@@ -56,6 +58,7 @@ _SHARED: Final = (
 """Files under `lua/` that others use, in an order in which what is used stands before what uses it."""
 
 _OWN: Final = (
+    "rules",
     "check_credit",
     "reserve_credit",
     "amend_reservation",
@@ -107,6 +110,9 @@ _ENUMS: Final[tuple[tuple[str, type[Enum]], ...]] = (
     ("ERROR", ErrorReason),
     ("ACCOUNT_FLAG", constants.AccountFlag),
     ("SCHEDULE_FLAG", constants.ScheduleFlag),
+    ("GROUP_FLAG", constants.GroupFlag),
+    ("GROUP_SUM", constants.GroupSum),
+    ("AGING", constants.Aging),
     ("EXPOSURE_FLAG", constants.ExposureFlag),
     ("ANSWER_FLAG", constants.AnswerFlag),
     ("PUT_MASK", constants.PutMask),
@@ -138,6 +144,8 @@ _NUMBERS: Final = {
     "SHADOW_BIT": constants.SHADOW_BIT,
     "ACCOUNT_MOVED": constants.ACCOUNT_MOVED,
     "VELOCITY_BUCKETS": constants.VELOCITY_BUCKETS,
+    "GROUP_SUMS_STEP": constants.GROUP_SUMS_STEP,
+    "UNSORTED_MAX": constants.UNSORTED_MAX,
     "SHIFT_ZERO": constants.SHIFT_ZERO,
     "NO_EXPOSURE": constants.NO_EXPOSURE,
     "RETENTION_STEP_S": constants.RETENTION_STEP_S,

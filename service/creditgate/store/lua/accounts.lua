@@ -6,20 +6,51 @@ local function has_flag(flags, flag)
   return flags % (2 * flag) >= flag
 end
 
-local function account_flags(acc)
-  local flags = (acc.closed and ACCOUNT_FLAG.CLOSED or 0) + (acc.unlimited and ACCOUNT_FLAG.UNLIMITED or 0)
-    + (acc.limit_set and ACCOUNT_FLAG.LIMIT_SET or 0) + (acc.blocked and ACCOUNT_FLAG.BLOCKED or 0)
-    + (acc.score and ACCOUNT_FLAG.SCORED or 0) + (acc.reasoned and ACCOUNT_FLAG.REASONED or 0)
-  if acc.furnished then
-    local manual = acc.manual
-    flags = flags + (acc.aging and ACCOUNT_FLAG.AGED or 0) + (manual and ACCOUNT_FLAG.MANUAL or 0)
-      + (manual and manual.unlimited and ACCOUNT_FLAG.MANUAL_UNLIMITED or 0)
-      + (acc.temporary and ACCOUNT_FLAG.TEMPORARY or 0) + (acc.block_expire_s > 0 and ACCOUNT_FLAG.BLOCK_ENDS or 0)
-      + (acc.group_id ~= '' and ACCOUNT_FLAG.GROUPED or 0) + (acc.moving and ACCOUNT_FLAG.FROZEN or 0)
-      + (acc.scheduled and ACCOUNT_FLAG.SCHEDULED or 0)
-      + (acc.reasons_swapped and ACCOUNT_FLAG.REASONS_SWAPPED or 0)
+-- Returns the flags of what not every account has.
+local function furniture_flags(acc)
+  local flags, manual = 0, acc.manual
+  if acc.aging then
+    flags = ACCOUNT_FLAG.AGED
   end
-  return flags
+  if manual then
+    flags = flags + ACCOUNT_FLAG.MANUAL + (manual.unlimited and ACCOUNT_FLAG.MANUAL_UNLIMITED or 0)
+  end
+  if acc.temporary then
+    flags = flags + ACCOUNT_FLAG.TEMPORARY
+  end
+  if acc.block_expire_s then
+    flags = flags + ACCOUNT_FLAG.BLOCK_ENDS
+  end
+  if acc.group_id ~= '' then
+    flags = flags + ACCOUNT_FLAG.GROUPED
+  end
+  if acc.moving then
+    flags = flags + ACCOUNT_FLAG.FROZEN
+  end
+  if acc.scheduled then
+    flags = flags + ACCOUNT_FLAG.SCHEDULED
+  end
+  return acc.reasons_swapped and flags + ACCOUNT_FLAG.REASONS_SWAPPED or flags
+end
+
+local function account_flags(acc)
+  local flags = acc.furnished and furniture_flags(acc) or 0
+  if acc.limit_set then
+    flags = flags + ACCOUNT_FLAG.LIMIT_SET
+  end
+  if acc.unlimited then
+    flags = flags + ACCOUNT_FLAG.UNLIMITED
+  end
+  if acc.closed then
+    flags = flags + ACCOUNT_FLAG.CLOSED
+  end
+  if acc.blocked then
+    flags = flags + ACCOUNT_FLAG.BLOCKED
+  end
+  if acc.score then
+    flags = flags + ACCOUNT_FLAG.SCORED
+  end
+  return acc.reasoned and flags + ACCOUNT_FLAG.REASONED or flags
 end
 
 local function pack_schedule(scheduled)
@@ -42,10 +73,9 @@ end
 
 -- Packs what not every account has, in the order of LAYOUT.ACCOUNT's comment.
 local function pack_furniture(acc)
-  local packed, aging, manual, temporary = '', acc.aging, acc.manual, acc.temporary
-  if aging then
-    packed = struct.pack(LAYOUT.AGING, aging.overdue, aging.disputed, aging.due_day, aging.as_of_ms,
-      aging.reported_overdue, aging.reported_due_day)
+  local packed, manual, temporary = '', acc.manual, acc.temporary
+  if acc.aging then
+    packed = struct.pack(LAYOUT.AGING, unpack(acc.aging))
   end
   if manual then
     packed = packed .. struct.pack(LAYOUT.MANUAL_LIMIT, manual.limit, manual.expire_s)
@@ -53,11 +83,11 @@ local function pack_furniture(acc)
   if temporary then
     packed = packed .. struct.pack(LAYOUT.TEMPORARY_LIMIT, temporary.limit, temporary.start_s, temporary.end_s)
   end
-  if acc.block_expire_s > 0 then
+  if acc.block_expire_s then
     packed = packed .. struct.pack(LAYOUT.BLOCK_END, acc.block_expire_s)
   end
   if acc.group_id ~= '' then
-    packed = packed .. struct.pack(LAYOUT.MEMBERSHIP, acc.group_id)
+    packed = packed .. acc.group_id .. '\0'
   end
   if acc.scheduled then
     packed = packed .. pack_schedule(acc.scheduled)
@@ -76,7 +106,13 @@ local function pack_account(acc)
   if acc.score then
     record = record .. struct.pack(LAYOUT.LIMIT_SCORE, acc.score)
   end
-  return acc.furnished and record .. pack_furniture(acc) or record
+  if acc.furnished then
+    record = record .. pack_furniture(acc)
+  end
+  if acc.velocity or acc.velocity_record then
+    record = record .. (pack_velocity(acc) or '')
+  end
+  return record
 end
 
 -- Reads the score, and whether there are reasons; returns the flags that are left, and where the rest begins. What the
@@ -92,16 +128,8 @@ local function unpack_scoring(acc, flags, record, at)
   return flags, at
 end
 
-local function unpack_furniture(acc, flags, record, at)
-  acc.furnished = true
-  if has_flag(flags, ACCOUNT_FLAG.AGED) then
-    local overdue, disputed, due_day, as_of_ms, reported_overdue, reported_due_day, after
-      = struct.unpack(LAYOUT.AGING, record, at)
-    acc.aging, at = {
-      overdue = overdue, disputed = disputed, due_day = due_day, as_of_ms = as_of_ms,
-      reported_overdue = reported_overdue, reported_due_day = reported_due_day,
-    }, after
-  end
+-- Reads what stands in the place of the base limit, and when a block ends; returns where the rest begins.
+local function unpack_overrides(acc, flags, record, at)
   if has_flag(flags, ACCOUNT_FLAG.MANUAL) then
     local manual = { unlimited = has_flag(flags, ACCOUNT_FLAG.MANUAL_UNLIMITED) }
     manual.limit, manual.expire_s, at = struct.unpack(LAYOUT.MANUAL_LIMIT, record, at)
@@ -115,17 +143,40 @@ local function unpack_furniture(acc, flags, record, at)
   if has_flag(flags, ACCOUNT_FLAG.BLOCK_ENDS) then
     acc.block_expire_s, at = struct.unpack(LAYOUT.BLOCK_END, record, at)
   end
-  if has_flag(flags, ACCOUNT_FLAG.GROUPED) then
-    acc.group_id, at = struct.unpack(LAYOUT.MEMBERSHIP, record, at)
-  end
+  return at
+end
+
+-- Reads what is about to happen to the account: its next limit, its move; returns where the rest begins.
+local function unpack_changes(acc, flags, record, at)
   if has_flag(flags, ACCOUNT_FLAG.SCHEDULED) then
     acc.scheduled, at = unpack_schedule(record, at)
   end
-  acc.reasons_swapped = has_flag(flags, ACCOUNT_FLAG.REASONS_SWAPPED)
-  if has_flag(flags, ACCOUNT_FLAG.FROZEN) then
-    local partition, epoch, arriving = struct.unpack(LAYOUT.MOVING, record, at)
-    acc.moving = { partition = partition, epoch = epoch, arriving = arriving == 1 }
+  if has_flag(flags, ACCOUNT_FLAG.REASONS_SWAPPED) then
+    acc.reasons_swapped = true
   end
+  if has_flag(flags, ACCOUNT_FLAG.FROZEN) then
+    local partition, epoch, arriving, after = struct.unpack(LAYOUT.MOVING, record, at)
+    acc.moving, at = { partition = partition, epoch = epoch, arriving = arriving == 1 }, after
+  end
+  return at
+end
+
+-- Reads what not every account has; returns where the rest begins. Flags that are not set are passed over at once where
+-- they stand together, so that an account in a group costs little.
+local function unpack_furniture(acc, flags, record, at)
+  acc.furnished = true
+  if flags % (2 * ACCOUNT_FLAG.AGED) >= ACCOUNT_FLAG.AGED then
+    local aging = { struct.unpack(LAYOUT.AGING, record, at) }
+    at, aging[#aging] = aging[#aging], nil
+    acc.aging = aging
+  end
+  if flags % ACCOUNT_FLAG.GROUPED >= ACCOUNT_FLAG.MANUAL then
+    at = unpack_overrides(acc, flags, record, at)
+  end
+  if flags % (2 * ACCOUNT_FLAG.GROUPED) >= ACCOUNT_FLAG.GROUPED then
+    acc.group_id, at = struct.unpack(LAYOUT.MEMBERSHIP, record, at)
+  end
+  return flags >= ACCOUNT_FLAG.MOVED and unpack_changes(acc, flags, record, at) or at
 end
 
 -- Makes the scheduled limit the base limit, as of the second from which on it counts. Its reasons stay where they are:
@@ -158,14 +209,18 @@ local function settle_limit(acc)
   if temporary and temporary.end_s <= now then
     temporary, acc.temporary = nil, nil
   end
-  if acc.block_expire_s ~= 0 and acc.block_expire_s <= now then
-    acc.blocked, acc.block_expire_s = false, 0
+  if acc.block_expire_s and acc.block_expire_s <= now then
+    acc.blocked, acc.block_expire_s = nil, nil
   end
-  acc.base_counts, acc.no_ceiling, acc.has_limit, acc.effective_limit = true, acc.unlimited, acc.limit_set, acc.limit
   if temporary and temporary.start_s <= now then
-    acc.base_counts, acc.no_ceiling, acc.has_limit, acc.effective_limit = false, false, true, temporary.limit
+    acc.overridden, acc.no_ceiling, acc.has_limit, acc.effective_limit = true, false, true, temporary.limit
   elseif manual then
-    acc.base_counts, acc.no_ceiling, acc.has_limit, acc.effective_limit = false, manual.unlimited, true, manual.limit
+    acc.overridden, acc.no_ceiling, acc.has_limit, acc.effective_limit = true, manual.unlimited, true, manual.limit
+  else
+    acc.no_ceiling, acc.has_limit, acc.effective_limit = acc.unlimited, acc.limit_set, acc.limit
+    if acc.overridden then
+      acc.overridden = nil
+    end
   end
   acc.class = class_of(acc.part.policy, acc.risk_class, acc.currency)
   acc.exposure_flags = (acc.has_limit and EXPOSURE_FLAG.LIMIT_SET or 0)
@@ -175,32 +230,38 @@ end
 local function unpack_account(part, account_id, record)
   local flags, reserved, receivable, secured_receivable, pending, next_due, limit, limit_expire_s, limit_confirm_s,
     limit_version, create_ms, epoch, currency, risk_class, after = struct.unpack(LAYOUT.ACCOUNT, record)
-  -- One constructor for all that every account has, so that the table never grows: 32 fields fit, a 33rd costs as much
-  -- as all of them. What few accounts have, or few calls need, is absent until it is set.
+  -- One constructor for all that every account has, so that the table does not grow: 32 fields fit, a 33rd costs as
+  -- much as all of them. What few accounts have, or few calls need, is absent until it is set; even nil takes a field.
   local acc = {
     part = part, id = account_id, currency = currency, risk_class = risk_class, orders = {}, due = {},
     due_key = key.due(part, account_id), changed = false,
     reserved = reserved, receivable = receivable, secured_receivable = secured_receivable, pending = pending,
     next_due = next_due, limit = limit, limit_expire_s = limit_expire_s, limit_confirm_s = limit_confirm_s,
     limit_version = limit_version, create_ms = create_ms, epoch = epoch,
-    closed = flags % 2 >= ACCOUNT_FLAG.CLOSED, unlimited = flags % 4 >= ACCOUNT_FLAG.UNLIMITED,
-    limit_set = flags % 8 >= ACCOUNT_FLAG.LIMIT_SET, blocked = flags % 16 >= ACCOUNT_FLAG.BLOCKED,
-    block_expire_s = 0, group_id = '',
-    base_counts = true, no_ceiling = false, has_limit = false, effective_limit = limit, exposure_flags = 0,
-    class = false,
+    unlimited = flags % 4 >= ACCOUNT_FLAG.UNLIMITED, limit_set = flags % 8 >= ACCOUNT_FLAG.LIMIT_SET, group_id = '',
+    no_ceiling = false, has_limit = false, effective_limit = limit, exposure_flags = 0, class = false,
   }
+  if flags % 2 >= ACCOUNT_FLAG.CLOSED then
+    acc.closed = true
+  end
+  if flags % 16 >= ACCOUNT_FLAG.BLOCKED then
+    acc.blocked = true
+  end
   if flags >= ACCOUNT_FLAG.SCORED then
     flags, after = unpack_scoring(acc, flags, record, after)
   end
   if flags >= ACCOUNT_FLAG.AGED then
-    unpack_furniture(acc, flags, record, after)
+    after = unpack_furniture(acc, flags, record, after)
+  end
+  if after <= #record then
+    acc.velocity_record = string.sub(record, after)
   end
   settle_limit(acc)
   return acc
 end
 
--- Returns the fields of a record without furniture, of which nothing waits and nothing has fallen due: for changing its
--- base limit they suffice, and cost a third of `unpack_account`. Returns nil for another record.
+-- Returns the fields of a record without furniture and velocity, of which nothing waits and nothing has fallen due: for
+-- changing its base limit they suffice, and cost a third of `unpack_account`. Returns nil for another record.
 local function unpack_plain(part, record)
   local flags, reserved, receivable, secured_receivable, pending, next_due, limit, limit_expire_s, limit_confirm_s,
     limit_version, create_ms, epoch, currency, risk_class, after = struct.unpack(LAYOUT.ACCOUNT, record)
@@ -209,9 +270,11 @@ local function unpack_plain(part, record)
     settings = settings - ACCOUNT_FLAG.REASONED
   end
   if settings >= ACCOUNT_FLAG.SCORED then
-    settings, score = settings - ACCOUNT_FLAG.SCORED, struct.unpack(LAYOUT.LIMIT_SCORE, record, after)
+    settings = settings - ACCOUNT_FLAG.SCORED
+    score, after = struct.unpack(LAYOUT.LIMIT_SCORE, record, after)
   end
-  if settings >= ACCOUNT_FLAG.AGED or pending ~= 0 or receivable < 0 or next_due ~= 0 and next_due <= part.now_s then
+  if settings >= ACCOUNT_FLAG.AGED or after <= #record or pending ~= 0 or receivable < 0
+    or next_due ~= 0 and next_due <= part.now_s then
     return nil
   end
   return flags, reserved, receivable, secured_receivable, next_due, limit, limit_expire_s, limit_confirm_s,
@@ -235,7 +298,7 @@ local function new_account(part, account_id, currency)
     due_key = key.due(part, account_id), changed = true,
     reserved = 0, receivable = 0, secured_receivable = 0, pending = 0, next_due = 0,
     limit = 0, limit_expire_s = 0, limit_confirm_s = 0, limit_version = 0, create_ms = part.now_ms, epoch = 0,
-    closed = false, unlimited = false, limit_set = false, blocked = false, block_expire_s = 0, group_id = '',
+    unlimited = false, limit_set = false, group_id = '',
   }
   settle_limit(acc)
   return acc
@@ -325,9 +388,9 @@ end
 local function reduce_overdue(acc, amount)
   local aging = acc.aging
   if aging then
-    aging.overdue = math.max(0, aging.overdue - amount)
-    if aging.overdue == 0 then
-      aging.due_day = 0
+    aging[AGING.OVERDUE] = math.max(0, aging[AGING.OVERDUE] - amount)
+    if aging[AGING.OVERDUE] == 0 then
+      aging[AGING.DUE_DAY] = 0
     end
   end
 end
@@ -362,7 +425,7 @@ end
 
 -- Blocks an account, or ends its block.
 local function set_block(acc, blocked, expire_s, reason, actor)
-  acc.blocked, acc.block_expire_s = blocked, blocked and expire_s or 0
+  acc.blocked, acc.block_expire_s = blocked, blocked and expire_s ~= 0 and expire_s or nil
   set_decision(acc, 'block', blocked, reason, actor)
 end
 
@@ -389,7 +452,7 @@ local function load_texts(acc)
   return texts
 end
 
-local NO_AGING = { overdue = 0, disputed = 0, due_day = 0, as_of_ms = 0 }
+local NO_AGING = { 0, 0, 0, 0, 0, 0 }
 local NO_LIMIT = { limit = 0, expire_s = 0, start_s = 0, end_s = 0 }
 
 -- Returns what the answer of an account has behind its texts, as its flags say.
@@ -406,10 +469,11 @@ local function account_answer(acc, answer_flags)
   local aging, manual, temporary = acc.aging or NO_AGING, acc.manual or NO_LIMIT, acc.temporary or NO_LIMIT
   return struct.pack(LAYOUT.ACCOUNT_ANSWER, 0, answer_flags, account_flags(acc), acc.limit, acc.limit_version,
     acc.create_ms, acc.reserved, acc.receivable, acc.secured_receivable, acc.pending,
-    tonumber(texts.block_ms or '') or 0, aging.overdue, aging.disputed, aging.due_day, aging.as_of_ms,
-    acc.limit_expire_s, acc.limit_confirm_s, acc.exposure_flags, acc.effective_limit, acc.block_expire_s, manual.limit,
-    manual.expire_s, tonumber(texts.manual_ms or '') or 0, temporary.limit, temporary.start_s, temporary.end_s,
-    tonumber(texts.temporary_ms or '') or 0, acc.id, acc.currency, acc.group_id, acc.risk_class, name,
+    tonumber(texts.block_ms or '') or 0, aging[AGING.OVERDUE], aging[AGING.DISPUTED], aging[AGING.DUE_DAY],
+    aging[AGING.AS_OF_MS],
+    acc.limit_expire_s, acc.limit_confirm_s, acc.exposure_flags, acc.effective_limit, acc.block_expire_s or 0,
+    manual.limit, manual.expire_s, tonumber(texts.manual_ms or '') or 0, temporary.limit, temporary.start_s,
+    temporary.end_s, tonumber(texts.temporary_ms or '') or 0, acc.id, acc.currency, acc.group_id, acc.risk_class, name,
     texts.block_reason or '', texts.block_actor or '', texts.manual_reason or '', texts.manual_actor or '',
     texts.temporary_reason or '', texts.temporary_actor or '') .. scoring_answer(acc, texts)
 end

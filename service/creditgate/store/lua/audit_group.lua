@@ -61,6 +61,32 @@ local function compare(kept, recomputed, visit)
   end
 end
 
+-- Returns the sums that the group keeps by currency.
+local function kept_sums_of(group)
+  local by_currency, sums = {}, group.sums
+  for at = 1, #sums, GROUP_SUMS_STEP do
+    by_currency[sums[at]] = {
+      reserved = sums[at + GROUP_SUM.RESERVED], receivable = sums[at + GROUP_SUM.RECEIVABLE],
+      owed = sums[at + GROUP_SUM.OWED],
+    }
+  end
+  return by_currency
+end
+
+-- Lets all that falls due of a group stand in its sorted set, even where that has what it should not have.
+local function sort_due(part, group)
+  local unsorted, last = {}, math.max(group.sorted_until, unsorted_due.last_sorted(group.due_key))
+  unsorted_due.each(group, part.now_s, function(second, currency, sum)
+    unsorted[#unsorted + 1] = { second = second, currency = currency, sum = sum }
+    last = math.max(last, second)
+  end)
+  group.unsorted, group.sorted_until = '', last
+  for index = 1, #unsorted do
+    local due = unsorted[index]
+    add_due(part, group, due.second, due.currency, due.sum)
+  end
+end
+
 local NOTHING = { reserved = 0, receivable = 0, owed = 0 }
 
 -- Returns what differs, and whether anything does; with `repairs`, the group's sums are put right in the call's tables.
@@ -71,16 +97,20 @@ local function audit_group(part, args, repairs)
     return {}
   end
   local found = { 'accounts', text_of(count), text_of(count) }
-  compare(group.by_currency, recomputed, function(currency, kept, should)
+  compare(kept_sums_of(group), recomputed, function(currency, kept, should)
     kept, should = kept or NOTHING, should or NOTHING
     for _, name in ipairs({ 'reserved', 'receivable', 'owed' }) do
       add_difference(found, name .. ':' .. currency, kept[name], should[name])
     end
     if repairs then
-      local sums = group_sums(group, currency)
-      sums.reserved, sums.receivable, sums.owed = should.reserved, should.receivable, should.owed
+      local sums, at = group_sums(group, currency)
+      sums[at + GROUP_SUM.RESERVED], sums[at + GROUP_SUM.RECEIVABLE], sums[at + GROUP_SUM.OWED]
+        = should.reserved, should.receivable, should.owed
     end
   end)
+  if repairs then
+    sort_due(part, group)
+  end
   compare(kept_due_of(part, group), recomputed_due, function(name, kept, should)
     add_difference(found, 'due@' .. name, kept or 0, should or 0)
     if repairs then

@@ -16,9 +16,11 @@ local STRINGS_AT_ONCE = 1000
 -- Returns the partition behind a declared key. Time never goes back within a partition, even after a failover to a
 -- server whose clock is behind.
 local function open_partition(prefix, time, policy, writes)
+  -- With room for all that a call adds: a table that grows costs more than this one.
   local part = {
     prefix = prefix, accounts = {}, elsewhere = {}, effects = {}, sweep = {}, names = {}, second_texts = {},
     retired = {}, strings = {}, groups = {}, group_names = {}, rates = {}, policy = policy, writes = writes,
+    now_ms = 0, stored_s = 0, now_s = 0, changed = false,
   }
   part.now_ms = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
   part.stored_s = tonumber(redis.call('GET', key.clock(part)) or '0')
@@ -137,7 +139,7 @@ local function write_account(part, acc)
   if acc.changed then
     write_string(part, key.account(part, acc.id), pack_account(acc))
     write_due(part, acc)
-    write_velocity(acc)
+    drop_velocity_key(acc)
   end
   write_changed(key.orders(part, acc.id), acc.orders)
   if acc.ledger then

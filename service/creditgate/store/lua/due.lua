@@ -1,34 +1,6 @@
 -- Sums that fall due at a second: a sorted set whose members are `second:sum`, or `second:TAG:sum` where an owner keeps
--- several sums. An owner (an account or a group) keeps its next due second; it may be early, never late.
-
--- Remembers a string that `flush` writes: one command for all of a partition costs much less than one for each.
-local function write_string(part, string_key, value)
-  local strings = part.strings
-  local count = #strings
-  strings[count + 1] = string_key
-  strings[count + 2] = value
-end
-
--- Returns the text of a whole number. `%d` is exact for all amounts, and much quicker than `%.0f`.
-local function text_of(number)
-  return string.format('%d', number)
-end
-
--- Returns the text of a second; the orders of a call mostly share one.
-local function second_text(part, second)
-  local text = part.second_texts[second]
-  if not text then
-    text = text_of(second)
-    part.second_texts[second] = text
-  end
-  return text
-end
-
--- Returns the tag ('' for none) and the sum of a member.
-local function parse_due(member)
-  local tag, sum = string.match(member, '^%d+:(%u*):?(%d+)$')
-  return tag, tonumber(sum)
-end
+-- several sums. An owner (an account or a group) keeps its next due second; it may be early, never late. A group keeps
+-- what falls due last in its own record (lua/unsorted_due.lua).
 
 -- Takes what has fallen due off its owner, once `next_due` has come: `take_off(tag, sum)` does so.
 local function lapse_due(part, owner, take_off)
@@ -38,25 +10,30 @@ local function lapse_due(part, owner, take_off)
     take_off(parse_due(fallen[index]))
   end
   local following = redis.call('ZRANGEBYSCORE', owner.due_key, '(' .. now, '+inf', 'WITHSCORES', 'LIMIT', '0', '1')
-  owner.next_due = tonumber(following[2] or '0')
+  local next_due, next_unsorted = tonumber(following[2] or '0'), 0
+  if owner.unsorted then
+    next_unsorted = unsorted_due.lapse(owner, part.now_s, take_off)
+  end
+  owner.next_due = next_due == 0 and next_unsorted or next_due
   owner.lapsed = true
 end
 
--- Adds to what falls due at a second (a negative amount takes off). Reads the stored sums now, so that `flush` only
--- writes.
-local function add_due(part, owner, second, tag, amount)
-  if amount == 0 then
-    return
+-- Returns the stored sums of a second, by tag.
+local function read_due(part, owner, second)
+  local at, text = {}, second_text(part, second)
+  local members = redis.call('ZRANGEBYSCORE', owner.due_key, text, text)
+  for index = 1, #members do
+    local tag, sum = parse_due(members[index])
+    at[tag] = { stored = members[index], sum = sum, changed = false }
   end
+  return at
+end
+
+-- Adds to a sum of the sorted set, and returns it. Reads the stored sums now, so that `flush` only writes.
+local function add_sorted(part, owner, second, tag, amount)
   local at = owner.due[second]
   if not at then
-    at = {}
-    local text = second_text(part, second)
-    local members = redis.call('ZRANGEBYSCORE', owner.due_key, text, text)
-    for index = 1, #members do
-      local member_tag, sum = parse_due(members[index])
-      at[member_tag] = { stored = members[index], sum = sum, changed = false }
-    end
+    at = read_due(part, owner, second)
     owner.due[second] = at
   end
   local due = at[tag]
@@ -66,7 +43,21 @@ local function add_due(part, owner, second, tag, amount)
     due = { sum = amount, changed = true }
     at[tag] = due
   end
-  if due.sum > 0 and (owner.next_due == 0 or second < owner.next_due) then
+  return due.sum
+end
+
+-- Adds to what falls due at a second (a negative amount takes off).
+local function add_due(part, owner, second, tag, amount)
+  if amount == 0 then
+    return
+  end
+  local sum
+  if owner.unsorted and owner.sorted_until < second then
+    sum = unsorted_due.add(owner, second, tag, amount)
+  else
+    sum = add_sorted(part, owner, second, tag, amount)
+  end
+  if sum > 0 and (owner.next_due == 0 or second < owner.next_due) then
     owner.next_due = second
   end
 end
@@ -87,6 +78,7 @@ local function each_due(part, owner, visit)
       end
     end
   end
+  unsorted_due.each(owner, part.now_s, visit)
 end
 
 local function write_due(part, owner)
@@ -101,10 +93,12 @@ local function write_due(part, owner)
           redis.call('ZREM', owner.due_key, due.stored)
         end
         if due.sum > 0 then
-          local head = tag == '' and text .. ':' or text .. ':' .. tag .. ':'
-          redis.call('ZADD', owner.due_key, text, head .. text_of(due.sum))
+          redis.call('ZADD', owner.due_key, text, due_member(text, tag, due.sum))
         end
       end
     end
+  end
+  if owner.unsorted then
+    unsorted_due.write(part, owner)
   end
 end

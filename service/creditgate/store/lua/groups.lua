@@ -1,33 +1,72 @@
 -- Credit groups as the operations of a call see them: read once a call, changed in memory, written once by `flush`. A
 -- group keeps sums per currency, which equal those of its accounts, and converts them when an order is decided.
 
+-- A group's sums stand in one row, four places for each currency: its code, and the sums (GROUP_SUM). A group has few
+-- currencies, and a row is read and written by one command of `struct`, where tables would cost a decision much more.
+local function pack_sums(group)
+  local sums = group.sums
+  return struct.pack(format_of('<', LAYOUT.GROUP_SUMS, #sums / GROUP_SUMS_STEP), unpack(sums))
+end
+
 local function pack_group(group)
-  local packed = struct.pack(LAYOUT.GROUP, group.unlimited and 1 or 0, #group.currencies, group.limit, group.next_due,
-    group.account_count, group.create_ms, group.currency)
-  for index = 1, #group.currencies do
-    local sums = group.currencies[index]
-    packed = packed .. struct.pack(LAYOUT.GROUP_SUMS, sums.currency, sums.reserved, sums.receivable, sums.owed)
+  return struct.pack(LAYOUT.GROUP, GROUP_FLAG.DUE + (group.unlimited and GROUP_FLAG.UNLIMITED or 0),
+    #group.sums / GROUP_SUMS_STEP, group.limit, group.next_due, group.account_count, group.create_ms,
+    group.sorted_until, group.currency) .. pack_sums(group) .. group.unsorted
+end
+
+-- Returns the fields of a group's record, and where its sums begin.
+local function read_group(record, due_key)
+  if string.byte(record) >= GROUP_FLAG.DUE then
+    return struct.unpack(LAYOUT.GROUP, record)
   end
-  return packed
+  local flags, currency_count, limit, next_due, account_count, create_ms, currency, at
+    = struct.unpack(LAYOUT.SORTED_GROUP, record)
+  return flags, currency_count, limit, next_due, account_count, create_ms, unsorted_due.last_sorted(due_key), currency,
+    at
 end
 
 local function unpack_group(part, group_id, group_key, record)
-  local unlimited, currency_count, limit, next_due, account_count, create_ms, currency
-    = struct.unpack(LAYOUT.GROUP, record)
-  local group = {
-    id = group_id, key = group_key, due_key = key.group_due(part, group_id), due = {}, lapsed = false, changed = false,
-    unlimited = unlimited == 1, limit = limit, next_due = next_due, account_count = account_count,
-    create_ms = create_ms, currency = currency, currencies = {}, by_currency = {},
+  local due_key = key.group_due(part, group_id)
+  local flags, currency_count, limit, next_due, account_count, create_ms, sorted_until, currency, at
+    = read_group(record, due_key)
+  local sums = { struct.unpack(format_of('<', LAYOUT.GROUP_SUMS, currency_count), record, at) }
+  local unsorted = string.sub(record, sums[#sums])
+  sums[#sums] = nil
+  return {
+    id = group_id, key = group_key, due_key = due_key, due = {}, lapsed = false, changed = false,
+    unlimited = flags % 2 >= GROUP_FLAG.UNLIMITED, limit = limit, next_due = next_due, account_count = account_count,
+    create_ms = create_ms, currency = currency, sums = sums, sorted_until = sorted_until, unsorted = unsorted,
   }
-  local at = SIZE.GROUP + 1
-  for index = 1, currency_count do
-    local of, reserved, receivable, owed = struct.unpack(LAYOUT.GROUP_SUMS, record, at)
-    local sums = { currency = of, reserved = reserved, receivable = receivable, owed = owed }
-    group.currencies[index] = sums
-    group.by_currency[of] = sums
-    at = at + SIZE.GROUP_SUMS
+end
+
+local function new_group(part, group_id, currency)
+  return {
+    id = group_id, key = key.group(part, group_id), due_key = key.group_due(part, group_id), due = {},
+    lapsed = false, changed = true, unlimited = false, limit = 0, next_due = 0, account_count = 0,
+    create_ms = part.now_ms, currency = currency, sums = {}, sorted_until = 0, unsorted = '',
+  }
+end
+
+-- Returns a group's sums, and where those of a currency begin in them, or nil where it has none.
+local function find_sums(group, currency)
+  local sums = group.sums
+  for at = 1, #sums, GROUP_SUMS_STEP do
+    if sums[at] == currency then
+      return sums, at
+    end
   end
-  return group
+  return sums, nil
+end
+
+-- Returns the same; the currency joins the group when it is new.
+local function group_sums(group, currency)
+  local sums, at = find_sums(group, currency)
+  if not at then
+    at = #sums + 1
+    sums[at], sums[at + GROUP_SUM.RESERVED], sums[at + GROUP_SUM.RECEIVABLE], sums[at + GROUP_SUM.OWED]
+      = currency, 0, 0, 0
+  end
+  return sums, at
 end
 
 -- Returns the group with what has fallen due already taken off, or false if there is none.
@@ -39,8 +78,8 @@ local function load_group(part, group_id)
     group = record and unpack_group(part, group_id, group_key, record)
     if group and group.next_due ~= 0 and group.next_due <= part.now_s then
       lapse_due(part, group, function(currency, sum)
-        local sums = group.by_currency[currency]
-        sums.reserved = sums.reserved - sum
+        local sums, at = find_sums(group, currency)
+        sums[at + GROUP_SUM.RESERVED] = sums[at + GROUP_SUM.RESERVED] - sum
       end)
     end
     part.groups[group_id] = group
@@ -48,26 +87,16 @@ local function load_group(part, group_id)
   return group
 end
 
--- Returns the group's sums in a currency; the currency joins the group when it is new.
-local function group_sums(group, currency)
-  local sums = group.by_currency[currency]
-  if not sums then
-    sums = { currency = currency, reserved = 0, receivable = 0, owed = 0 }
-    group.currencies[#group.currencies + 1] = sums
-    group.by_currency[currency] = sums
-  end
-  return sums
-end
-
 -- Lets the sums of a group follow those of one of its accounts.
 local function group_follows(acc, reserved_change, receivable_before)
   local group = acc.group_id ~= '' and load_group(acc.part, acc.group_id)
   if group then
-    local sums = group_sums(group, acc.currency)
-    sums.reserved = sums.reserved + reserved_change
+    local sums, at = group_sums(group, acc.currency)
+    sums[at + GROUP_SUM.RESERVED] = sums[at + GROUP_SUM.RESERVED] + reserved_change
     if acc.receivable ~= receivable_before then
-      sums.receivable = sums.receivable + acc.receivable - receivable_before
-      sums.owed = sums.owed + math.max(0, acc.receivable) - math.max(0, receivable_before)
+      sums[at + GROUP_SUM.RECEIVABLE] = sums[at + GROUP_SUM.RECEIVABLE] + acc.receivable - receivable_before
+      sums[at + GROUP_SUM.OWED] = sums[at + GROUP_SUM.OWED] + math.max(0, acc.receivable)
+        - math.max(0, receivable_before)
     end
     group.changed = true
   end
@@ -76,16 +105,19 @@ end
 -- Returns whether the sums of an account's group can be counted when so much more is reserved and so much is owed.
 local function group_counts(acc, reserved_change, receivable)
   local group = acc.group_id ~= '' and load_group(acc.part, acc.group_id)
-  local sums = group and group.by_currency[acc.currency]
-  if not sums then
+  if not group then
+    return true
+  end
+  local sums, at = find_sums(group, acc.currency)
+  if not at then
     return true
   end
   if receivable == acc.receivable then
-    return sums.reserved + reserved_change <= AMOUNT_MAX
+    return sums[at + GROUP_SUM.RESERVED] + reserved_change <= AMOUNT_MAX
   end
   local owed_change = math.max(0, receivable) - math.max(0, acc.receivable)
-  return math.max(sums.reserved + reserved_change, sums.owed + owed_change,
-    math.abs(sums.receivable + (receivable - acc.receivable))) <= AMOUNT_MAX
+  return math.max(sums[at + GROUP_SUM.RESERVED] + reserved_change, sums[at + GROUP_SUM.OWED] + owed_change,
+    math.abs(sums[at + GROUP_SUM.RECEIVABLE] + (receivable - acc.receivable))) <= AMOUNT_MAX
 end
 
 -- Returns what a sum is worth in the group's currency, rounded up, or nil when there is no rate. A credit balance in
@@ -99,17 +131,17 @@ end
 -- there is no rate, or which would leave the range.
 local function group_exposure(part, group, currency, more)
   local credit_counts = part.policy and part.policy.credit_counts
-  local total = 0
-  for index = 1, #group.currencies do
-    local sums = group.currencies[index]
-    local amount = sums.reserved + (credit_counts and sums.receivable or sums.owed)
-    if sums.currency == currency then
+  local owed_place = credit_counts and GROUP_SUM.RECEIVABLE or GROUP_SUM.OWED
+  local sums, total = group.sums, 0
+  for at = 1, #sums, GROUP_SUMS_STEP do
+    local of, amount = sums[at], sums[at + GROUP_SUM.RESERVED] + sums[at + owed_place]
+    if of == currency then
       amount, more = amount + more, 0
     end
-    if sums.currency ~= group.currency then
-      amount = in_group_currency(part, group, sums.currency, amount)
+    if of ~= group.currency then
+      amount = in_group_currency(part, group, of, amount)
       if not amount then
-        return nil, sums.currency
+        return nil, of
       end
     end
     total = total + amount
@@ -126,20 +158,15 @@ end
 
 local function write_group(part, group)
   if group.changed then
-    write_string(part, group.key, pack_group(group))
     write_due(part, group)
+    write_string(part, group.key, pack_group(group))
   end
 end
 
 -- Returns the answer of an operation whose result is the group.
 local function group_answer(part, group, created)
   local name = part.group_names[group.id] or redis.call('HGET', key.group_names(part), group.id) or ''
-  local answer = struct.pack(LAYOUT.GROUP_ANSWER, 0, created and 1 or 0, group.unlimited and 1 or 0, #group.currencies,
-    group.limit, group_exposure(part, group, group.currency, 0) or NO_EXPOSURE, group.account_count, group.create_ms,
-    group.currency, group.id, name)
-  for index = 1, #group.currencies do
-    local sums = group.currencies[index]
-    answer = answer .. struct.pack(LAYOUT.GROUP_SUMS, sums.currency, sums.reserved, sums.receivable, sums.owed)
-  end
-  return answer
+  return struct.pack(LAYOUT.GROUP_ANSWER, 0, created and 1 or 0, group.unlimited and 1 or 0,
+    #group.sums / GROUP_SUMS_STEP, group.limit, group_exposure(part, group, group.currency, 0) or NO_EXPOSURE,
+    group.account_count, group.create_ms, group.currency, group.id, name) .. pack_sums(group)
 end

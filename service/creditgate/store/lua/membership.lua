@@ -9,13 +9,15 @@ local function cannot_join(part, acc, group_id)
   if not group then
     return failure(ERROR.GROUP_NOT_FOUND, 0, group_id)
   end
-  if not group.by_currency[acc.currency] and #group.currencies >= GROUP_CURRENCIES_MAX then
-    return failure(ERROR.GROUP_CURRENCIES_EXHAUSTED, 0, group_id)
+  local sums, at = find_sums(group, acc.currency)
+  if not at then
+    local is_full = #sums >= GROUP_CURRENCIES_MAX * GROUP_SUMS_STEP
+    return is_full and failure(ERROR.GROUP_CURRENCIES_EXHAUSTED, 0, group_id) or nil
   end
-  local sums = group.by_currency[acc.currency]
-  if sums and math.max(sums.reserved + acc.reserved, sums.owed + math.max(0, acc.receivable),
-    math.abs(sums.receivable + acc.receivable)) > AMOUNT_MAX then
-    return failure(ERROR.SUM_OUT_OF_RANGE, math.max(sums.reserved, sums.owed), acc.currency)
+  local reserved, owed = sums[at + GROUP_SUM.RESERVED], sums[at + GROUP_SUM.OWED]
+  if math.max(reserved + acc.reserved, owed + math.max(0, acc.receivable),
+    math.abs(sums[at + GROUP_SUM.RECEIVABLE] + acc.receivable)) > AMOUNT_MAX then
+    return failure(ERROR.SUM_OUT_OF_RANGE, math.max(reserved, owed), acc.currency)
   end
 end
 
@@ -25,10 +27,10 @@ local function count_in_group(acc, sign)
   if not group then
     return
   end
-  local sums = group_sums(group, acc.currency)
-  sums.reserved = sums.reserved + sign * acc.reserved
-  sums.receivable = sums.receivable + sign * acc.receivable
-  sums.owed = sums.owed + sign * math.max(0, acc.receivable)
+  local sums, at = group_sums(group, acc.currency)
+  sums[at + GROUP_SUM.RESERVED] = sums[at + GROUP_SUM.RESERVED] + sign * acc.reserved
+  sums[at + GROUP_SUM.RECEIVABLE] = sums[at + GROUP_SUM.RECEIVABLE] + sign * acc.receivable
+  sums[at + GROUP_SUM.OWED] = sums[at + GROUP_SUM.OWED] + sign * math.max(0, acc.receivable)
   group.account_count = group.account_count + sign
   group.changed = true
   each_due(acc.part, acc, function(second, tag, sum)

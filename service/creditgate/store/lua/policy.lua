@@ -2,6 +2,10 @@
 -- once and kept between calls, since it hardly ever changes.
 
 local RESOLVED_MAX = 1000
+
+-- The rules by their code (lua/rules.lua): FIRES says whether a rule fires, TELLS what it then observed.
+local FIRES, TELLS = {}, {}
+
 local opened = { blob = false, policy = false }
 
 local function read_class(blob, at)
@@ -11,7 +15,10 @@ local function read_class(blob, at)
   }
   for _ = 1, rule_count do
     local code, action, number, share_bps, amount = struct.unpack(LAYOUT.POLICY_RULE, blob, after)
-    local rule = { code = code, action = action, number = number, share_bps = share_bps, amount = amount }
+    local rule = {
+      code = code, action = action, number = number, share_bps = share_bps, amount = amount, fires = FIRES[code],
+      tells = TELLS[code],
+    }
     class.rules[#class.rules + 1] = rule
     class.by_code[code] = rule
     after = after + SIZE.POLICY_RULE

@@ -6,11 +6,7 @@ operations[OPERATION.PUT_GROUP] = function(part, blob)
   local group = load_group(part, group_id)
   local created = not group
   if created then
-    group = {
-      id = group_id, key = key.group(part, group_id), due_key = key.group_due(part, group_id), due = {},
-      lapsed = false, next_due = 0, account_count = 0, create_ms = part.now_ms, currency = currency, currencies = {},
-      by_currency = {},
-    }
+    group = new_group(part, group_id, currency)
     part.groups[group_id] = group
   elseif currency ~= group.currency then
     return failure(ERROR.GROUP_EXISTS_WITH_DIFFERENT_CURRENCY, 0, group.currency)

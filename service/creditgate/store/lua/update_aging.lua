@@ -13,17 +13,14 @@ operations[OPERATION.UPDATE_AGING] = function(part, blob)
     return failure(ERROR.INVALID_FIELD, part.now_ms, 'as_of')
   end
   local known = acc.aging
-  if known and as_of_ms < known.as_of_ms then
+  if known and as_of_ms < known[AGING.AS_OF_MS] then
     return account_answer(acc, ANSWER_FLAG.IGNORED)
   end
-  if known and as_of_ms == known.as_of_ms and overdue == known.reported_overdue and disputed == known.disputed
-    and due_day == known.reported_due_day then
+  if known and as_of_ms == known[AGING.AS_OF_MS] and overdue == known[AGING.REPORTED_OVERDUE]
+    and disputed == known[AGING.DISPUTED] and due_day == known[AGING.REPORTED_DUE_DAY] then
     return account_answer(acc, ANSWER_FLAG.REPLAYED)
   end
   acc.furnished = true
-  acc.aging = {
-    overdue = overdue, disputed = disputed, due_day = due_day, as_of_ms = as_of_ms, reported_overdue = overdue,
-    reported_due_day = due_day,
-  }
+  acc.aging = { overdue, disputed, due_day, as_of_ms, overdue, due_day }
   return account_changed(acc, EFFECT.AGED, '', '', 0)
 end
