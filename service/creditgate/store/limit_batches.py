@@ -32,7 +32,7 @@ from creditgate.store.constants import LIMIT_BATCHES_MAX
 from creditgate.store.directory import HOPS_MAX
 from creditgate.store.lane import Argument
 from creditgate.store.limit_batch_record import parse_record, parse_row_error, render_record, render_row_error
-from creditgate.store.limit_chunks import CallFunction, Chunk, ChunkKind, LimitChunks, ahead
+from creditgate.store.limit_chunks import CallFunction, Chunk, ChunkKind, LimitChunks
 from creditgate.store.limit_row_blobs import (
     ChunkApplied,
     ChunkRestored,
@@ -46,6 +46,7 @@ from creditgate.store.limit_row_blobs import (
     unpack_restored,
     without_duplicates,
 )
+from creditgate.store.limit_steps import StepsUnderWay, ahead
 
 _FIRST: Final = 0
 """The partition that keeps the records."""
@@ -63,11 +64,14 @@ _ITEM_FIELDS: Final = 5
 class RedisLimitBatches:
     """Keeps limit batches: the records in the first partition, the rows in those of their accounts."""
 
-    def __init__(self, partitions: int, policy: Callable[[], bytes], call: CallFunction) -> None:
+    def __init__(
+        self, partitions: int, policy: Callable[[], bytes], call: CallFunction, orders_done: Callable[[], int]
+    ) -> None:
         self._partitions = partitions
         self._policy = policy
         self._call = call
-        self._chunks = LimitChunks(partitions, call)
+        self._steps = StepsUnderWay(orders_done)
+        self._chunks = LimitChunks(partitions, call, self._steps)
 
     # --- records
 
@@ -134,7 +138,7 @@ class RedisLimitBatches:
             chunk = next(chunks, None)
             return self._stage(batch, *chunk, noteworthy, deadline) if chunk is not None else None
 
-        async for staged_chunk in ahead(begin):
+        async for staged_chunk in ahead(begin, self._steps):
             left_out += staged_chunk.left_out
             effects += staged_chunk.effects
         return WindowStaged(sorted(left_out, key=lambda error: error.row), effects)
@@ -149,7 +153,7 @@ class RedisLimitBatches:
             chunk = next(chunks, None)
             return self._measure(batch, [(chunk, b"")], noteworthy(), deadline) if chunk is not None else None
 
-        async for effects in ahead(begin):
+        async for effects in ahead(begin, self._steps):
             for effect in effects:
                 yield effect
 
