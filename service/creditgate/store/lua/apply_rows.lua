@@ -161,7 +161,7 @@ local function carry_out(part, blob, creates)
       = struct.unpack(LAYOUT.LIMIT_ROW, blob, at)
     index = index + 1
     local record, fate = records[index], nil
-    if effective_s <= now_s and limit_rows.is_account(record) then
+    if effective_s <= now_s and record and #record > SIZE.MOVED_STUB then
       fate = apply_plain(part, outcome, record_keys[index], record, number, flags, limit, version, expire_s, score,
         currency, account_id, risk_class, reasons)
     end

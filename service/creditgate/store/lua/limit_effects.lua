@@ -151,16 +151,15 @@ do
     }
   end
 
-  -- Measures the rows of a chunk.
-  function limit_effects.add(told, part, blob, creates)
-    local records = limit_rows.records(part, blob)
+  -- Measures the rows of a chunk against the records of their accounts, as they come from `limit_rows`.
+  function limit_effects.add(told, part, blob, records, creates)
     local at, size, index = 1, #blob, 0
     while at <= size do
       local number, flags, limit, version, _, _, _, currency, account_id, _, _, after
         = struct.unpack(LAYOUT.LIMIT_ROW, blob, at)
       index = index + 1
       local record = records[index]
-      if not (limit_rows.is_account(record)
+      if not (record and #record > SIZE.MOVED_STUB
           and measure_plain(told, part, record, number, flags, limit, version, currency, account_id)) then
         measure_row(told, part, blob, limit_rows.read(blob, at), creates)
       end

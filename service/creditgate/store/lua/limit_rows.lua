@@ -33,21 +33,24 @@ function limit_rows.each(blob)
   end
 end
 
--- Returns the records of the accounts of a chunk's rows, and their keys: one command reads all.
-function limit_rows.records(part, blob)
-  local keys, count, at, size, of_accounts = {}, 0, 1, #blob, key.account(part, '')
-  while at <= size do
-    local account_id, _
-    account_id, _, _, at = struct.unpack('<sss', blob, at + LIMIT_ROW_NUMBERS)
-    count = count + 1
-    keys[count] = of_accounts .. account_id
+-- Returns the records of accounts, and their keys: one command reads all.
+function limit_rows.records_of(part, account_ids)
+  local keys, of_accounts = {}, key.account(part, '')
+  for index = 1, #account_ids do
+    keys[index] = of_accounts .. account_ids[index]
   end
-  return count > 0 and redis.call('MGET', unpack(keys)) or {}, keys
+  return #keys > 0 and redis.call('MGET', unpack(keys)) or {}, keys
 end
 
--- Returns whether a record may be that of an account, not a stub or nothing.
-function limit_rows.is_account(record)
-  return record and #record > SIZE.MOVED_STUB
+-- Returns the records of the accounts of a chunk's rows, and their keys.
+function limit_rows.records(part, blob)
+  local account_ids, count, at, size = {}, 0, 1, #blob
+  while at <= size do
+    count = count + 1
+    local account_id, _, _, after = struct.unpack('<sss', blob, at + LIMIT_ROW_NUMBERS)
+    account_ids[count], at = account_id, after
+  end
+  return limit_rows.records_of(part, account_ids)
 end
 
 -- Returns why a row does not count for an account, or nil when it does.

@@ -8,7 +8,7 @@ local function measure_rows(keys, args)
   local part = open_partitions(keys, open_policy(args[1]), false)[1]
   local blob = args[5] ~= '' and args[5] or redis.call('HGET', key.staged_rows(part, args[2]), args[3]) or ''
   local told = limit_effects.begin(args, 6)
-  limit_effects.add(told, part, blob, args[4] == '1')
+  limit_effects.add(told, part, blob, limit_rows.records(part, blob), args[4] == '1')
   return limit_effects.answer(told)
 end
 
