@@ -38,7 +38,7 @@ from creditgate.store.limit_row_blobs import (
     ChunkRestored,
     join_applied,
     join_restored,
-    pack_rows,
+    pack_chunk,
     pairs,
     unpack_applied,
     unpack_effect,
@@ -126,8 +126,9 @@ class RedisLimitBatches:
         named_once, left_out = without_duplicates(rows)
         effects: list[RowsEffect] = []
         by_partition: defaultdict[int, list[LimitRow]] = defaultdict(list)
-        for row in named_once:
-            by_partition[keys.partition_of(row.account_id, self._partitions)].append(row)
+        partitions = keys.partitions_of([row.account_id for row in named_once], self._partitions)
+        for row, partition in zip(named_once, partitions, strict=True):
+            by_partition[partition].append(row)
         chunks = (
             (Chunk(partition, f"{window}.{number}"), staged[start : start + CHUNK_ROWS_MAX])
             for partition, staged in by_partition.items()
@@ -207,9 +208,7 @@ class RedisLimitBatches:
     async def _stage(
         self, batch: LimitBatch, chunk: Chunk, rows: Sequence[LimitRow], noteworthy: Noteworthy | None, deadline: float
     ) -> WindowStaged:
-        arguments: list[Argument] = [batch.batch_id, chunk.name, pack_rows(rows)]
-        for row in rows:
-            arguments += (row.account_id, row.row)
+        arguments: list[Argument] = [batch.batch_id, chunk.name, *pack_chunk(rows)]
         if noteworthy is None:
             flat = await self._call("creditgate_stage_rows", chunk.partition, tuple(arguments), deadline)
             return WindowStaged(unpack_left_out(rows, cast("list[int]", flat)))

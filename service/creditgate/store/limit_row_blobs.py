@@ -18,6 +18,7 @@ from creditgate.domain.limit_batch import (
 )
 from creditgate.store import layouts
 from creditgate.store.constants import LimitRowFlag, RowEffectFlag, RowFate
+from creditgate.store.lane import Argument
 
 _pack_numbers: Final = layouts.LIMIT_ROW.packer.pack
 _UNLIMITED: Final = LimitRowFlag.UNLIMITED.value
@@ -29,16 +30,18 @@ _OVER_LIMIT: Final = RowEffectFlag.OVER_LIMIT.value
 _STANDINGS: Final = {standing.value: standing for standing in RowStanding}
 
 
-def pack_rows(rows: Sequence[LimitRow]) -> bytes:
-    """Return some rows as they are staged."""
+def pack_chunk(rows: Sequence[LimitRow]) -> Iterator[Argument]:
+    """Return rows as they are staged, then account id and row of each in turn."""
     columns = tuple(zip(*rows, strict=True))
     numbers, account_ids, limits, codes, versions, risk_classes, scores, effective_s, expire_s, reasons = columns
     if None in limits or any(risk_classes) or any(reasons) or scores.count(None) < len(scores):
-        return b"".join(map(pack_row, rows))
-    encoded = map(_encoded_code, codes)
-    packed = map(_pack_numbers, numbers, repeat(0), limits, versions, effective_s, expire_s, repeat(0.0), encoded)
-    texts = [f"{account_id}\0\0\0".encode() for account_id in account_ids]
-    return b"".join(chain.from_iterable(zip(packed, texts, strict=True)))
+        packed: Iterable[bytes] = map(pack_row, rows)
+    else:
+        encoded = map(_encoded_code, codes)
+        heads = map(_pack_numbers, numbers, repeat(0), limits, versions, effective_s, expire_s, repeat(0.0), encoded)
+        texts = [f"{account_id}\0\0\0".encode() for account_id in account_ids]
+        packed = chain.from_iterable(zip(heads, texts, strict=True))
+    return chain((b"".join(packed),), chain.from_iterable(zip(account_ids, numbers, strict=True)))
 
 
 @lru_cache(maxsize=512)
