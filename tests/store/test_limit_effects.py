@@ -103,6 +103,17 @@ async def test_what_is_not_noteworthy_is_told_in_sums_alone(store: RedisCreditSt
     assert (told.raised_accounts, told.cut_accounts, told.confirmed_accounts) == (15, 14, 1)
 
 
+async def test_a_few_changes_are_all_told(store: RedisCreditStore) -> None:
+    await put_accounts(store, ["raised", "cut", "confirmed"])
+    await put_accounts(store, ["first", "first-of-0"], None)
+    limits = {"raised": 1001, "cut": 999, "confirmed": 1000, "first": 5, "first-of-0": 0}
+    rows = [LimitRow(number, name, limit, "USD", 1) for number, (name, limit) in enumerate(limits.items(), 1)]
+    told = added_up((await Batch(store, "batch").stage_measured(rows, Measurer(RAILS).noteworthy())).effects).effect
+    assert [change.account_id for change in told.largest_raises] == ["first", "raised", "first-of-0"]
+    assert [change.account_id for change in told.largest_cuts] == ["cut"]
+    assert (told.raised_accounts, told.cut_accounts, told.confirmed_accounts) == (3, 1, 1)
+
+
 async def test_sums_beyond_an_exact_number_are_told_in_parts(store: RedisCreditStore) -> None:
     names = [f"acc-{number}" for number in range(40)]
     await put_accounts(store, names, HUGE)
