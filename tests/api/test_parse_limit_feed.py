@@ -18,8 +18,9 @@ from creditgate.api.parse.limit_feed import (
     parse_get_limit_batch,
     parse_header,
     parse_list_limit_batches,
-    parse_update,
 )
+from creditgate.api.parse.limit_rows import parse_plain, parse_update
+from creditgate.api.parse.said_fields import said_fields
 from creditgate.domain.bounds import AMOUNT_MAX_MINOR, SECOND_MAX
 from creditgate.domain.errors import CreditError
 from creditgate.domain.limit_batch import (
@@ -209,6 +210,36 @@ def test_whatever_is_wrong_is_found_or_the_row_is_taken(changes: list[Change]) -
         assert parsed.field
     else:
         assert parse_update(1, message_of(parsed), NOW_S) == parsed
+
+
+def together(rows: list[LimitUpdate]) -> list[LimitRow] | None:
+    return parse_plain(1, rows, said_fields(LimitUpdates(updates=rows).SerializeToString()), NOW_S)
+
+
+@pytest.mark.parametrize(
+    ("change", "row"), [each for each in RIGHT if each[1].limit_minor is not None and "\u00a0" not in each[1].reasons]
+)
+def test_right_rows_with_a_ceiling_are_plain(change: Change, row: LimitRow) -> None:
+    plain = together([changed(change), update(account_id="b")])
+    assert plain == [row, LimitRow(2, "b", 100, "USD", 1)]
+    assert {type(each) for each in plain} == {LimitRow}
+
+
+@given(st.lists(st.lists(edges, max_size=2), min_size=1, max_size=4))
+def test_rows_are_looked_at_together_as_each_by_itself(rows_changes: list[list[Change]]) -> None:
+    rows = [update() for _ in rows_changes]
+    for row, changes in zip(rows, rows_changes, strict=True):
+        for change in changes:
+            change(row)
+    each = [parse_update(number, row, NOW_S) for number, row in enumerate(rows, 1)]
+    assert together(rows) in (None, each)
+    sent = SentUpdates(LimitUpdates(first_row=1, updates=rows)).parse(1, len(rows), NOW_S)
+    assert [*sent.rows, *sent.errors] == sorted(each, key=lambda row: isinstance(row, LimitRowError))
+
+
+@pytest.mark.parametrize("account_id", ["a\nb", "a\n", "\n", "\na"])
+def test_no_id_hides_another(account_id: str) -> None:
+    assert together([update(account_id=account_id), update()]) is None
 
 
 def message_of(row: LimitRow) -> LimitUpdate:

@@ -14,10 +14,13 @@ from creditgate.domain.limit_batch import (
     LimitRow,
     LimitRowError,
     LimitRowErrorReason,
+    Noteworthy,
     RowEffect,
     RowsApplied,
+    RowsEffect,
     RowsRestored,
     RowStanding,
+    WindowStaged,
 )
 from creditgate.domain.ports import Page
 
@@ -103,13 +106,14 @@ class MemoryBatchStore:
 
     async def stage_window(
         self,
-        batch_id: str,
+        batch: LimitBatch,
         window: int,
         rows: Sequence[LimitRow],
+        noteworthy: Noteworthy | None,
         deadline: float,  # noqa: ARG002 - as above
-    ) -> list[LimitRowError]:
+    ) -> WindowStaged:
         await self._step("stage_window")
-        kept = self.rows.setdefault(batch_id, _Rows())
+        kept = self.rows.setdefault(batch.batch_id, _Rows())
         if window not in kept.windows:
             kept.windows[window], kept.duplicates[window] = [], []
             for row in rows:
@@ -126,13 +130,19 @@ class MemoryBatchStore:
                             f"row {first} is for the same account",
                         )
                     )
-        return list(kept.duplicates[window])
+        measured = [RowsEffect([self._effect(batch, row) for row in kept.windows[window]])]
+        return WindowStaged(list(kept.duplicates[window]), measured if noteworthy is not None else [])
 
-    async def measure_rows(self, batch: LimitBatch, deadline: float) -> AsyncIterator[Sequence[RowEffect]]:  # noqa: ARG002 - as above
+    async def measure_rows(
+        self,
+        batch: LimitBatch,
+        noteworthy: Callable[[], Noteworthy],  # noqa: ARG002 - all rows are told one by one
+        deadline: float,  # noqa: ARG002 - as above
+    ) -> AsyncIterator[RowsEffect]:
         for number, chunk in enumerate(self._chunks(batch.batch_id)):
             await self._step("measure_rows")
             if number not in self._kept(batch.batch_id).applied:
-                yield [self._effect(batch, row) for row in chunk]
+                yield RowsEffect([self._effect(batch, row) for row in chunk])
 
     async def apply_rows(self, batch: LimitBatch, deadline: float) -> AsyncIterator[RowsApplied]:  # noqa: ARG002 - as above
         kept = self._kept(batch.batch_id)

@@ -13,6 +13,7 @@ from creditgate.domain.limit_batch import (
 )
 from creditgate.domain.policy import GuardRails, Policy
 from creditgate.limit_feed import Finisher, LimitFeed, Step
+from creditgate.limit_feed.gathering import Gathered
 from creditgate.policies import FixedPolicy
 from creditgate.v1.limit_feed_service_pb2 import LimitUpdate, LimitUpdates
 from tests.limit_feed.memory_store import MemoryAccount, MemoryBatchStore
@@ -91,6 +92,7 @@ class Site:
         self.noted = NotedSteps()
         self.finisher = Finisher(self.store, self.rails, self.noted)
         self.feed = LimitFeed(self.store, self.finisher)
+        self.gathered: Gathered | None = None
 
     def another(self) -> "Site":
         """Return another server on the same store."""
@@ -118,6 +120,7 @@ class Site:
                 await receiver.stored()
         finally:
             await receiver.close()
+        self.gathered = receiver.gathered
         return receiver.batch
 
     async def push(
@@ -126,7 +129,7 @@ class Site:
         """Push a batch to where nobody is needed."""
         of = of or header()
         await self.send(messages(rows, size), of)
-        return await self.feed.carry_on(of.batch_id)
+        return await self.feed.carry_on(of.batch_id, self.gathered)
 
 
 def tripped(batch: LimitBatch) -> list[GuardRail]:

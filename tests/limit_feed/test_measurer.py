@@ -7,6 +7,7 @@ from creditgate.domain.limit_batch import (
     LimitRowErrorReason,
     LimitTotals,
     RowEffect,
+    RowsEffect,
     RowStanding,
 )
 from creditgate.domain.policy import GuardRails
@@ -21,7 +22,7 @@ def effect(row: int, before: int | None, after: int | None, **fields: object) ->
 def measured(*effects: RowEffect) -> Measured:
     measurer = Measurer(GuardRails())
     for each in effects:
-        measurer.add([each])
+        measurer.add(RowsEffect([each]))
     return measurer.measured()
 
 

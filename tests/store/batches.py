@@ -15,9 +15,12 @@ from creditgate.domain.limit_batch import (
     LimitBatchState,
     LimitRow,
     LimitRowError,
+    Noteworthy,
     RowEffect,
     RowsApplied,
+    RowsEffect,
     RowsRestored,
+    WindowStaged,
 )
 from creditgate.domain.operations import GetAccount, LimitSetting, PutAccount
 from creditgate.domain.ports import LimitBatchStore
@@ -86,11 +89,19 @@ class Batch:
         return Batch(store, self.batch_id, create_accounts=self.record.header.create_accounts)
 
     async def stage(self, rows: Sequence[LimitRow], window: int = 0) -> list[LimitRowError]:
-        return await self.batches.stage_window(self.batch_id, window, rows, deadline())
+        return [*(await self.batches.stage_window(self.record, window, rows, None, deadline())).left_out]
+
+    async def stage_measured(self, rows: Sequence[LimitRow], noteworthy: Noteworthy, window: int = 0) -> WindowStaged:
+        return await self.batches.stage_window(self.record, window, rows, noteworthy, deadline())
 
     async def measure(self) -> list[RowEffect]:
-        chunks = await some(self.batches.measure_rows(self.record, deadline()))
-        return sorted(effect for chunk in chunks for effect in chunk)
+        """Measure all rows one by one."""
+        chunks = await self.measure_in_sums(Noteworthy())
+        assert not any(chunk.sums for chunk in chunks)
+        return sorted(row for chunk in chunks for row in chunk.rows)
+
+    async def measure_in_sums(self, noteworthy: Noteworthy) -> list[RowsEffect]:
+        return await some(self.batches.measure_rows(self.record, lambda: noteworthy, deadline()))
 
     async def apply(self, chunks: int | None = None) -> RowsApplied:
         told = await some(self.batches.apply_rows(self.record, deadline()), chunks)

@@ -62,7 +62,7 @@ def dying(store: RedisCreditStore, calls: int) -> RedisLimitBatches:
         left -= 1
         return await store._call_replicated(function, partition, arguments, deadline, read_only=read_only)  # noqa: SLF001 - cut short
 
-    return RedisLimitBatches(store.partitions, lambda: store._policy, call)  # noqa: SLF001 - as the store has it
+    return RedisLimitBatches(store.partitions, lambda: store._policy, call, lambda: 0)  # noqa: SLF001 - as the store has it
 
 
 async def move(store: RedisCreditStore, account_ids: Sequence[str], group_id: str) -> None:
@@ -190,7 +190,7 @@ async def test_rows_that_another_server_has_taken_along_do_not_come_back(
             overtaken += (await batch.on(other).apply()).applied_rows
         return await one._call_replicated(function, partition, arguments, deadline, read_only=read_only)  # noqa: SLF001 - overtaken
 
-    batches = RedisLimitBatches(one.partitions, lambda: one._policy, call)  # noqa: SLF001 - as the store has it
+    batches = RedisLimitBatches(one.partitions, lambda: one._policy, call, lambda: 0)  # noqa: SLF001 - as the store has it
     await some(batches.apply_rows(batch.record, deadline()))
     assert overtaken
     assert (await batch.applied()).applied_rows == ACCOUNTS

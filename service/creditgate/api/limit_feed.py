@@ -73,7 +73,7 @@ class LimitFeedHandlers:
                 await receiver.close()
         yield _progress(receiver.batch)
         batch_id = receiver.batch.batch_id
-        ending = self._feed.carry_on(batch_id)
+        ending = self._feed.carry_on(batch_id, receiver.gathered)
         while not (await asyncio.wait({ending}, timeout=PROGRESS_INTERVAL_S))[0]:
             progress = self._feed.progress_of(batch_id)
             if progress is not None:

@@ -4,6 +4,7 @@ Instants are milliseconds since 1970 where the name ends in `_ms`, seconds where
 in minor units of the account's currency.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum, unique
 from typing import Final, NamedTuple
@@ -242,6 +243,46 @@ class RowEffect(NamedTuple):
     headroom_after_minor: int = 0
     over_limit: bool = False
     fitting_reviews: int = 0
+
+
+class Noteworthy(NamedTuple):
+    """From where on a change of a limit is told by itself, and not in sums alone: above any of these bounds.
+
+    A raise or a cut in minor units, the share of a limit that a cut takes, in basis points, and how many times its
+    limit an account gets (0: whatever that is). All changes are noteworthy as long as nothing else is said.
+    """
+
+    raise_over_minor: int = -1
+    cut_over_minor: int = -1
+    cut_share_bps: int = 0
+    raise_factor: int = 0
+
+
+class LimitSums(NamedTuple):
+    """What some rows do in one currency that each put one ceiling in the place of another, or of none at all."""
+
+    raised: int
+    cut: int
+    confirmed: int
+    before_minor: int
+    after_minor: int
+    headroom_before_minor: int
+    headroom_after_minor: int
+    currency_code: str
+
+
+class RowsEffect(NamedTuple):
+    """What staged rows would do: some told one by one, the others in sums."""
+
+    rows: Sequence[RowEffect]
+    sums: Sequence[LimitSums] = ()
+
+
+class WindowStaged(NamedTuple):
+    """Rows of a window that were left out, and what those that are stored would do, where that was asked for."""
+
+    left_out: Sequence[LimitRowError]
+    effects: Sequence[RowsEffect] = ()
 
 
 @dataclass(frozen=True, slots=True)

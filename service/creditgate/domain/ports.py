@@ -1,6 +1,6 @@
 """What the gate needs of a store; the Redis adapter is `creditgate.store`."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -11,10 +11,11 @@ from creditgate.domain.limit_batch import (
     LimitBatch,
     LimitBatchState,
     LimitRow,
-    LimitRowError,
-    RowEffect,
+    Noteworthy,
     RowsApplied,
+    RowsEffect,
     RowsRestored,
+    WindowStaged,
 )
 from creditgate.domain.operations import Operation
 from creditgate.domain.policy import Policy
@@ -148,16 +149,18 @@ class LimitBatchStore(Protocol):
         ...
 
     async def stage_window(
-        self, batch_id: str, window: int, rows: Sequence[LimitRow], deadline: float
-    ) -> list[LimitRowError]:
+        self, batch: LimitBatch, window: int, rows: Sequence[LimitRow], noteworthy: Noteworthy | None, deadline: float
+    ) -> WindowStaged:
         """Store the valid rows of a window of `WINDOW_ROWS` rows; window 0 begins with row 1.
 
-        Returns those that are left out because an earlier row of the batch is for the same account. The same window
-        again changes nothing.
+        Returns those that are left out because an earlier row of the batch is for the same account, and, with
+        `noteworthy`, what the others would do to their accounts as they are now. The same window again changes nothing.
         """
         ...
 
-    def measure_rows(self, batch: LimitBatch, deadline: float) -> AsyncIterator[Sequence[RowEffect]]:
+    def measure_rows(
+        self, batch: LimitBatch, noteworthy: Callable[[], Noteworthy], deadline: float
+    ) -> AsyncIterator[RowsEffect]:
         """Tell, chunk by chunk, what the rows that are not applied yet would do to their accounts as they are now."""
         ...
 

@@ -8,9 +8,11 @@ from creditgate.domain.limit_batch import LimitBatch, LimitBatchHeader, LimitBat
 from creditgate.domain.ports import LimitBatchStore, Page
 from creditgate.limit_feed.activation import Activation, check_can_activate
 from creditgate.limit_feed.finisher import Finisher
-from creditgate.limit_feed.receiver import Receiver, other_details
+from creditgate.limit_feed.gathering import Gathered
+from creditgate.limit_feed.receiver import Receiver
 from creditgate.limit_feed.records import change_batch, require_state, work_deadline
 from creditgate.limit_feed.rollback import check_can_roll_back
+from creditgate.limit_feed.windows import other_details
 
 
 class LimitFeed:
@@ -28,11 +30,14 @@ class LimitFeed:
         batch = await self._find_or_create(header, deadline)
         if batch.header != header:
             raise other_details(batch, "its header is another one")
-        return Receiver(self._store, batch, self._finisher.turns())
+        return Receiver(self._store, batch, self._finisher.turns(), self._finisher.gathering())
 
-    def carry_on(self, batch_id: str) -> asyncio.Task[LimitBatch]:
-        """Return the task that ends with the batch, with its rows' errors, when all that a server can do is done."""
-        return self._finisher.carry_on(batch_id)
+    def carry_on(self, batch_id: str, gathered: Gathered | None = None) -> asyncio.Task[LimitBatch]:
+        """Return the task that ends with the batch, with its rows' errors, when all that a server can do is done.
+
+        `gathered` is what the receiver of its rows has gathered.
+        """
+        return self._finisher.carry_on(batch_id, gathered)
 
     def progress_of(self, batch_id: str) -> LimitBatch | None:
         """Return the batch as the work on it has come, None when none is under way here."""

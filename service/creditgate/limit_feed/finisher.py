@@ -9,6 +9,7 @@ from creditgate.domain.errors import CreditError, ErrorReason
 from creditgate.domain.limit_batch import LimitBatch, LimitBatchState
 from creditgate.domain.ports import LimitBatchStore, PolicySource
 from creditgate.limit_feed.activation import Activation, begin_activation, put_in_force
+from creditgate.limit_feed.gathering import Gathered, Gathering
 from creditgate.limit_feed.measuring import complete
 from creditgate.limit_feed.observer import LimitFeedObserver
 from creditgate.limit_feed.records import BatchLeftError, WorkedBatch, soon
@@ -50,9 +51,16 @@ class Finisher:
         self._worked: dict[str, WorkedBatch] = {}
         self._turn = asyncio.Lock()
 
-    def carry_on(self, batch_id: str) -> asyncio.Task[LimitBatch]:
-        """Return the task that ends with the batch when nothing is left to do without a person or a sender."""
-        return self._task_of(self._tasks, batch_id, lambda: self._carry_on(batch_id))
+    def carry_on(self, batch_id: str, gathered: Gathered | None = None) -> asyncio.Task[LimitBatch]:
+        """Return the task that ends with the batch when nothing is left to do without a person or a sender.
+
+        `gathered` is what its rows would do, where that was measured on their receipt.
+        """
+        return self._task_of(self._tasks, batch_id, lambda: self._carry_on(batch_id, gathered))
+
+    def gathering(self) -> Gathering:
+        """Return what measures a batch's rows on their receipt."""
+        return Gathering(self._policy.policy)
 
     def begin_activation(self, batch: LimitBatch, activation: Activation) -> asyncio.Task[LimitBatch]:
         """Return the task that ends when the batch is being activated; it is then carried on in any case."""
@@ -102,13 +110,13 @@ class Finisher:
         self.carry_on(batch.batch_id)
         return begun
 
-    async def _carry_on(self, batch_id: str) -> LimitBatch:
+    async def _carry_on(self, batch_id: str, gathered: Gathered | None) -> LimitBatch:
         patience = _MOVES_MAX
         try:
             while needs_no_sender(batch := await self._store.get_batch(batch_id, soon())):
                 worked = self._worked[batch_id] = self._work_on(batch)
                 try:
-                    await self._carry_one_state_on(worked)
+                    await self._carry_one_state_on(worked, gathered)
                 except BatchLeftError:
                     continue
                 except CreditError as error:
@@ -123,9 +131,9 @@ class Finisher:
     def _work_on(self, batch: LimitBatch) -> WorkedBatch:
         return WorkedBatch(self._store, batch, self.turns())
 
-    async def _carry_one_state_on(self, worked: WorkedBatch) -> None:
+    async def _carry_one_state_on(self, worked: WorkedBatch, gathered: Gathered | None) -> None:
         if worked.batch.state is LimitBatchState.RECEIVING:
-            await complete(self._store, worked, self._policy.policy.guard_rails, self._observer)
+            await complete(self._store, worked, self._policy.policy, self._observer, gathered)
             return
         async with self._turn:
             if worked.batch.state is LimitBatchState.ACTIVATING:

@@ -1,12 +1,11 @@
 """Adds up what a batch's rows would do to the accounts."""
 
 from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass
 from heapq import heappush, heappushpop
 from typing import Final
 
-from creditgate.domain.bounds import SUM_TOLD_MAX_MINOR
+from creditgate.domain.bounds import AMOUNT_MAX_MINOR, SUM_TOLD_MAX_MINOR
 from creditgate.domain.guard_rails import CurrencyChange, RowsSeen
 from creditgate.domain.limit_batch import (
     EXAMPLES_MAX,
@@ -15,8 +14,11 @@ from creditgate.domain.limit_batch import (
     LimitEffect,
     LimitRowError,
     LimitRowErrorReason,
+    LimitSums,
     LimitTotals,
+    Noteworthy,
     RowEffect,
+    RowsEffect,
     RowStanding,
 )
 from creditgate.domain.policy import BASIS_POINTS, GuardRails
@@ -55,6 +57,11 @@ class _Largest:
         if len(self._heap) == EXAMPLES_MAX:
             self._least = self._heap[0][0]
 
+    @property
+    def bound(self) -> int:
+        """The measure, rounded down, above which a change may be among the largest."""
+        return int(max(self._least, 0)) if self._least < _ENDLESS else AMOUNT_MAX_MINOR
+
     def all(self) -> tuple[LimitChange, ...]:
         """Return them, the largest first."""
         return tuple(change for _, _, change in sorted(self._heap, reverse=True))
@@ -83,12 +90,12 @@ class Measured:
 
 
 class Measurer:
-    """Adds up row by row. Its memory does not grow with the batch."""
+    """Adds up what rows do. Its memory does not grow with the batch."""
 
     def __init__(self, rails: GuardRails) -> None:
         self._cut_over_bps = rails.accounts_cut.cut_over_bps if rails.accounts_cut is not None else BASIS_POINTS
         self._factor = rails.single_raise_factor or 0
-        self._raised = self._cut = self._confirmed = self._new = 0
+        self._raised = self._cut = self._confirmed = 0
         self._over_limit = self._fitting = 0
         self._deep_cuts = self._steep_raises = 0
         self._standings: dict[RowStanding, int] = defaultdict(int)
@@ -98,15 +105,21 @@ class Measurer:
         self._deepest_cuts, self._steepest_raises = _Largest(), _Largest()
         self._errors: list[LimitRowError] = []
 
-    def add(self, effects: Sequence[RowEffect]) -> None:
+    def noteworthy(self) -> Noteworthy:
+        """Return which rows are to be told one by one from now on, so that nothing is missed."""
+        return Noteworthy(self._largest_raises.bound, self._largest_cuts.bound, self._cut_over_bps, self._factor)
+
+    def add(self, effect: RowsEffect) -> None:
         """Add what some rows would do."""
-        for effect in effects:
-            standing = effect.standing
+        for row in effect.rows:
+            standing = row.standing
             self._standings[standing] += 1
             if standing is RowStanding.APPLICABLE or standing is RowStanding.NEW_ACCOUNT:
-                self._add_applicable(effect)
+                self._add_applicable(row)
             elif standing in _ROW_ERRORS and len(self._errors) < ROW_ERRORS_MAX:
-                self._errors.append(_error_of(effect))
+                self._errors.append(_error_of(row))
+        for sums in effect.sums:
+            self._add_all(sums)
 
     def measured(self) -> Measured:
         """Return what all rows together would do."""
@@ -155,6 +168,22 @@ class Measurer:
         self._over_limit += effect.over_limit
         self._fitting += effect.fitting_reviews
         self._add_sums(effect, before, after)
+
+    def _add_all(self, sums: LimitSums) -> None:
+        """Add rows that are told in sums: each puts a ceiling in the place of another or of none."""
+        accounts = sums.raised + sums.cut + sums.confirmed
+        self._standings[RowStanding.APPLICABLE] += accounts
+        self._raised += sums.raised
+        self._cut += sums.cut
+        self._confirmed += sums.confirmed
+        totals, change = self._totals[sums.currency_code], self._changes[sums.currency_code]
+        totals.limit_before_minor += sums.before_minor
+        totals.limit_after_minor += sums.after_minor
+        totals.headroom_before_minor += sums.headroom_before_minor
+        totals.headroom_after_minor += sums.headroom_after_minor
+        change.accounts += accounts
+        change.before_minor += sums.before_minor
+        change.after_minor += sums.after_minor
 
     def _add_raise(self, effect: RowEffect, before: int | None, after: int | None) -> None:
         self._largest_raises.offer(_ENDLESS if after is None else after - (before or 0), effect)

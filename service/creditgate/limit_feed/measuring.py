@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from creditgate.domain.guard_rails import judge_batch
 from creditgate.domain.limit_batch import GuardRailReport, LimitBatchMode, LimitBatchState
-from creditgate.domain.policy import GuardRails
+from creditgate.domain.policy import GuardRails, Policy
 from creditgate.domain.ports import LimitBatchStore
 from creditgate.limit_feed.batches import newest_active
+from creditgate.limit_feed.gathering import Gathered, still_holds
 from creditgate.limit_feed.measurer import Measured, Measurer
 from creditgate.limit_feed.observer import LimitFeedObserver, Step
 from creditgate.limit_feed.records import WorkedBatch, work_deadline
@@ -27,24 +28,44 @@ async def judge(store: LimitBatchStore, worked: WorkedBatch, rails: GuardRails, 
     """Measure a batch against the accounts as they are, and the guard rails as they are when this begins."""
     started = time.monotonic()
     measurer = Measurer(rails)
-    async for effects in store.measure_rows(worked.batch, work_deadline()):
-        measurer.add(effects)
+    async for effect in store.measure_rows(worked.batch, measurer.noteworthy, work_deadline()):
+        measurer.add(effect)
         await worked.tell_progress()
-    measured = measurer.measured()
-    last_active = await newest_active(store)
-    reports = judge_batch(rails, worked.batch, measured.seen, last_active)
+    judged = await _judge_measured(store, worked, rails, measurer.measured())
     observer.step_finished(Step.MEASURE, time.monotonic() - started)
-    return Judged(measured, reports)
+    return judged
 
 
-async def complete(store: LimitBatchStore, worked: WorkedBatch, rails: GuardRails, observer: LimitFeedObserver) -> None:
-    """Measure a batch whose rows are all there, and write what becomes of it. Raises BatchLeftError."""
+async def judge_gathered(
+    store: LimitBatchStore, worked: WorkedBatch, policy: Policy, observer: LimitFeedObserver, gathered: Gathered | None
+) -> Judged:
+    """Judge a batch by what was measured on receipt of its rows; measure it where that does not hold any more."""
+    started = time.monotonic()
+    if gathered is None or not await still_holds(store, worked.batch, gathered, policy):
+        return await judge(store, worked, policy.guard_rails, observer)
+    judged = await _judge_measured(store, worked, policy.guard_rails, gathered.measured)
+    observer.step_finished(Step.MEASURE, time.monotonic() - started)
+    return judged
+
+
+async def complete(
+    store: LimitBatchStore, worked: WorkedBatch, policy: Policy, observer: LimitFeedObserver, gathered: Gathered | None
+) -> None:
+    """Write what becomes of a batch whose rows are all there; measure it, unless that was done on receipt.
+
+    Raises BatchLeftError.
+    """
     await store.drop_received(worked.batch.batch_id, work_deadline())
-    judged = await judge(store, worked, rails, observer)
+    judged = await judge_gathered(store, worked, policy, observer, gathered)
     state, comment = _next_state(worked, judged)
     await worked.write(state=state, comment=comment, **fields_of(worked, judged))
     if state in (LimitBatchState.CANCELLED, LimitBatchState.FAILED):
         await store.drop_rows(worked.batch.batch_id, work_deadline())
+
+
+async def _judge_measured(store: LimitBatchStore, worked: WorkedBatch, rails: GuardRails, measured: Measured) -> Judged:
+    last_active = await newest_active(store)
+    return Judged(measured, judge_batch(rails, worked.batch, measured.seen, last_active))
 
 
 def _next_state(worked: WorkedBatch, judged: Judged) -> tuple[LimitBatchState, str]:

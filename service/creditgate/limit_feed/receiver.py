@@ -2,16 +2,18 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from operator import attrgetter
 from typing import Final, NamedTuple, Protocol
 
 from creditgate.domain.errors import CreditError, ErrorReason
 from creditgate.domain.limit_batch import WINDOW_ROWS, LimitBatch, LimitBatchState, LimitRow, LimitRowError
 from creditgate.domain.ports import LimitBatchStore
+from creditgate.limit_feed.gathering import Gathered, Gathering
 from creditgate.limit_feed.records import Change, put_or_change, soon
-from creditgate.limit_feed.rows_digest import RowsContent, WindowDigest
+from creditgate.limit_feed.rows_digest import RowsContent
 from creditgate.limit_feed.turns import Turns
+from creditgate.limit_feed.windows import Kept, Window, is_given_up, other_details
 
 FIRST_ROW_FIELD: Final = "updates.first_row"
 _MS_PER_SECOND: Final = 1000
@@ -48,108 +50,27 @@ class SentRows(Protocol):
         ...
 
 
-class _Window:
-    """The rows of a window that is being received."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self.first_row = number * WINDOW_ROWS + 1
-        self.last_row = number * WINDOW_ROWS
-        self.digest = WindowDigest()
-        self.rows: list[LimitRow] = []
-        self.errors: list[LimitRowError] = []
-
-    @property
-    def end_row(self) -> int:
-        """The row with which the window is full."""
-        return self.first_row + WINDOW_ROWS - 1
-
-
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    """How the record changes with a window whose rows are stored.
-
-    With the last one it learns that all rows are there.
-    """
-
-    first_row: int
-    last_row: int
-    digest_before: str
-    digest: str
-    errors: tuple[LimitRowError, ...] = ()
-    duplicates: int = 0
-    receive_time_ms: int = 0
-
-    def announce(self, found: LimitBatch) -> LimitBatch:
-        """Return the record before the window is stored.
-
-        A window that was stored and not recorded, because its server was killed, may only be sent again as it was: else
-        rows of both would be there.
-        """
-        if found.received_rows >= self.last_row and not is_given_up(found):
-            return found
-        self._check_follows(found)
-        if found.next_digest == self.digest:
-            return found
-        return replace(found, next_digest=self.digest, row_errors=())
-
-    def change(self, found: LimitBatch) -> LimitBatch:
-        """Return the record with the window; as it is when another sender of the same rows was faster."""
-        if found.received_rows >= self.last_row and not is_given_up(found):
-            return self._behind_another(found)
-        self._check_follows(found)
-        received_errors = found.received_errors + len(self.errors)
-        return replace(
-            found,
-            received_rows=self.last_row,
-            received_errors=received_errors,
-            rejected_rows=received_errors,
-            duplicate_rows=found.duplicate_rows + self.duplicates,
-            rows_digest=self.digest,
-            next_digest="",
-            receive_time_ms=self.receive_time_ms,
-            row_errors=self.errors,
-        )
-
-    def _check_follows(self, found: LimitBatch) -> None:
-        if is_given_up(found):
-            raise CreditError(
-                ErrorReason.LIMIT_BATCH_STATE,
-                f"batch {found.batch_id} is {found.state.name} since rows were being sent",
-            )
-        follows = found.received_rows == self.first_row - 1 and found.rows_digest == self.digest_before
-        if found.receive_time_ms or not follows or found.next_digest not in ("", self.digest):
-            raise other_details(found, f"its rows from {self.first_row} on are not those that were sent before")
-
-    def _behind_another(self, found: LimitBatch) -> LimitBatch:
-        if found.received_rows == self.last_row:
-            if found.rows_digest != self.digest:
-                raise other_details(found, f"its rows up to {self.last_row} are not those that were sent before")
-            if self.receive_time_ms and not found.receive_time_ms:
-                return replace(found, receive_time_ms=self.receive_time_ms, row_errors=())
-        elif self.receive_time_ms:
-            raise other_details(found, f"it ends with row {self.last_row}, and {found.received_rows} were sent before")
-        return found
-
-
 class Receiver:
     """One stream's rows. At most two windows are in memory: one that is stored while the next is received.
 
     Rows that are there already are passed over; where all of them are sent again, they must be the same.
     """
 
-    def __init__(self, store: LimitBatchStore, batch: LimitBatch, turns: Turns) -> None:
+    def __init__(self, store: LimitBatchStore, batch: LimitBatch, turns: Turns, gathering: Gathering) -> None:
         self._store = store
+        self._gathering = gathering if batch.received_rows == 0 else None
         self._turns = turns
         self._begun_behind = batch.received_rows
         self._is_given_up = is_given_up(batch)
         self._takes_more = batch.state is LimitBatchState.RECEIVING and not batch.receive_time_ms
         self._taken_row: int | None = None
         self._digest: str | None = None
-        self._window: _Window | None = None
+        self._window: Window | None = None
         self._storing: asyncio.Task[None] | None = None
         self.batch = batch
         """The record as it was last seen."""
+        self.gathered: Gathered | None = None
+        """What all rows would do, when this stream alone has brought them."""
 
     @property
     def storing(self) -> asyncio.Task[None] | None:
@@ -167,7 +88,7 @@ class Receiver:
         while first_row <= sent.last_row:
             window = self._window
             if window is None:
-                window = self._window = _Window((first_row - 1) // WINDOW_ROWS)
+                window = self._window = Window((first_row - 1) // WINDOW_ROWS)
             last_row = min(sent.last_row, window.end_row)
             await self._take(window, sent, first_row, last_row)
             if last_row == window.end_row:
@@ -188,10 +109,16 @@ class Receiver:
             return
         if window is not None:
             await self._store_window(window, self._digest_before(), is_last=True)
-            return
+        else:
+            await self._end_behind()
+        if self._gathering is not None:
+            self.gathered = self._gathering.gathered()
+
+    async def _end_behind(self) -> None:
+        """Write that the rows that are stored are all."""
         self.batch = await put_or_change(self._store, self.batch, lambda found: replace(found, row_errors=()))
         digest, rows = self._digest_before(), self.batch.received_rows
-        await self._write(_Kept(rows + 1, rows, digest, digest, receive_time_ms=self.batch.update_time_ms).change)
+        await self._write(Kept(rows + 1, rows, digest, digest, receive_time_ms=self.batch.update_time_ms).change)
 
     async def stored(self) -> None:
         """Wait until no window is being stored. Raises what storing has raised."""
@@ -219,7 +146,7 @@ class Receiver:
         elif first_row == behind + 1:
             self._digest = self.batch.rows_digest
 
-    async def _take(self, window: _Window, sent: SentRows, first_row: int, last_row: int) -> None:
+    async def _take(self, window: Window, sent: SentRows, first_row: int, last_row: int) -> None:
         self._taken_row = window.last_row = last_row
         if self._is_given_up:
             return
@@ -236,7 +163,7 @@ class Receiver:
             window.errors += parsed.errors
             await asyncio.sleep(0)  # orders get their turn
 
-    async def _close(self, window: _Window) -> None:
+    async def _close(self, window: Window) -> None:
         """Begin to store a full window; one that is there already is compared."""
         self._window = None
         if self._is_given_up:
@@ -251,19 +178,22 @@ class Receiver:
                 self._compare(self._digest)
             self._digest = self.batch.rows_digest
 
-    async def _store_window(self, window: _Window, digest_before: str, *, is_last: bool) -> None:
-        kept = _Kept(window.first_row, window.last_row, digest_before, window.digest.behind(digest_before))
+    async def _store_window(self, window: Window, digest_before: str, *, is_last: bool) -> None:
+        kept = Kept(window.first_row, window.last_row, digest_before, window.digest.behind(digest_before))
         await self._write(kept.announce)
         self._turns.begin()
-        duplicates = await self._store.stage_window(self.batch.batch_id, window.number, window.rows, soon())
+        noteworthy = self._gathering.noteworthy() if self._gathering is not None else None
+        staged = await self._store.stage_window(self.batch, window.number, window.rows, noteworthy, soon())
         await self._turns.rest()
         kept = replace(
             kept,
-            errors=tuple(sorted([*window.errors, *duplicates], key=attrgetter("row"))),
-            duplicates=len(duplicates),
+            errors=tuple(sorted([*window.errors, *staged.left_out], key=attrgetter("row"))),
+            duplicates=len(staged.left_out),
             receive_time_ms=self.batch.update_time_ms if is_last else 0,
         )
         await self._write(kept.change)
+        if self._gathering is not None:
+            self._gathering.add(staged, kept.digest)
 
     async def _write(self, change: Change) -> None:
         try:
@@ -280,16 +210,3 @@ class Receiver:
     def _compare(self, digest: str) -> None:
         if digest != self.batch.rows_digest:
             raise other_details(self.batch, f"its {self._begun_behind} rows are not those that were sent before")
-
-
-def is_given_up(batch: LimitBatch) -> bool:
-    """Return whether a batch was ended before all its rows were there."""
-    return batch.state is not LimitBatchState.RECEIVING and not batch.receive_time_ms
-
-
-def other_details(batch: LimitBatch, how: str) -> CreditError:
-    """Return the fault of a sender that sends something else under a batch's id."""
-    return CreditError(
-        ErrorReason.LIMIT_BATCH_EXISTS_WITH_DIFFERENT_DETAILS,
-        f"batch {batch.batch_id} exists with other details: {how}",
-    )

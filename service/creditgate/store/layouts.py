@@ -493,6 +493,18 @@ ROW_EFFECT: Final = _layout(
     currency=_CODE,
 )
 """What a row of a limit batch would do; the accounts' ids come apart from these."""
+ROW_SUMS: Final = _layout(
+    "ROW_SUMS",
+    raised=_U16,
+    cut=_U16,
+    confirmed=_U16,
+    before=_I64,
+    after=_I64,
+    headroom_before=_I64,
+    headroom_after=_I64,
+    currency=_CODE,
+)
+"""What rows of a limit batch would do in one currency that are told in sums."""
 ROWS_APPLIED: Final = _layout(
     "ROWS_APPLIED",
     error=_U8,

@@ -20,6 +20,7 @@ from creditgate.domain.bounds import AMOUNT_MAX_MINOR, GROUP_CURRENCIES_MAX
 from creditgate.domain.decision import Action, Outcome, ReasonCode
 from creditgate.domain.errors import ErrorReason
 from creditgate.domain.limit_batch import ROW_ERRORS_MAX, RowStanding
+from creditgate.domain.policy import BASIS_POINTS
 from creditgate.domain.reservation import ReservationState
 from creditgate.store import constants
 from creditgate.store.lane import LaneBrokenError
@@ -54,6 +55,7 @@ _SHARED: Final = (
     "reviews",
     "paging",
     "limit_rows",
+    "limit_effects",
 )
 """Files under `lua/` that others use, in an order in which what is used stands before what uses it."""
 
@@ -137,6 +139,7 @@ _CODES: Final = {
 _NUMBERS: Final = {
     "LIBRARY_VERSION": LIBRARY_VERSION,
     "AMOUNT_MAX": AMOUNT_MAX_MINOR,
+    "BASIS_POINTS": BASIS_POINTS,
     "GROUP_CURRENCIES_MAX": GROUP_CURRENCIES_MAX,
     "ROW_ERRORS_MAX": ROW_ERRORS_MAX,
     "LIMIT_ROW_NUMBERS": LIMIT_ROW.size,

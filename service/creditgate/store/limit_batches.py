@@ -20,10 +20,11 @@ from creditgate.domain.limit_batch import (
     LimitBatch,
     LimitBatchState,
     LimitRow,
-    LimitRowError,
-    RowEffect,
+    Noteworthy,
     RowsApplied,
+    RowsEffect,
     RowsRestored,
+    WindowStaged,
 )
 from creditgate.domain.ports import Page
 from creditgate.store import keys
@@ -31,19 +32,21 @@ from creditgate.store.constants import LIMIT_BATCHES_MAX
 from creditgate.store.directory import HOPS_MAX
 from creditgate.store.lane import Argument
 from creditgate.store.limit_batch_record import parse_record, parse_row_error, render_record, render_row_error
-from creditgate.store.limit_chunks import CallFunction, Chunk, ChunkKind, LimitChunks, ahead
+from creditgate.store.limit_chunks import CallFunction, Chunk, ChunkKind, LimitChunks
 from creditgate.store.limit_row_blobs import (
     ChunkApplied,
     ChunkRestored,
-    duplicate_account,
     join_applied,
     join_restored,
-    pack_row,
+    pack_chunk,
     pairs,
     unpack_applied,
-    unpack_effects,
+    unpack_effect,
+    unpack_left_out,
     unpack_restored,
+    without_duplicates,
 )
+from creditgate.store.limit_steps import StepsUnderWay, ahead
 
 _FIRST: Final = 0
 """The partition that keeps the records."""
@@ -61,11 +64,14 @@ _ITEM_FIELDS: Final = 5
 class RedisLimitBatches:
     """Keeps limit batches: the records in the first partition, the rows in those of their accounts."""
 
-    def __init__(self, partitions: int, policy: Callable[[], bytes], call: CallFunction) -> None:
+    def __init__(
+        self, partitions: int, policy: Callable[[], bytes], call: CallFunction, orders_done: Callable[[], int]
+    ) -> None:
         self._partitions = partitions
         self._policy = policy
         self._call = call
-        self._chunks = LimitChunks(partitions, call)
+        self._steps = StepsUnderWay(orders_done)
+        self._chunks = LimitChunks(partitions, call, self._steps)
 
     # --- records
 
@@ -114,43 +120,43 @@ class RedisLimitBatches:
     # --- rows
 
     async def stage_window(
-        self, batch_id: str, window: int, rows: Sequence[LimitRow], deadline: float
-    ) -> list[LimitRowError]:
+        self, batch: LimitBatch, window: int, rows: Sequence[LimitRow], noteworthy: Noteworthy | None, deadline: float
+    ) -> WindowStaged:
         """Store the valid rows of a window (see `LimitBatchStore.stage_window`)."""
-        left_out: list[LimitRowError] = []
-        first_rows: dict[str, int] = {}
+        named_once, left_out = without_duplicates(rows)
+        effects: list[RowsEffect] = []
         by_partition: defaultdict[int, list[LimitRow]] = defaultdict(list)
-        for row in rows:
-            account_id = row.account_id
-            first_row = first_rows.setdefault(account_id, row.row)
-            if first_row == row.row:
-                by_partition[keys.partition_of(account_id, self._partitions)].append(row)
-            else:
-                left_out.append(duplicate_account(row, first_row))
+        partitions = keys.partitions_of([row.account_id for row in named_once], self._partitions)
+        for row, partition in zip(named_once, partitions, strict=True):
+            by_partition[partition].append(row)
         chunks = (
             (Chunk(partition, f"{window}.{number}"), staged[start : start + CHUNK_ROWS_MAX])
             for partition, staged in by_partition.items()
             for number, start in enumerate(range(0, len(staged), CHUNK_ROWS_MAX))
         )
 
-        def begin() -> Awaitable[list[LimitRowError]] | None:
+        def begin() -> Awaitable[WindowStaged] | None:
             chunk = next(chunks, None)
-            return self._stage(batch_id, *chunk, deadline) if chunk is not None else None
+            return self._stage(batch, *chunk, noteworthy, deadline) if chunk is not None else None
 
-        async for duplicates in ahead(begin):
-            left_out += duplicates
-        return sorted(left_out, key=lambda error: error.row)
+        async for staged_chunk in ahead(begin, self._steps):
+            left_out += staged_chunk.left_out
+            effects += staged_chunk.effects
+        return WindowStaged(sorted(left_out, key=lambda error: error.row), effects)
 
-    async def measure_rows(self, batch: LimitBatch, deadline: float) -> AsyncIterator[Sequence[RowEffect]]:
+    async def measure_rows(
+        self, batch: LimitBatch, noteworthy: Callable[[], Noteworthy], deadline: float
+    ) -> AsyncIterator[RowsEffect]:
         """Tell what the rows that are not applied yet would do (see `LimitBatchStore.measure_rows`)."""
         chunks = iter(await self._chunks.pending(batch.batch_id, ChunkKind.STAGED, deadline))
 
-        def begin() -> Awaitable[list[RowEffect]] | None:
+        def begin() -> Awaitable[list[RowsEffect]] | None:
             chunk = next(chunks, None)
-            return self._measure(batch, chunk, b"", deadline) if chunk is not None else None
+            return self._measure(batch, [(chunk, b"")], noteworthy(), deadline) if chunk is not None else None
 
-        async for effects in ahead(begin):
-            yield effects
+        async for effects in ahead(begin, self._steps):
+            for effect in effects:
+                yield effect
 
     async def apply_rows(self, batch: LimitBatch, deadline: float) -> AsyncIterator[RowsApplied]:
         """Put the rows in force that are not (see `LimitBatchStore.apply_rows`)."""
@@ -200,32 +206,36 @@ class RedisLimitBatches:
     # --- inside
 
     async def _stage(
-        self, batch_id: str, chunk: Chunk, rows: Sequence[LimitRow], deadline: float
-    ) -> list[LimitRowError]:
-        arguments: list[Argument] = [batch_id, chunk.name, b"".join(map(pack_row, rows))]
-        for row in rows:
-            arguments += (row.account_id, row.row)
-        reply = await self._call("creditgate_stage_rows", chunk.partition, tuple(arguments), deadline)
-        flat = cast("list[int]", reply)
-        return [
-            duplicate_account(rows[index - 1], first_row)
-            for index, first_row in zip(flat[::2], flat[1::2], strict=True)
-        ]
+        self, batch: LimitBatch, chunk: Chunk, rows: Sequence[LimitRow], noteworthy: Noteworthy | None, deadline: float
+    ) -> WindowStaged:
+        arguments: list[Argument] = [batch.batch_id, chunk.name, *pack_chunk(rows)]
+        if noteworthy is None:
+            flat = await self._call("creditgate_stage_rows", chunk.partition, tuple(arguments), deadline)
+            return WindowStaged(unpack_left_out(rows, cast("list[int]", flat)))
+        begins = (self._policy(), int(batch.header.create_accounts), *noteworthy)
+        reply = await self._call("creditgate_stage_measured", chunk.partition, (*begins, *arguments), deadline)
+        numbers, (packed, account_ids, sums, *moved) = cast("tuple[list[int], list[bytes]]", reply)
+        effects = [unpack_effect(packed, account_ids, sums)]
+        if moved:
+            effects += await self._measure(batch, _places(chunk, moved), noteworthy, deadline)
+        return WindowStaged(unpack_left_out(rows, numbers), effects)
 
-    async def _measure(self, batch: LimitBatch, chunk: Chunk, blob: bytes, deadline: float) -> list[RowEffect]:
-        """Measure a chunk, or the rows of a blob in its place; rows of accounts that live elsewhere are asked there."""
-        effects: list[RowEffect] = []
-        asked = [(chunk, blob)]
+    async def _measure(
+        self, batch: LimitBatch, asked: list[tuple[Chunk, bytes]], noteworthy: Noteworthy, deadline: float
+    ) -> list[RowsEffect]:
+        """Measure chunks, or the rows of blobs in their place; rows of accounts that live elsewhere are asked there."""
+        effects: list[RowsEffect] = []
         for _ in range(HOPS_MAX):
-            elsewhere = []
+            elsewhere: list[tuple[Chunk, bytes]] = []
             for place, rows in asked:
-                arguments = (self._policy(), batch.batch_id, place.name, int(batch.header.create_accounts), rows)
+                which = (batch.batch_id, place.name, int(batch.header.create_accounts), rows)
+                arguments = (self._policy(), *which, *noteworthy)
                 reply = await self._call(
                     "creditgate_measure_rows", place.partition, arguments, deadline, read_only=True
                 )
-                packed, account_ids, *moved = cast("list[bytes]", reply)
-                effects += unpack_effects(packed, account_ids)
-                elsewhere += [(Chunk(int(partition), chunk.name), rows) for partition, rows in pairs(moved)]
+                packed, account_ids, sums, *moved = cast("list[bytes]", reply)
+                effects.append(unpack_effect(packed, account_ids, sums))
+                elsewhere += _places(place, moved)
             if not elsewhere:
                 return effects
             asked = elsewhere
@@ -245,6 +255,11 @@ class RedisLimitBatches:
     async def _drop(self, batch_id: str, deadline: float, *, received_only: bool) -> None:
         for partition in range(self._partitions):
             await self._call("creditgate_drop_rows", partition, (batch_id, int(received_only)), deadline)
+
+
+def _places(chunk: Chunk, moved: Sequence[bytes]) -> list[tuple[Chunk, bytes]]:
+    """Return where rows of a chunk are to be measured whose accounts live elsewhere, and the rows."""
+    return [(Chunk(int(partition), chunk.name), rows) for partition, rows in pairs(moved)]
 
 
 def _state_bits(states: Collection[LimitBatchState]) -> str:

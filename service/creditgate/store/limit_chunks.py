@@ -14,11 +14,9 @@ from typing import Final, NamedTuple, Protocol, TypeVar, cast
 from creditgate.domain.errors import CreditError, ErrorReason
 from creditgate.store.lane import Argument, Reply
 from creditgate.store.limit_row_blobs import pairs
+from creditgate.store.limit_steps import StepsUnderWay, ahead
 
 T = TypeVar("T")
-
-STEPS_UNDER_WAY_MAX: Final = 2
-"""Chunks that are with the store at once: they share a sync of its disk, and orders wait for two of them at most."""
 
 _MOVE_WAIT_S: Final = 0.05
 """How long a chunk waits, at the end of all others, for an account that is just being moved."""
@@ -69,9 +67,10 @@ class Chunk(NamedTuple):
 class LimitChunks:
     """The chunks of limit batches."""
 
-    def __init__(self, partitions: int, call: CallFunction) -> None:
+    def __init__(self, partitions: int, call: CallFunction, steps: StepsUnderWay) -> None:
         self._partitions = partitions
         self._call = call
+        self._steps = steps
 
     async def pending(self, batch_id: str, kind: ChunkKind, deadline: float) -> list[Chunk]:
         """Return the chunks that are not done, rows that were left behind among them."""
@@ -126,7 +125,7 @@ class LimitChunks:
                 moving = 0
             return None
 
-        async for outcome in ahead(lambda: step(waiting.popleft()) if waiting else None):
+        async for outcome in ahead(lambda: step(waiting.popleft()) if waiting else None, self._steps):
             if outcome is not None:
                 yield outcome
         await self._confirm(batch_id, kind, deadline)
@@ -171,26 +170,3 @@ class LimitChunks:
             await self._call("creditgate_take_chunk", chunk.partition, taken, deadline)
             await self._call("creditgate_forget_chunk", left.partition, named, deadline)
         return chunk
-
-
-async def ahead(begin: Callable[[], Awaitable[T] | None]) -> AsyncIterator[T]:
-    """Tell the outcomes of steps in their order; `STEPS_UNDER_WAY_MAX` are under way while whoever asks looks at one.
-
-    `begin` returns the next step, or None when there is none; it is asked again after a step that has ended.
-    """
-    under_way: deque[asyncio.Future[T]] = deque()
-
-    def fill() -> None:
-        while len(under_way) < STEPS_UNDER_WAY_MAX and (step := begin()) is not None:
-            under_way.append(asyncio.ensure_future(step))
-
-    try:
-        fill()
-        while under_way:
-            outcome = await under_way.popleft()
-            fill()
-            yield outcome
-    finally:
-        for step in under_way:
-            step.cancel()
-        await asyncio.gather(*under_way, return_exceptions=True)

@@ -1,19 +1,24 @@
 """Packs rows of limit batches, and unpacks what became of them (`layouts.py`)."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
+from itertools import chain, repeat
 from typing import Final, NamedTuple
 
 from creditgate.domain.limit_batch import (
     LimitRow,
     LimitRowError,
     LimitRowErrorReason,
+    LimitSums,
     RowEffect,
     RowsApplied,
+    RowsEffect,
     RowsRestored,
     RowStanding,
 )
 from creditgate.store import layouts
 from creditgate.store.constants import LimitRowFlag, RowEffectFlag, RowFate
+from creditgate.store.lane import Argument
 
 _pack_numbers: Final = layouts.LIMIT_ROW.packer.pack
 _UNLIMITED: Final = LimitRowFlag.UNLIMITED.value
@@ -23,6 +28,25 @@ _UNLIMITED_BEFORE: Final = RowEffectFlag.UNLIMITED_BEFORE.value
 _UNLIMITED_AFTER: Final = RowEffectFlag.UNLIMITED_AFTER.value
 _OVER_LIMIT: Final = RowEffectFlag.OVER_LIMIT.value
 _STANDINGS: Final = {standing.value: standing for standing in RowStanding}
+
+
+def pack_chunk(rows: Sequence[LimitRow]) -> Iterator[Argument]:
+    """Return rows as they are staged, then account id and row of each in turn."""
+    columns = tuple(zip(*rows, strict=True))
+    numbers, account_ids, limits, codes, versions, risk_classes, scores, effective_s, expire_s, reasons = columns
+    if None in limits or any(risk_classes) or any(reasons) or scores.count(None) < len(scores):
+        packed: Iterable[bytes] = map(pack_row, rows)
+    else:
+        encoded = map(_encoded_code, codes)
+        heads = map(_pack_numbers, numbers, repeat(0), limits, versions, effective_s, expire_s, repeat(0.0), encoded)
+        texts = [f"{account_id}\0\0\0".encode() for account_id in account_ids]
+        packed = chain.from_iterable(zip(heads, texts, strict=True))
+    return chain((b"".join(packed),), chain.from_iterable(zip(account_ids, numbers, strict=True)))
+
+
+@lru_cache(maxsize=512)
+def _encoded_code(currency_code: str) -> bytes:
+    return currency_code.encode()
 
 
 def pack_row(row: LimitRow) -> bytes:
@@ -43,8 +67,16 @@ def pack_row(row: LimitRow) -> bytes:
     )
 
 
-def unpack_effects(effects: bytes, account_ids: bytes) -> list[RowEffect]:
-    """Return the measured effects of rows."""
+def unpack_effect(effects: bytes, account_ids: bytes, sums: bytes) -> RowsEffect:
+    """Return what rows would do."""
+    unpacked = [
+        LimitSums._make((*numbers, currency.decode()))
+        for *numbers, currency in layouts.ROW_SUMS.packer.iter_unpack(sums)
+    ]
+    return RowsEffect(_unpack_rows(effects, account_ids), unpacked)
+
+
+def _unpack_rows(effects: bytes, account_ids: bytes) -> list[RowEffect]:
     names = account_ids.decode().split("\0")
     currencies: dict[bytes, str] = {}
     rows = []
@@ -139,6 +171,30 @@ def duplicate_account(row: LimitRow, first_row: int) -> LimitRowError:
     reason = LimitRowErrorReason.DUPLICATE_ACCOUNT
     message = f"names an account that row {first_row} names already; that row counts"
     return LimitRowError(row.row, row.account_id, "account_id", reason, message)
+
+
+def without_duplicates(rows: Sequence[LimitRow]) -> tuple[Sequence[LimitRow], list[LimitRowError]]:
+    """Return the rows whose accounts no earlier one has named, and the others."""
+    if len({row.account_id for row in rows}) == len(rows):
+        return rows, []
+    first_rows: dict[str, int] = {}
+    named_once: list[LimitRow] = []
+    left_out: list[LimitRowError] = []
+    for row in rows:
+        first_row = first_rows.setdefault(row.account_id, row.row)
+        if first_row == row.row:
+            named_once.append(row)
+        else:
+            left_out.append(duplicate_account(row, first_row))
+    return named_once, left_out
+
+
+def unpack_left_out(rows: Sequence[LimitRow], numbers: Sequence[int]) -> list[LimitRowError]:
+    """Return the rows of a chunk that are not stored: their index, and the row that has named the account before."""
+    return [
+        duplicate_account(rows[index - 1], first_row)
+        for index, first_row in zip(numbers[::2], numbers[1::2], strict=True)
+    ]
 
 
 _ERRORS: Final[dict[int, Callable[[int, str, str], LimitRowError]]] = {

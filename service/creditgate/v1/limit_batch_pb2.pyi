@@ -351,7 +351,9 @@ Global___LimitTotals: _TypeAlias = LimitTotals  # noqa: Y015
 
 @_typing.final
 class LimitEffect(_message.Message):
-    """What a batch does to the accounts, measured when all rows were there and again before it is activated."""
+    """What a batch does to the accounts, measured as its rows came, or when all were there, and again before a staged one is
+    activated.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -39,9 +39,9 @@ _MS_PER_SECOND: Final = 1000
 _TIME_MAX_S: Final = 253_402_300_799
 """The last second of the year 9999, the end of what a Timestamp may say."""
 
-_ID_CHARACTERS: Final = "[A-Za-z0-9._:/@-]"
-is_id: Final = re.compile(f"{_ID_CHARACTERS}{{1,{ID_LENGTH_MAX}}}").fullmatch
-_is_source: Final = re.compile(f"{_ID_CHARACTERS}{{0,{SOURCE_LENGTH_MAX}}}").fullmatch
+ID_CHARACTERS: Final = "[A-Za-z0-9._:/@-]"
+is_id: Final = re.compile(f"{ID_CHARACTERS}{{1,{ID_LENGTH_MAX}}}").fullmatch
+_is_source: Final = re.compile(f"{ID_CHARACTERS}{{0,{SOURCE_LENGTH_MAX}}}").fullmatch
 is_risk_class: Final = re.compile(f"[a-z0-9_-]{{0,{RISK_CLASS_LENGTH_MAX}}}").fullmatch
 _is_date: Final = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}").fullmatch
 _find_control_character: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]").search
@@ -66,16 +66,14 @@ def was(value: str | int) -> str:
 def check_id(found: Violations, field: str, value: str) -> None:
     """An id is 1 to 128 characters that need no quoting anywhere."""
     if not is_id(value):
-        found.append(
-            FieldViolation(field, f"must be 1 to {ID_LENGTH_MAX} characters of {_ID_CHARACTERS}, {was(value)}")
-        )
+        found.append(FieldViolation(field, f"must be 1 to {ID_LENGTH_MAX} characters of {ID_CHARACTERS}, {was(value)}"))
 
 
 def check_optional_id(found: Violations, field: str, value: str) -> None:
     """An id that may be left out."""
     if value and not is_id(value):
         found.append(
-            FieldViolation(field, f"must be empty or 1 to {ID_LENGTH_MAX} characters of {_ID_CHARACTERS}, {was(value)}")
+            FieldViolation(field, f"must be empty or 1 to {ID_LENGTH_MAX} characters of {ID_CHARACTERS}, {was(value)}")
         )
 
 
@@ -83,7 +81,7 @@ def check_source(found: Violations, field: str, value: str) -> None:
     """The name of a calling system; it may be left out."""
     if not _is_source(value):
         found.append(
-            FieldViolation(field, f"must be at most {SOURCE_LENGTH_MAX} characters of {_ID_CHARACTERS}, {was(value)}")
+            FieldViolation(field, f"must be at most {SOURCE_LENGTH_MAX} characters of {ID_CHARACTERS}, {was(value)}")
         )
 
 

@@ -4,41 +4,28 @@ A batch may have a million rows, so a row that is right is found to be so by a f
 looked at field by field.
 """
 
-import math
 import time
-from collections.abc import Sequence
-from functools import lru_cache
-from itertools import islice
 from typing import Final, NamedTuple
-
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from creditgate.api.parse.fields import (
     Violations,
-    check_amount,
-    check_currency,
     check_id,
     check_page_token,
     check_required_text,
-    check_risk_class,
     check_source,
     check_text,
-    is_id,
-    is_risk_class,
     raise_violations,
     read_page_size,
-    read_second,
     read_time_ms,
     was,
 )
+from creditgate.api.parse.limit_rows import ROW_MESSAGE_LENGTH_MAX, parse_plain, parse_update
+from creditgate.api.parse.said_fields import said_fields
 from creditgate.domain.bounds import (
-    AMOUNT_MAX_MINOR,
     AS_OF_AHEAD_MAX_S,
     BATCH_ACTOR_LENGTH_MAX,
     BATCH_COMMENT_LENGTH_MAX,
     ID_LENGTH_MAX,
-    LIMIT_REASON_LENGTH_MAX,
-    LIMIT_REASONS_MAX,
     LIMIT_UPDATES_MAX,
     MODEL_VERSION_LENGTH_MAX,
     SECOND_MAX,
@@ -52,21 +39,18 @@ from creditgate.domain.limit_batch import (
     LimitRowError,
     LimitRowErrorReason,
 )
-from creditgate.domain.money import minor_digits
 from creditgate.limit_feed import Activation, ParsedRows, RowsContent
 from creditgate.v1.limit_batch_pb2 import LimitRowError as LimitRowErrorMessage
 from creditgate.v1.limit_feed_service_pb2 import (
     ActivateLimitBatchRequest,
     CancelLimitBatchRequest,
     GetLimitBatchRequest,
-    LimitUpdate,
     LimitUpdates,
     ListLimitBatchesRequest,
     RollbackLimitBatchRequest,
 )
 from creditgate.v1.limit_feed_service_pb2 import LimitBatchHeader as LimitBatchHeaderMessage
 
-ROW_MESSAGE_LENGTH_MAX: Final = 200
 ROW_FIELD_LENGTH_MAX: Final = 64
 ROW_NUMBER_MAX: Final = 1_000_000_000
 """The last row that a batch may have."""
@@ -110,7 +94,7 @@ def parse_header(header: LimitBatchHeaderMessage) -> LimitBatchHeader:
 
 
 class SentUpdates:
-    """The rows of one message, as `creditgate.limit_feed.SentRows`. Only what is asked for is read."""
+    """The rows of one message, as `creditgate.limit_feed.SentRows`. Only rows that are asked for are read."""
 
     def __init__(self, updates: LimitUpdates) -> None:
         """Take a message, and keep it. Raises INVALID_FIELD when its rows are too many or their numbers are wrong."""
@@ -126,11 +110,13 @@ class SentUpdates:
             raise CreditError.of_field("updates.first_row", f"{bound}, {was(self.first_row)}")
         self._unreadable_numbers = self._read_numbers()
         updates.ClearField("first_row")  # what is left is the rows alone, the same in every message
+        self._serialized = updates.SerializeToString()
+        self._said = said_fields(self._serialized)
 
     def content(self, first_row: int, last_row: int) -> RowsContent:
         """Return what the sender said of some rows: fields that repeat are written one after another."""
         if not self._unreadable and first_row == self.first_row and last_row == self.last_row:
-            return RowsContent(self._updates.SerializeToString(), b"")
+            return RowsContent(self._serialized, b"")
         start, end = self._place_of(first_row), self._place_of(last_row + 1)
         readable = LimitUpdates(updates=self._updates.updates[start:end]).SerializeToString()
         unreadable = [each for each in self._unreadable if first_row <= each.row <= last_row]
@@ -140,8 +126,11 @@ class SentUpdates:
         """Return some rows; a limit that has ended at `now_s`, in seconds since 1970, is wrong."""
         start, end = self._place_of(first_row), self._place_of(last_row + 1)
         errors = [_unreadable(each) for each in self._unreadable if first_row <= each.row <= last_row]
+        updates = self._updates.updates[start:end]
+        plain = parse_plain(first_row, updates, self._said, now_s) if updates and not errors else None
+        if plain is not None:
+            return ParsedRows(plain, errors)
         rows: list[LimitRow] = []
-        updates = islice(self._updates.updates, start, end)
         if errors:
             numbers = (row for row in range(first_row, last_row + 1) if row not in self._unreadable_numbers)
             numbered = zip(numbers, updates, strict=True)
@@ -169,110 +158,6 @@ class SentUpdates:
         if len(unique) < len(numbers):
             raise CreditError.of_field("updates.unreadable_rows", "must have each row once")
         return unique
-
-
-@lru_cache(maxsize=512)
-def _is_class(risk_class: str) -> bool:
-    return is_risk_class(risk_class) is not None
-
-
-def _second_of(time: Timestamp) -> int:
-    """Return a whole second, -1 for what is none."""
-    second = time.seconds
-    return second if 0 < second <= SECOND_MAX and not time.nanos else _NO_SECOND
-
-
-def _are_plain(reasons: Sequence[str]) -> bool:
-    """Return whether reasons are right at first sight."""
-    if len(reasons) > LIMIT_REASONS_MAX:
-        return False
-    return all(len(each) <= LIMIT_REASON_LENGTH_MAX and each.isprintable() and each.strip() for each in reasons)
-
-
-def parse_update(row: int, update: LimitUpdate, now_s: int) -> LimitRow | LimitRowError:
-    """Return a row, or what is wrong with it; a limit that has ended at `now_s`, in seconds since 1970, is wrong."""
-    has = update.HasField
-    account_id, limit_minor, currency_code = update.account_id, update.limit_minor, update.currency_code
-    version, risk_class, score, reasons = update.version, update.risk_class, update.score, update.reasons
-    effective_s = _second_of(update.effective_time) if has("effective_time") else 0
-    expire_s = _second_of(update.expire_time) if has("expire_time") else _NEVER_S
-    unlimited = update.unlimited
-    if (
-        is_id(account_id)
-        and 0 <= limit_minor <= AMOUNT_MAX_MINOR
-        and (not has("limit_minor") if unlimited else limit_minor or has("limit_minor"))
-        and len(currency_code) == _CURRENCY_CODE_LENGTH
-        and minor_digits(currency_code) is not None
-        and 0 < version <= AMOUNT_MAX_MINOR
-        and (not risk_class or _is_class(risk_class))
-        and score - score == 0  # not so for what is no finite number
-        and 0 <= effective_s < expire_s > now_s
-        and (not reasons or _are_plain(reasons))
-    ) or not _violations_of(update, now_s):
-        told_score = score if score or has("score") else None
-        return _new_row(
-            LimitRow,
-            (
-                row,
-                account_id,
-                None if unlimited else limit_minor,
-                currency_code,
-                version,
-                risk_class,
-                told_score,
-                effective_s,
-                0 if expire_s == _NEVER_S else expire_s,
-                _REASONS_BETWEEN.join(reasons) if reasons else "",
-            ),
-        )
-    wrong = _violations_of(update, now_s)[0]
-    return LimitRowError(
-        row,
-        account_id[:ID_LENGTH_MAX],
-        wrong.field,
-        LimitRowErrorReason.INVALID_FIELD,
-        wrong.description[:ROW_MESSAGE_LENGTH_MAX],
-    )
-
-
-def _violations_of(update: LimitUpdate, now_s: int) -> Violations:
-    found: Violations = []
-    check_id(found, "account_id", update.account_id)
-    if update.unlimited:
-        if update.HasField("limit_minor"):
-            found.append(FieldViolation("limit_minor", f"must be absent with unlimited, {was(update.limit_minor)}"))
-    elif update.HasField("limit_minor"):
-        check_amount(found, "limit_minor", update.limit_minor, least_minor=0)
-    else:
-        found.append(FieldViolation("limit_minor", "must be set unless unlimited is"))
-    check_currency(found, "currency_code", update.currency_code)
-    check_risk_class(found, "risk_class", update.risk_class)
-    if not math.isfinite(update.score):
-        found.append(FieldViolation("score", f"must be a finite number, was {update.score}"))
-    if not 0 < update.version <= AMOUNT_MAX_MINOR:
-        found.append(FieldViolation("version", f"must be from 1 to {AMOUNT_MAX_MINOR}, {was(update.version)}"))
-    _check_times(found, update, now_s)
-    if len(update.reasons) > LIMIT_REASONS_MAX:
-        found.append(FieldViolation("reasons", f"must be at most {LIMIT_REASONS_MAX}, had {len(update.reasons)}"))
-    for index, reason in enumerate(update.reasons[:LIMIT_REASONS_MAX]):
-        check_required_text(found, f"reasons[{index}]", reason, LIMIT_REASON_LENGTH_MAX)
-    return found
-
-
-def _check_times(found: Violations, update: LimitUpdate, now_s: int) -> None:
-    effective_s = expire_s = 0
-    if update.HasField("effective_time"):
-        effective_s = read_second(found, "effective_time", update.effective_time)
-    if update.HasField("expire_time"):
-        expire_s = read_second(found, "expire_time", update.expire_time)
-        if 0 < expire_s <= effective_s:
-            found.append(FieldViolation("expire_time", "must be later than effective_time"))
-        elif 0 < expire_s <= now_s:
-            found.append(
-                FieldViolation(
-                    "expire_time", f"must be later than the batch's begin ({now_s} seconds), {was(expire_s)}"
-                )
-            )
 
 
 def _unreadable(row: LimitRowErrorMessage) -> LimitRowError:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from creditgate.client.requests.instants import optional_timestamp, timestamp_of
+from creditgate.client.requests.instants import timestamp_of
 from creditgate.v1.limit_batch_pb2 import LIMIT_BATCH_MODE_APPLY, LimitBatchMode, LimitBatchState, LimitRowError
 from creditgate.v1.limit_feed_service_pb2 import (
     ActivateLimitBatchRequest,
@@ -83,18 +83,21 @@ def limit_update(  # noqa: PLR0913 - one parameter per field of the row
         ValueError: `effective_time` or `expire_time` has no time zone.
 
     """
-    return LimitUpdate(
-        account_id=account_id,
-        limit_minor=limit_minor,
-        unlimited=unlimited,
-        currency_code=currency_code,
-        risk_class=risk_class,
-        score=score,
-        version=version,
-        effective_time=optional_timestamp("effective_time", effective_time),
-        expire_time=optional_timestamp("expire_time", expire_time),
-        reasons=reasons or None,  # no reasons would cost a third of the whole row
-    )
+    # What is left out is not even passed on: that would cost half of the row again.
+    update = LimitUpdate(account_id=account_id, limit_minor=limit_minor, currency_code=currency_code, version=version)
+    if unlimited:
+        update.unlimited = True
+    if risk_class:
+        update.risk_class = risk_class
+    if score is not None:
+        update.score = score
+    if effective_time is not None:
+        update.effective_time.CopyFrom(timestamp_of("effective_time", effective_time))
+    if expire_time is not None:
+        update.expire_time.CopyFrom(timestamp_of("expire_time", expire_time))
+    if reasons:
+        update.reasons.extend(reasons)
+    return update
 
 
 def unreadable_row(field: str, message: str) -> LimitRowError:

@@ -11,16 +11,16 @@ local FATE_OF = {
 -- What the rows of a chunk become, gathered row by row; `records` and `texts` are arguments of the writes.
 local function new_outcome()
   return {
-    fates = {}, befores = {}, records = {}, texts = {}, moved = {}, moved_count = 0, refused = {}, over = {},
-    applied = 0, scheduled = 0, created = 0, skipped = 0, released = 0,
+    fates = {}, befores = {}, records = {}, written = 0, texts = {}, moved = {}, moved_count = 0, refused = {},
+    over = {}, applied = 0, scheduled = 0, created = 0, skipped = 0, released = 0,
   }
 end
 
-local function refuse(outcome, row, fate, currency)
+local function refuse(outcome, number, account_id, fate, currency)
   if fate == ROW_FATE.SKIPPED then
     outcome.skipped = outcome.skipped + 1
   else
-    outcome.refused[#outcome.refused + 1] = struct.pack(LAYOUT.ROW_REFUSED, row.number, fate, row.account_id, currency)
+    outcome.refused[#outcome.refused + 1] = struct.pack(LAYOUT.ROW_REFUSED, number, fate, account_id, currency)
   end
   return fate
 end
@@ -39,7 +39,7 @@ end
 
 -- Lets a row count for its account.
 local function let_count(part, outcome, acc, row)
-  outcome.befores[#outcome.befores + 1] = limit_rows.pack_before(part, acc, row.account_id)
+  outcome.befores[outcome.applied + 1] = limit_rows.pack_before(part, acc, row.account_id)
   local scheduled, reasoned = acc.scheduled, acc.reasoned
   if row.effective_s > part.now_s then
     limit_rows.replace_schedule(acc, row)
@@ -62,52 +62,51 @@ local function count_row(part, outcome, row, creates)
   return FATE_OF[creates][is_scheduled]
 end
 
--- Returns the flags of a plain account with the base limit of a row.
-local function flags_with(flags, row)
-  return flags % ACCOUNT_FLAG.UNLIMITED + (flags % (2 * ACCOUNT_FLAG.BLOCKED) >= ACCOUNT_FLAG.BLOCKED
-    and ACCOUNT_FLAG.BLOCKED or 0) + (row.unlimited and ACCOUNT_FLAG.UNLIMITED or ACCOUNT_FLAG.LIMIT_SET)
-    + (row.score and ACCOUNT_FLAG.SCORED or 0) + (row.reasons ~= '' and ACCOUNT_FLAG.REASONED or 0)
-end
-
--- Applies a row to a record without furniture: what `apply_furnished` does, without a table for the account. Returns
--- its fate, or nil when the record is another.
-local function apply_plain(part, outcome, row, record, record_key)
-  local flags, reserved, receivable, secured_receivable, next_due, limit, expire_s, confirm_s, version, create_ms,
-    epoch, currency, risk_class, score = unpack_plain(part, record)
-  if not flags or row.effective_s > part.now_s then
+-- Applies a row to a record without furniture: what `apply_furnished` does, without tables for the row and the account.
+-- Returns its fate, or nil when the record is another.
+local function apply_plain(part, outcome, record_key, record, number, row_flags, limit, version, expire_s, score, code,
+    account_id, risk_class, reasons)
+  local flags, reserved, receivable, secured_receivable, next_due, limit_before, expire_before_s, confirm_before_s,
+    version_before, create_ms, epoch, currency, class_before, score_before = unpack_plain(part, record)
+  if not flags then
     return nil
-  elseif row.currency ~= currency then
-    return refuse(outcome, row, ROW_FATE.CURRENCY_MISMATCH, currency)
-  elseif row.version <= version then
-    return refuse(outcome, row, ROW_FATE.SKIPPED, currency)
+  elseif code ~= currency then
+    return refuse(outcome, number, account_id, ROW_FATE.CURRENCY_MISMATCH, currency)
+  elseif version <= version_before then
+    return refuse(outcome, number, account_id, ROW_FATE.SKIPPED, currency)
   end
-  local reasons = ''
+  local reasons_before = ''
   if flags >= ACCOUNT_FLAG.REASONED then
-    reasons = limit_rows.stored_reasons(part, row.account_id, nil, false)
+    reasons_before = limit_rows.stored_reasons(part, account_id, nil, false)
   end
-  outcome.befores[#outcome.befores + 1] = struct.pack(LAYOUT.LIMIT_BEFORE, flags, limit, expire_s, confirm_s, score,
-    risk_class, reasons, '')
-  if row.reasons ~= '' or reasons ~= '' then
-    put_text(part, outcome, row.account_id, 'limit_reasons', row.reasons)
+  if reasons ~= '' or reasons_before ~= '' then
+    put_text(part, outcome, account_id, 'limit_reasons', reasons)
   end
-  local exposure, limit_set = reserved + receivable, flags % (2 * ACCOUNT_FLAG.LIMIT_SET) >= ACCOUNT_FLAG.LIMIT_SET
-  local was_over = limit_set and exposure > limit and flags % (2 * ACCOUNT_FLAG.UNLIMITED) < ACCOUNT_FLAG.UNLIMITED
-  if exposure > row.limit and not row.unlimited and not was_over then
-    outcome.over[#outcome.over + 1] = row.account_id .. '\0'
+  local count, written, is_unlimited = outcome.applied + 1, outcome.written, row_flags % 2 >= LIMIT_ROW_FLAG.UNLIMITED
+  outcome.applied, outcome.written = count, written + 2
+  outcome.befores[count] = struct.pack(LAYOUT.LIMIT_BEFORE, flags, limit_before, expire_before_s, confirm_before_s,
+    score_before, class_before, reasons_before, '')
+  local exposure = reserved + receivable
+  if exposure > limit and not is_unlimited and not (exposure > limit_before
+      and flags % (2 * ACCOUNT_FLAG.LIMIT_SET) >= ACCOUNT_FLAG.LIMIT_SET
+      and flags % (2 * ACCOUNT_FLAG.UNLIMITED) < ACCOUNT_FLAG.UNLIMITED) then
+    outcome.over[#outcome.over + 1] = account_id .. '\0'
   end
+  local new_flags = flags % ACCOUNT_FLAG.UNLIMITED
+    + (flags % (2 * ACCOUNT_FLAG.BLOCKED) >= ACCOUNT_FLAG.BLOCKED and ACCOUNT_FLAG.BLOCKED or 0)
+    + (is_unlimited and ACCOUNT_FLAG.UNLIMITED or ACCOUNT_FLAG.LIMIT_SET)
+    + (row_flags >= LIMIT_ROW_FLAG.SCORED and ACCOUNT_FLAG.SCORED or 0) + (reasons ~= '' and ACCOUNT_FLAG.REASONED or 0)
   local records = outcome.records
-  records[#records + 1] = record_key
-  records[#records + 1] = pack_plain(flags_with(flags, row), reserved, receivable, secured_receivable, next_due,
-    row.limit, row.expire_s, part.now_s, row.version, create_ms, epoch, currency,
-    row.risk_class ~= '' and row.risk_class or risk_class, row.score or 0)
-  outcome.applied = outcome.applied + 1
+  records[written + 1] = record_key
+  records[written + 2] = pack_plain(new_flags, reserved, receivable, secured_receivable, next_due, limit, expire_s,
+    part.now_s, version, create_ms, epoch, currency, risk_class ~= '' and risk_class or class_before, score)
   return ROW_FATE.APPLIED
 end
 
 local function apply_furnished(part, outcome, acc, row, creates)
   local hindrance = limit_rows.hindrance(acc, row, part.now_s)
   if hindrance then
-    return refuse(outcome, row, hindrance, acc.currency)
+    return refuse(outcome, row.number, row.account_id, hindrance, acc.currency)
   end
   local free = limit_rows.free(acc)
   let_count(part, outcome, acc, row)
@@ -130,7 +129,7 @@ local function apply_absent(part, outcome, blob, row, creates)
   elseif moving then
     return nil
   elseif not creates then
-    return refuse(outcome, row, ROW_FATE.UNKNOWN_ACCOUNT, '')
+    return refuse(outcome, row.number, row.account_id, ROW_FATE.UNKNOWN_ACCOUNT, '')
   end
   local acc = new_account(part, row.account_id, row.currency)
   part.accounts[row.account_id], part.names[row.account_id] = acc, ''
@@ -143,23 +142,34 @@ local function pack_outcome(outcome)
     .. table.concat(outcome.refused) .. table.concat(outcome.over)
 end
 
+-- Applies a row whose account has furniture, or is not here; returns its fate, or nil when it has to wait.
+local function apply_row(part, outcome, blob, row, creates)
+  local acc = load_account(part, row.account_id)
+  if acc then
+    return apply_furnished(part, outcome, acc, row, false)
+  end
+  return apply_absent(part, outcome, blob, row, creates)
+end
+
 -- Lets the rows of a chunk count; returns what they become, or nil when an account is just being moved.
 local function carry_out(part, blob, creates)
-  local outcome, index = new_outcome(), 0
+  local outcome, now_s, at, size, index = new_outcome(), part.now_s, 1, #blob, 0
   local records, record_keys = limit_rows.records(part, blob)
-  for row in limit_rows.each(blob) do
+  local fates = outcome.fates
+  while at <= size do
+    local number, flags, limit, version, effective_s, expire_s, score, currency, account_id, risk_class, reasons, after
+      = struct.unpack(LAYOUT.LIMIT_ROW, blob, at)
     index = index + 1
-    local record = records[index]
-    local fate = limit_rows.is_account(record) and apply_plain(part, outcome, row, record, record_keys[index])
-    if not fate then
-      local acc = load_account(part, row.account_id)
-      fate = acc and apply_furnished(part, outcome, acc, row, false)
-        or not acc and apply_absent(part, outcome, blob, row, creates)
+    local record, fate = records[index], nil
+    if effective_s <= now_s and record and #record > SIZE.MOVED_STUB then
+      fate = apply_plain(part, outcome, record_keys[index], record, number, flags, limit, version, expire_s, score,
+        currency, account_id, risk_class, reasons)
     end
+    fate = fate or apply_row(part, outcome, blob, limit_rows.read(blob, at), creates)
     if not fate then
       return nil
     end
-    outcome.fates[index] = fate
+    fates[index], at = fate, after
   end
   return outcome
 end

@@ -8,37 +8,49 @@ local limit_rows = {}
 
 local one_row = {}
 
--- Goes through the rows of a chunk: returns an iterator that returns row after row, in one table for all of them, as a
--- table for each would cost more than all that is done with it. `begins` and `ends` tell where a row is in the chunk.
+-- Reads the row of a chunk that begins at a place, into one table for all of them, as a table for each would cost more
+-- than all that is done with it. `begins` and `ends` tell where it is in the chunk.
+function limit_rows.read(blob, at)
+  local row, flags, score, after = one_row
+  row.begins = at
+  row.number, flags, row.limit, row.version, row.effective_s, row.expire_s, score, row.currency, row.account_id,
+    row.risk_class, row.reasons, after = struct.unpack(LAYOUT.LIMIT_ROW, blob, at)
+  row.ends = after - 1
+  row.unlimited, row.score = flags % 2 >= LIMIT_ROW_FLAG.UNLIMITED, flags >= LIMIT_ROW_FLAG.SCORED and score
+  return row
+end
+
+-- Goes through the rows of a chunk: returns an iterator that returns row after row.
 function limit_rows.each(blob)
-  local after, size, row, flags, score = 1, #blob, one_row, 0, 0
+  local at, size = 1, #blob
   return function()
-    if after > size then
+    if at > size then
       return nil
     end
-    row.begins = after
-    row.number, flags, row.limit, row.version, row.effective_s, row.expire_s, score, row.currency, row.account_id,
-      row.risk_class, row.reasons, after = struct.unpack(LAYOUT.LIMIT_ROW, blob, after)
-    row.ends = after - 1
-    row.unlimited, row.score = flags % 2 >= LIMIT_ROW_FLAG.UNLIMITED, flags >= LIMIT_ROW_FLAG.SCORED and score
+    local row = limit_rows.read(blob, at)
+    at = row.ends + 1
     return row
   end
 end
 
--- Returns the records of the accounts of a chunk's rows, and their keys: one command reads all.
-function limit_rows.records(part, blob)
-  local keys, at, size = {}, 1, #blob
-  while at <= size do
-    local account_id, _
-    account_id, _, _, at = struct.unpack('<sss', blob, at + LIMIT_ROW_NUMBERS)
-    keys[#keys + 1] = key.account(part, account_id)
+-- Returns the records of accounts, and their keys: one command reads all.
+function limit_rows.records_of(part, account_ids)
+  local keys, of_accounts = {}, key.account(part, '')
+  for index = 1, #account_ids do
+    keys[index] = of_accounts .. account_ids[index]
   end
-  return size > 0 and redis.call('MGET', unpack(keys)) or {}, keys
+  return #keys > 0 and redis.call('MGET', unpack(keys)) or {}, keys
 end
 
--- Returns whether a record may be that of an account, not a stub or nothing.
-function limit_rows.is_account(record)
-  return record and #record > SIZE.MOVED_STUB
+-- Returns the records of the accounts of a chunk's rows, and their keys.
+function limit_rows.records(part, blob)
+  local account_ids, count, at, size = {}, 0, 1, #blob
+  while at <= size do
+    count = count + 1
+    local account_id, _, _, after = struct.unpack('<sss', blob, at + LIMIT_ROW_NUMBERS)
+    account_ids[count], at = account_id, after
+  end
+  return limit_rows.records_of(part, account_ids)
 end
 
 -- Returns why a row does not count for an account, or nil when it does.

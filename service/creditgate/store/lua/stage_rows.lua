@@ -3,45 +3,81 @@
 -- index, from 1, and the row that named the account first, in turn, of rows that are left out. The same chunk again
 -- changes nothing.
 
-local function stage_rows(keys, args)
-  local part = open_partitions(keys, nil, true)[1]
-  local batch_id, chunk, blob = args[1], args[2], args[3]
-  local accounts_key = key.staged_accounts(part, batch_id)
-  local account_ids = {}
-  for index = 4, #args, 2 do
-    account_ids[#account_ids + 1] = args[index]
+-- Returns the account ids of a chunk whose arguments begin at a place, and what is left out of it: index, from 1, and
+-- the row that named the account first, in turn.
+local function sort_out(part, args, from)
+  local account_ids, count = {}, 0
+  for index = from + 3, #args, 2 do
+    count = count + 1
+    account_ids[count] = args[index]
   end
-  local named = redis.call('HMGET', accounts_key, unpack(account_ids))
-  local naming, left_out, kept = {}, {}, false
-  for index = 1, #account_ids do
-    local number = args[2 * index + 3]
-    if named[index] and named[index] ~= number then
+  local named, left_out = redis.call('HMGET', key.staged_accounts(part, args[from]), unpack(account_ids)), {}
+  for index = 1, count do
+    local first_row = named[index]
+    if first_row and first_row ~= args[from + 2 * index + 2] then
       left_out[#left_out + 1] = index
-      left_out[#left_out + 1] = tonumber(named[index])
+      left_out[#left_out + 1] = tonumber(first_row)
+    end
+  end
+  return account_ids, left_out
+end
+
+-- Returns the rows that are kept, and account id and row of each in turn.
+local function keep(blob, args, from, left_out)
+  local index, next_out, kept, naming = 0, 1, {}, {}
+  for row in limit_rows.each(blob) do
+    index = index + 1
+    if left_out[next_out] == index then
+      next_out = next_out + 2
     else
-      naming[#naming + 1] = account_ids[index]
-      naming[#naming + 1] = number
+      kept[#kept + 1] = string.sub(blob, row.begins, row.ends)
+      naming[#naming + 1], naming[#naming + 2] = args[from + 2 * index + 1], args[from + 2 * index + 2]
     end
   end
-  if #left_out > 0 then
-    local index, next_out = 0, 1
-    kept = {}
-    for row in limit_rows.each(blob) do
-      index = index + 1
-      if left_out[next_out] == index then
-        next_out = next_out + 2
-      else
-        kept[#kept + 1] = string.sub(blob, row.begins, row.ends)
-      end
-    end
-  end
+  return table.concat(kept), naming
+end
+
+local function store(part, batch_id, chunk, blob, ...)
   -- A call that was long under way must not bring back a chunk that is in force by now.
-  if #naming > 0 and not redis.call('HGET', key.rows_applied(part, batch_id), chunk) then
+  if blob ~= '' and not redis.call('HGET', key.rows_applied(part, batch_id), chunk) then
     -- first write
-    redis.call('HSET', accounts_key, unpack(naming))
-    redis.call('HSET', key.staged_rows(part, batch_id), chunk, kept and table.concat(kept) or blob)
+    redis.call('HSET', key.staged_accounts(part, batch_id), ...)
+    redis.call('HSET', key.staged_rows(part, batch_id), chunk, blob)
+  end
+end
+
+-- Stores a chunk whose arguments begin at a place, and returns what is left out. What its rows would do is told first,
+-- if `told` is given.
+local function stage(part, args, from, told, creates)
+  local blob, naming = args[from + 2], nil
+  local account_ids, left_out = sort_out(part, args, from)
+  if #left_out > 0 then
+    blob, naming = keep(blob, args, from, left_out)
+  end
+  if told then
+    local records = naming and limit_rows.records(part, blob) or limit_rows.records_of(part, account_ids)
+    limit_effects.add(told, part, blob, records, creates)
+  end
+  if naming then
+    store(part, args[from], args[from + 1], blob, unpack(naming))
+  else
+    store(part, args[from], args[from + 1], blob, unpack(args, from + 3))
   end
   return left_out
 end
 
+local function stage_rows(keys, args)
+  return stage(open_partitions(keys, nil, true)[1], args, 1)
+end
+
+-- creditgate_stage_measured: the same, and tells what the rows that are stored would do. KEYS: the partition. ARGV: the
+-- policy, 1 to create accounts that don't exist, what bounds the rows that are told in sums (lua/limit_effects.lua),
+-- then as above. Answers { what creditgate_stage_rows does, what creditgate_measure_rows does }.
+local function stage_measured(keys, args)
+  local told = limit_effects.begin(args, 3)
+  local left_out = stage(open_partitions(keys, open_policy(args[1]), false)[1], args, 7, told, args[2] == '1')
+  return { left_out, limit_effects.answer(told) }
+end
+
 functions[#functions + 1] = { name = 'creditgate_stage_rows', callback = stage_rows, flags = {} }
+functions[#functions + 1] = { name = 'creditgate_stage_measured', callback = stage_measured, flags = {} }

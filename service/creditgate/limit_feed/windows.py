@@ -1,0 +1,104 @@
+"""Windows of a batch's rows, and how its record changes with each."""
+
+from dataclasses import dataclass, replace
+
+from creditgate.domain.errors import CreditError, ErrorReason
+from creditgate.domain.limit_batch import WINDOW_ROWS, LimitBatch, LimitBatchState, LimitRow, LimitRowError
+from creditgate.limit_feed.rows_digest import WindowDigest
+
+
+class Window:
+    """The rows of a window that is being received."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.first_row = number * WINDOW_ROWS + 1
+        self.last_row = number * WINDOW_ROWS
+        self.digest = WindowDigest()
+        self.rows: list[LimitRow] = []
+        self.errors: list[LimitRowError] = []
+
+    @property
+    def end_row(self) -> int:
+        """The row with which the window is full."""
+        return self.first_row + WINDOW_ROWS - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """How the record changes with a window whose rows are stored.
+
+    With the last one it learns that all rows are there.
+    """
+
+    first_row: int
+    last_row: int
+    digest_before: str
+    digest: str
+    errors: tuple[LimitRowError, ...] = ()
+    duplicates: int = 0
+    receive_time_ms: int = 0
+
+    def announce(self, found: LimitBatch) -> LimitBatch:
+        """Return the record before the window is stored.
+
+        A window that was stored and not recorded, because its server was killed, may only be sent again as it was: else
+        rows of both would be there.
+        """
+        if found.received_rows >= self.last_row and not is_given_up(found):
+            return found
+        self._check_follows(found)
+        if found.next_digest == self.digest:
+            return found
+        return replace(found, next_digest=self.digest, row_errors=())
+
+    def change(self, found: LimitBatch) -> LimitBatch:
+        """Return the record with the window; as it is when another sender of the same rows was faster."""
+        if found.received_rows >= self.last_row and not is_given_up(found):
+            return self._behind_another(found)
+        self._check_follows(found)
+        received_errors = found.received_errors + len(self.errors)
+        return replace(
+            found,
+            received_rows=self.last_row,
+            received_errors=received_errors,
+            rejected_rows=received_errors,
+            duplicate_rows=found.duplicate_rows + self.duplicates,
+            rows_digest=self.digest,
+            next_digest="",
+            receive_time_ms=self.receive_time_ms,
+            row_errors=self.errors,
+        )
+
+    def _check_follows(self, found: LimitBatch) -> None:
+        if is_given_up(found):
+            raise CreditError(
+                ErrorReason.LIMIT_BATCH_STATE,
+                f"batch {found.batch_id} is {found.state.name} since rows were being sent",
+            )
+        follows = found.received_rows == self.first_row - 1 and found.rows_digest == self.digest_before
+        if found.receive_time_ms or not follows or found.next_digest not in ("", self.digest):
+            raise other_details(found, f"its rows from {self.first_row} on are not those that were sent before")
+
+    def _behind_another(self, found: LimitBatch) -> LimitBatch:
+        if found.received_rows == self.last_row:
+            if found.rows_digest != self.digest:
+                raise other_details(found, f"its rows up to {self.last_row} are not those that were sent before")
+            if self.receive_time_ms and not found.receive_time_ms:
+                return replace(found, receive_time_ms=self.receive_time_ms, row_errors=())
+        elif self.receive_time_ms:
+            raise other_details(found, f"it ends with row {self.last_row}, and {found.received_rows} were sent before")
+        return found
+
+
+def is_given_up(batch: LimitBatch) -> bool:
+    """Return whether a batch was ended before all its rows were there."""
+    return batch.state is not LimitBatchState.RECEIVING and not batch.receive_time_ms
+
+
+def other_details(batch: LimitBatch, how: str) -> CreditError:
+    """Return the fault of a sender that sends something else under a batch's id."""
+    return CreditError(
+        ErrorReason.LIMIT_BATCH_EXISTS_WITH_DIFFERENT_DETAILS,
+        f"batch {batch.batch_id} exists with other details: {how}",
+    )
