@@ -1,4 +1,4 @@
-"""What falls due of a group, in its record and in its sorted set; and what was stored otherwise before."""
+"""What falls due of a group, in its record and in its sorted set, and where all of it stood in the set."""
 
 import random
 from collections.abc import AsyncIterator, Callable
@@ -6,9 +6,7 @@ from typing import NamedTuple, cast
 
 import pytest
 
-from creditgate.domain.decision import Action, Outcome, ReasonCode
 from creditgate.domain.operations import GetGroup, LimitSetting, PutAccount, PutGroup, ReleaseReservation, ReserveCredit
-from creditgate.domain.policy import DEFAULT_CLASS, DEFAULT_RULES, ClassPolicy, Policy, RuleSetting
 from creditgate.domain.rates import parse_rate
 from creditgate.store import keys, layouts
 from creditgate.store.constants import UNSORTED_MAX, GroupFlag
@@ -75,11 +73,6 @@ async def reserve(clocked: ClockedStore, account_id: str, order_id: str, amount:
     reserved = await clocked.store.run(order, deadline())
     assert reserved.reservation is not None
     return reserved.reservation.expire_time_s
-
-
-async def reserve_outcome(clocked: ClockedStore, order_id: str, amount: int) -> Outcome:
-    order = ReserveCredit("a1", order_id, amount, "USD", 60)
-    return (await clocked.store.run(order, deadline())).decision.outcome
 
 
 async def release(clocked: ClockedStore, account_id: str, order_id: str) -> None:
@@ -184,24 +177,3 @@ async def test_what_is_wrong_is_found_and_put_right(clocked: ClockedStore, first
         clocked.pass_time(second - clocked.now_s)
         assert await reserved_by_currency(clocked) == left
     assert await differences(clocked) == []
-
-
-async def test_velocity_that_was_stored_before_still_counts(clocked: ClockedStore) -> None:
-    window_s = 86_400
-    rules = {**DEFAULT_RULES, ReasonCode.VELOCITY_EXCEEDED: RuleSetting(Action.REJECT, window_s, amounts={"USD": 100})}
-    clocked.store.use_policy(Policy("velocity", {DEFAULT_CLASS: ClassPolicy(rules)}))
-    bucket = clocked.now_s // (window_s // 24)
-    record = layouts.VELOCITY.packer.pack(window_s, bucket - 1, 2) + b"".join(
-        layouts.VELOCITY_BUCKET.packer.pack(*each) for each in ((0, 30), (20, 40))
-    )
-    key = keys.velocity(PARTITION, "a1")
-    clocked.client.set(key, record)
-    for amount, outcome in ((31, Outcome.REJECTED), (20, Outcome.APPROVED), (11, Outcome.REJECTED)):
-        assert (await reserve_outcome(clocked, f"o{amount}", amount)) is outcome
-        assert clocked.client.exists(key) == (amount == 31)
-    clocked.pass_time(3 * window_s // 24)  # the 40 are in the 24th bucket before the present one, the last that counts
-    assert (await reserve_outcome(clocked, "p11", 11)) is Outcome.REJECTED
-    clocked.pass_time(window_s // 24)
-    assert (await reserve_outcome(clocked, "p51", 51)) is Outcome.REJECTED
-    assert (await reserve_outcome(clocked, "p50", 50)) is Outcome.APPROVED
-    assert (await reserve_outcome(clocked, "p1", 1)) is Outcome.REJECTED

@@ -260,8 +260,9 @@ local function unpack_account(part, account_id, record)
   return acc
 end
 
--- Returns the fields of a record without furniture and velocity, of which nothing waits and nothing has fallen due: for
--- changing its base limit they suffice, and cost a third of `unpack_account`. Returns nil for another record.
+-- Returns the fields of a record without furniture, of which nothing waits and nothing has fallen due, and the velocity
+-- as it stands there: for changing its base limit they suffice, and cost a third of `unpack_account`. Returns nil for
+-- another record.
 local function unpack_plain(part, record)
   local flags, reserved, receivable, secured_receivable, pending, next_due, limit, limit_expire_s, limit_confirm_s,
     limit_version, create_ms, epoch, currency, risk_class, after = struct.unpack(LAYOUT.ACCOUNT, record)
@@ -273,23 +274,22 @@ local function unpack_plain(part, record)
     settings = settings - ACCOUNT_FLAG.SCORED
     score, after = struct.unpack(LAYOUT.LIMIT_SCORE, record, after)
   end
-  if settings >= ACCOUNT_FLAG.AGED or after <= #record or pending ~= 0 or receivable < 0
-    or next_due ~= 0 and next_due <= part.now_s then
+  if settings >= ACCOUNT_FLAG.AGED or pending ~= 0 or receivable < 0 or next_due ~= 0 and next_due <= part.now_s then
     return nil
   end
   return flags, reserved, receivable, secured_receivable, next_due, limit, limit_expire_s, limit_confirm_s,
-    limit_version, create_ms, epoch, currency, risk_class, score
+    limit_version, create_ms, epoch, currency, risk_class, score, after <= #record and string.sub(record, after) or ''
 end
 
 -- Packs what `unpack_plain` has returned, with another base limit.
 local function pack_plain(flags, reserved, receivable, secured_receivable, next_due, limit, limit_expire_s,
-    limit_confirm_s, limit_version, create_ms, epoch, currency, risk_class, score)
+    limit_confirm_s, limit_version, create_ms, epoch, currency, risk_class, score, velocity)
   local record = struct.pack(LAYOUT.ACCOUNT, flags, reserved, receivable, secured_receivable, 0, next_due, limit,
     limit_expire_s, limit_confirm_s, limit_version, create_ms, epoch, currency, risk_class)
   if flags % (2 * ACCOUNT_FLAG.SCORED) >= ACCOUNT_FLAG.SCORED then
-    return record .. struct.pack(LAYOUT.LIMIT_SCORE, score)
+    record = record .. struct.pack(LAYOUT.LIMIT_SCORE, score)
   end
-  return record
+  return velocity ~= '' and record .. velocity or record
 end
 
 local function new_account(part, account_id, currency)

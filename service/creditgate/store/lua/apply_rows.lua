@@ -67,7 +67,7 @@ end
 local function apply_plain(part, outcome, record_key, record, number, row_flags, limit, version, expire_s, score, code,
     account_id, risk_class, reasons)
   local flags, reserved, receivable, secured_receivable, next_due, limit_before, expire_before_s, confirm_before_s,
-    version_before, create_ms, epoch, currency, class_before, score_before = unpack_plain(part, record)
+    version_before, create_ms, epoch, currency, class_before, score_before, velocity = unpack_plain(part, record)
   if not flags then
     return nil
   elseif code ~= currency then
@@ -99,7 +99,7 @@ local function apply_plain(part, outcome, record_key, record, number, row_flags,
   local records = outcome.records
   records[written + 1] = record_key
   records[written + 2] = pack_plain(new_flags, reserved, receivable, secured_receivable, next_due, limit, expire_s,
-    part.now_s, version, create_ms, epoch, currency, risk_class ~= '' and risk_class or class_before, score)
+    part.now_s, version, create_ms, epoch, currency, risk_class ~= '' and risk_class or class_before, score, velocity)
   return ROW_FATE.APPLIED
 end
 
