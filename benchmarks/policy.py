@@ -47,6 +47,7 @@ _OTHER_CURRENCY: Final = "EUR"
 _RATE: Final = "1.0842"
 _OWED_MINOR: Final = 123_456
 _AT_ONCE: Final = 256
+_PARTS: Final = 8
 _GROUP: Final = "policy"
 _UNIT: Final = "us/decision"
 
@@ -72,7 +73,7 @@ async def measure_policy(bench: Bench) -> list[Row]:
             full: await _start_full_gate(bench, stack, accounts),
         }
         samples = await bench.take_turns(
-            [Contender(name, partial(reserve, name, gate)) for name, gate in gates.items()]
+            [Contender(name, partial(reserve, name, gate)) for name, gate in gates.items()], _PARTS
         )
     baseline, row = (_row(name, inside_us[name], samples[name]) for name in (plain, full))
     return [baseline, against(row, baseline, Target("ratio", "at most", 1.8))]

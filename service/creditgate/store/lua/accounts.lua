@@ -356,26 +356,18 @@ local function absent(part, account_id)
   return failure(part.accounts[account_id] and ERROR.ACCOUNT_MOVING or ERROR.ACCOUNT_NOT_FOUND)
 end
 
--- Changes what an account has reserved; its group follows.
-local function add_reserved(acc, amount)
+-- Changes what an account has reserved until a second; its group follows.
+local function add_reserved(acc, second, amount)
   acc.reserved = acc.reserved + amount
-  group_follows(acc, amount, acc.receivable)
+  add_due(acc.part, acc, second, '', amount)
+  group_reserves(acc, second, amount)
 end
 
 -- Changes what an account owes; its group follows.
 local function set_receivable(acc, receivable)
   local before = acc.receivable
   acc.receivable = receivable
-  group_follows(acc, 0, before)
-end
-
--- Changes what falls due of what an account has reserved; its group follows.
-local function add_reserved_due(acc, second, amount)
-  add_due(acc.part, acc, second, '', amount)
-  local group = acc.group_id ~= '' and load_group(acc.part, acc.group_id)
-  if group then
-    add_due(acc.part, group, second, acc.currency, amount)
-  end
+  group_owes(acc, before)
 end
 
 -- Changes what waits for a person, and what falls due of it.

@@ -75,7 +75,7 @@ end
 
 -- Lets all that falls due of a group stand in its sorted set, even where that has what it should not have.
 local function sort_due(part, group)
-  local unsorted, last = {}, math.max(group.sorted_until, unsorted_due.last_sorted(group.due_key))
+  local unsorted, last = {}, math.max(group.sorted_until, unsorted_due.last_sorted(part, group.id))
   unsorted_due.each(group, part.now_s, function(second, currency, sum)
     unsorted[#unsorted + 1] = { second = second, currency = currency, sum = sum }
     last = math.max(last, second)

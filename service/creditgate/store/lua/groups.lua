@@ -15,25 +15,24 @@ local function pack_group(group)
 end
 
 -- Returns the fields of a group's record, and where its sums begin.
-local function read_group(record, due_key)
+local function read_group(part, group_id, record)
   if string.byte(record) >= GROUP_FLAG.DUE then
     return struct.unpack(LAYOUT.GROUP, record)
   end
   local flags, currency_count, limit, next_due, account_count, create_ms, currency, at
     = struct.unpack(LAYOUT.SORTED_GROUP, record)
-  return flags, currency_count, limit, next_due, account_count, create_ms, unsorted_due.last_sorted(due_key), currency,
-    at
+  return flags, currency_count, limit, next_due, account_count, create_ms, unsorted_due.last_sorted(part, group_id),
+    currency, at
 end
 
 local function unpack_group(part, group_id, group_key, record)
-  local due_key = key.group_due(part, group_id)
   local flags, currency_count, limit, next_due, account_count, create_ms, sorted_until, currency, at
-    = read_group(record, due_key)
+    = read_group(part, group_id, record)
   local sums = { struct.unpack(format_of('<', LAYOUT.GROUP_SUMS, currency_count), record, at) }
   local unsorted = string.sub(record, sums[#sums])
   sums[#sums] = nil
   return {
-    id = group_id, key = group_key, due_key = due_key, due = {}, lapsed = false, changed = false,
+    id = group_id, key = group_key, due = false, lapsed = false, changed = false,
     unlimited = flags % 2 >= GROUP_FLAG.UNLIMITED, limit = limit, next_due = next_due, account_count = account_count,
     create_ms = create_ms, currency = currency, sums = sums, sorted_until = sorted_until, unsorted = unsorted,
   }
@@ -41,9 +40,9 @@ end
 
 local function new_group(part, group_id, currency)
   return {
-    id = group_id, key = key.group(part, group_id), due_key = key.group_due(part, group_id), due = {},
-    lapsed = false, changed = true, unlimited = false, limit = 0, next_due = 0, account_count = 0,
-    create_ms = part.now_ms, currency = currency, sums = {}, sorted_until = 0, unsorted = '',
+    id = group_id, key = key.group(part, group_id), due = false, lapsed = false, changed = true, unlimited = false,
+    limit = 0, next_due = 0, account_count = 0, create_ms = part.now_ms, currency = currency, sums = {},
+    sorted_until = 0, unsorted = '',
   }
 end
 
@@ -87,17 +86,24 @@ local function load_group(part, group_id)
   return group
 end
 
--- Lets the sums of a group follow those of one of its accounts.
-local function group_follows(acc, reserved_change, receivable_before)
+-- Lets the group of an account reserve as much more as the account does, until a second.
+local function group_reserves(acc, second, amount)
   local group = acc.group_id ~= '' and load_group(acc.part, acc.group_id)
   if group then
     local sums, at = group_sums(group, acc.currency)
-    sums[at + GROUP_SUM.RESERVED] = sums[at + GROUP_SUM.RESERVED] + reserved_change
-    if acc.receivable ~= receivable_before then
-      sums[at + GROUP_SUM.RECEIVABLE] = sums[at + GROUP_SUM.RECEIVABLE] + acc.receivable - receivable_before
-      sums[at + GROUP_SUM.OWED] = sums[at + GROUP_SUM.OWED] + math.max(0, acc.receivable)
-        - math.max(0, receivable_before)
-    end
+    sums[at + GROUP_SUM.RESERVED] = sums[at + GROUP_SUM.RESERVED] + amount
+    add_due(acc.part, group, second, acc.currency, amount)
+    group.changed = true
+  end
+end
+
+-- Lets the group of an account owe as much more as the account does.
+local function group_owes(acc, receivable_before)
+  local group = acc.group_id ~= '' and load_group(acc.part, acc.group_id)
+  if group then
+    local sums, at = group_sums(group, acc.currency)
+    sums[at + GROUP_SUM.RECEIVABLE] = sums[at + GROUP_SUM.RECEIVABLE] + acc.receivable - receivable_before
+    sums[at + GROUP_SUM.OWED] = sums[at + GROUP_SUM.OWED] + math.max(0, acc.receivable) - math.max(0, receivable_before)
     group.changed = true
   end
 end

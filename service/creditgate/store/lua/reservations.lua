@@ -141,12 +141,11 @@ end
 
 -- Changes what is held for a reservation and until when: its account's sums follow.
 local function hold_until(acc, order_id, order, held, expire_s)
-  add_reserved(acc, held - order.held)
   if expire_s == order.expire_s then
-    add_reserved_due(acc, expire_s, held - order.held)
+    add_reserved(acc, expire_s, held - order.held)
   else
-    add_reserved_due(acc, order.expire_s, -order.held)
-    add_reserved_due(acc, expire_s, held)
+    add_reserved(acc, order.expire_s, -order.held)
+    add_reserved(acc, expire_s, held)
     sweep_later(acc.part, expire_s, acc.id, order_id)
   end
   order.held, order.expire_s = held, expire_s

@@ -35,8 +35,7 @@ local function hold(acc, order_id, order, net, hold_s)
   order.expire_s = math.ceil(acc.part.now_ms / 1000) + hold_s
   order.held = net
   if order.state == STATE.HELD then
-    add_reserved(acc, net)
-    add_reserved_due(acc, order.expire_s, net)
+    add_reserved(acc, order.expire_s, net)
     count_velocity(acc, net)
   else
     add_pending(acc, order.expire_s, net)

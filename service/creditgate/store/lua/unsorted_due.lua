@@ -17,9 +17,9 @@ local function parse_due(member)
   return tag, tonumber(sum)
 end
 
--- Returns the last second of a sorted set, 0 when it is empty.
-function unsorted_due.last_sorted(due_key)
-  return tonumber(redis.call('ZRANGE', due_key, '-1', '-1', 'WITHSCORES')[2] or '0')
+-- Returns the last second of a group's sorted set, 0 when it is empty.
+function unsorted_due.last_sorted(part, group_id)
+  return tonumber(redis.call('ZRANGE', key.group_due(part, group_id), '-1', '-1', 'WITHSCORES')[2] or '0')
 end
 
 -- Calls `visit(second, tag, sum, at)` for each of packed sums, until it returns true.
@@ -107,5 +107,5 @@ function unsorted_due.write(part, owner)
     owner.sorted_until = second
   end)
   owner.unsorted = ''
-  redis.call('ZADD', owner.due_key, unpack(scored))
+  redis.call('ZADD', key.group_due(part, owner.id), unpack(scored))
 end
