@@ -8,7 +8,7 @@ import pytest
 
 from creditgate.api.parse.limit_feed import SentUpdates
 from creditgate.domain.errors import CreditError, ErrorReason
-from creditgate.domain.limit_batch import WINDOW_ROWS, LimitBatchMode, LimitBatchState, LimitRowErrorReason
+from creditgate.domain.limit_batch import WINDOW_ROWS, LimitBatch, LimitBatchMode, LimitBatchState, LimitRowErrorReason
 from creditgate.v1.limit_batch_pb2 import LimitRowError
 from creditgate.v1.limit_feed_service_pb2 import LimitUpdate, LimitUpdates
 from tests.limit_feed.pushes import FAR, Site, header, messages, update
@@ -244,6 +244,43 @@ async def test_a_window_that_was_stored_and_not_recorded_must_come_again_as_it_w
     assert reason is ErrorReason.LIMIT_BATCH_EXISTS_WITH_DIFFERENT_DETAILS
     assert "its rows from 1 on are not those that were sent before" in message
     assert (await site.push(all_rows())).applied_rows == ROWS
+
+
+async def test_a_window_that_is_full_is_announced_with_the_one_before(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of it is stored before; so it needs no write of its own."""
+    stage_window, put_batch = site.store.stage_window, site.store.put_batch
+    next_is_full = asyncio.Event()
+    written: list[LimitBatch] = []
+
+    async def stage_late(*arguments: object) -> object:
+        await next_is_full.wait()
+        assert written[-1].next_digest
+        return await stage_window(*arguments)  # type: ignore[arg-type]  # passed on as they are
+
+    async def put_noted(batch: LimitBatch, deadline: float) -> LimitBatch:
+        written.append(batch)
+        return await put_batch(batch, deadline)
+
+    monkeypatch.setattr(site.store, "stage_window", stage_late)
+    monkeypatch.setattr(site.store, "put_batch", put_noted)
+    receiver = await site.feed.begin_push(header(), FAR)
+    sent = messages(all_rows(), size=WINDOW_ROWS // 4)
+    for message in sent[:7]:
+        await receiver.receive(message)
+    receiving = asyncio.create_task(receiver.receive(sent[7]))
+    for _ in range(1000):  # until it waits for the first window
+        await asyncio.sleep(0)
+    next_is_full.set()
+    await receiving
+    for message in sent[8:]:
+        await receiver.receive(message)
+    await receiver.finish()
+    behind_first = [batch for batch in written if batch.received_rows == WINDOW_ROWS]
+    assert len(behind_first) == 1
+    assert behind_first[0].next_digest == next(b.rows_digest for b in written if b.received_rows == 2 * WINDOW_ROWS)
+    assert not written[-1].next_digest
 
 
 async def test_what_ends_before_its_batch_began_is_wrong(site: Site) -> None:

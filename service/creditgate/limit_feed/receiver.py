@@ -67,6 +67,7 @@ class Receiver:
         self._digest: str | None = None
         self._window: Window | None = None
         self._storing: asyncio.Task[None] | None = None
+        self._next_digest = ""
         self.batch = batch
         """The record as it was last seen."""
         self.gathered: Gathered | None = None
@@ -171,7 +172,9 @@ class Receiver:
         digest_before = self._digest
         self._digest = window.digest.behind(digest_before) if digest_before is not None else None
         if window.last_row > self._begun_behind:
+            self._next_digest = window.digest.behind(digest_before or "")
             await self.stored()
+            self._next_digest = ""
             self._storing = asyncio.create_task(self._store_window(window, digest_before or "", is_last=False))
         elif window.last_row == self._begun_behind:
             if self._digest is not None:
@@ -187,6 +190,7 @@ class Receiver:
         await self._turns.rest()
         kept = replace(
             kept,
+            next_digest=self._next_digest,
             errors=tuple(sorted([*window.errors, *staged.left_out], key=attrgetter("row"))),
             duplicates=len(staged.left_out),
             receive_time_ms=self.batch.update_time_ms if is_last else 0,

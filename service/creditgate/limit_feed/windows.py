@@ -28,13 +28,15 @@ class Window:
 class Kept:
     """How the record changes with a window whose rows are stored.
 
-    With the last one it learns that all rows are there.
+    With the last one it learns that all rows are there. `next_digest` is that of the rows up to the end of the next
+    window, where that is full already: so it needs no announcing by itself.
     """
 
     first_row: int
     last_row: int
     digest_before: str
     digest: str
+    next_digest: str = ""
     errors: tuple[LimitRowError, ...] = ()
     duplicates: int = 0
     receive_time_ms: int = 0
@@ -65,7 +67,7 @@ class Kept:
             rejected_rows=received_errors,
             duplicate_rows=found.duplicate_rows + self.duplicates,
             rows_digest=self.digest,
-            next_digest="",
+            next_digest=self.next_digest,
             receive_time_ms=self.receive_time_ms,
             row_errors=self.errors,
         )

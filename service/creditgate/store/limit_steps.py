@@ -11,7 +11,7 @@ T = TypeVar("T")
 STEPS_BESIDE_ORDERS: Final = 2
 """Chunks that are with the store at once while it has orders: an order waits for two of them at most."""
 
-STEPS_ALONE: Final = 4
+STEPS_ALONE: Final = 8
 """Chunks that are with the store at once while it has no orders: they share a sync of its disk, and keep it busy while
 their answers are looked at."""
 
