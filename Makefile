@@ -24,7 +24,7 @@ test: lint ## Lint, then run all tests (PYTEST='-k name' passes options to pytes
 	@echo '== pytest: tests/'
 	@$(BIN)/pytest --numprocesses 2 --dist loadfile $(PYTEST)
 
-bench: $(INSTALLED) ## Measure speed and memory on servers of its own, about 14 minutes (docs/benchmarks.md)
+bench: $(INSTALLED) ## Measure speed and memory on servers of its own, about 15 minutes (docs/benchmarks.md)
 	@$(BIN)/python -m benchmarks
 
 bench-quick: $(INSTALLED) ## The same rows with shorter turns and fewer accounts, about 3 minutes
