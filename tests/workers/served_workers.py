@@ -34,7 +34,7 @@ def has_ended(pid: int) -> bool:
     """Return whether a process is gone or only waits to be reaped."""
     try:
         status = Path(f"/proc/{pid}/stat").read_text()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # the latter when it goes between opening and reading
         return True
     return status.rpartition(")")[2].split()[0] == "Z"
 
