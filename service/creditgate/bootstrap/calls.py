@@ -86,7 +86,7 @@ async def answering_calls(
             redis_url, options=_store_options(settings), observer=metrics.store, policy=policy.policy
         )
         sweeper = Sweeper(store, metrics.store, settings.sweep_interval_s, settings.idempotency_retention_s)
-        finisher = Finisher(store.limit_batches, policy, metrics.limit_feed, lambda: metrics.store.operations_ended)
+        finisher = Finisher(store.limit_batches, policy, metrics.limit_feed, lambda: store.operations_done)
         resumer = Resumer(store.limit_batches, finisher, metrics.limit_feed, lambda: store.ready)
         feed = LimitFeed(store.limit_batches, finisher)
         endpoints = build_endpoints(CountedStore(store, metrics.decisions), policy, feed)

@@ -119,11 +119,6 @@ class StoreMetrics:
             counter = self._results[key] = self._ended.labels(operation, result)
         counter.inc()
 
-    @property
-    def operations_ended(self) -> int:
-        """How many operations have ended in all."""
-        return sum(count.value for count in self._results.values())
-
     def _add_function(self, function: str) -> _FunctionMetrics:
         metrics = self._functions[function] = _FunctionMetrics(
             self._duration.labels(function), self._operations.labels(function), self._failures.labels(function)

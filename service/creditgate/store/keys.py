@@ -6,7 +6,6 @@ contain it. A call declares the prefix itself as its one key per partition.
 """
 
 from binascii import crc32
-from collections.abc import Iterable
 from typing import Final
 
 STORE_KEY: Final = "cg:{store}"
@@ -16,11 +15,6 @@ STORE_KEY: Final = "cg:{store}"
 def partition_of(account_id: str, partitions: int) -> int:
     """Return the partition, from 0, that an account hashes onto."""
     return crc32(account_id.encode()) % partitions
-
-
-def partitions_of(account_ids: Iterable[str], partitions: int) -> list[int]:
-    """Return the partition of each account."""
-    return [crc32(account_id.encode()) % partitions for account_id in account_ids]
 
 
 def prefix(partition: int) -> str:

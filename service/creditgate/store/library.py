@@ -46,6 +46,7 @@ _SHARED: Final = (
     "rates",
     "groups",
     "velocity",
+    "account_record",
     "accounts",
     "membership",
     "call",

@@ -126,9 +126,8 @@ class RedisLimitBatches:
         named_once, left_out = without_duplicates(rows)
         effects: list[RowsEffect] = []
         by_partition: defaultdict[int, list[LimitRow]] = defaultdict(list)
-        partitions = keys.partitions_of([row.account_id for row in named_once], self._partitions)
-        for row, partition in zip(named_once, partitions, strict=True):
-            by_partition[partition].append(row)
+        for row in named_once:
+            by_partition[keys.partition_of(row.account_id, self._partitions)].append(row)
         chunks = (
             (Chunk(partition, f"{window}.{number}"), staged[start : start + CHUNK_ROWS_MAX])
             for partition, staged in by_partition.items()

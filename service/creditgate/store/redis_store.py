@@ -105,9 +105,10 @@ class RedisCreditStore:
         self._policy = pack_policy(policy)
         self._directory = Directory(options.partitions)
         self._mover = Mover(self._directory, self._move_step)
-        self._operations_done = 0
+        self.operations_done = 0
+        """How many operations on accounts have ended so far, well or not."""
         self.limit_batches = RedisLimitBatches(
-            options.partitions, lambda: self._policy, self._call_replicated, lambda: self._operations_done
+            options.partitions, lambda: self._policy, self._call_replicated, lambda: self.operations_done
         )
         self._observer = observer
         self._topology = _topology(url, options)
@@ -491,7 +492,7 @@ class RedisCreditStore:
         return items, render_page_token(following)
 
     def _count(self, operation: Operation[R], outcome: object) -> None:
-        self._operations_done += 1
+        self.operations_done += 1
         result = outcome.reason.name if isinstance(outcome, CreditError) else "OK"
         self._observer.operation_finished(type(operation).__name__, result)
 

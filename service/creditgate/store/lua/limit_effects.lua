@@ -24,7 +24,8 @@ do
     tell(told, number, account_id, standing, 0, 0, 0, 0, 0, 0, 0, currency)
   end
 
-  -- Tells the sums of rows in a currency.
+  -- Tells the sums of rows in a currency: how many limits rise, fall and stay; limits before and after; headroom
+  -- before and after.
   local function tell_sums(told, currency, sums)
     local packed = told.packed_sums
     packed[#packed + 1] = struct.pack(LAYOUT.ROW_SUMS, sums[1], sums[2], sums[3], sums[4], sums[5], sums[6], sums[7],
