@@ -4,12 +4,13 @@ This module and what it imports take long to import (gRPC, protobuf, the currenc
 `creditgate.cli.deferred`.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from typing import Final, TypeVar
 
 import grpc
+import uvloop
 from google.protobuf.message import Message
 from rich.table import Table
 
@@ -18,7 +19,7 @@ from creditgate.cli.failures import CommandFailure, ExitCode, Violation, usage_f
 from creditgate.cli.json_output import print_message, print_message_line
 from creditgate.cli.limit_batch_tables import batch_table
 from creditgate.cli.tables import account_table, print_answer, print_listing, reservation_table
-from creditgate.client import ClearableField, CreditCallError, CreditClient
+from creditgate.client import AsyncCreditClient, ClearableField, CreditCallError, CreditClient
 from creditgate.domain.money import Money, MoneyFormatError, parse_money
 from creditgate.v1.account_pb2 import ACCOUNT_STATUS_OPEN, Block
 from creditgate.v1.admin_service_pb2 import GetPolicyResponse, PutExchangeRatesResponse
@@ -96,9 +97,23 @@ class Connection:
 
     """
 
-    def __init__(self, client: CreditClient, *, as_json: bool) -> None:
+    def __init__(self, client: CreditClient, address: str, *, as_json: bool) -> None:
         self.client = client
+        self._address = address
         self._as_json = as_json
+
+    def run(self, work: Callable[[AsyncCreditClient], Awaitable[ValueT]]) -> ValueT:
+        """Return what long work comes to.
+
+        Ctrl-C cancels it where it waits, and then raises KeyboardInterrupt here. Work that blocks would be interrupted
+        anywhere, also between taking and giving back a lock that gRPC's own threads need for the connection to end.
+        """
+
+        async def run() -> ValueT:
+            async with AsyncCreditClient(self._address, timeout_s=self.client.timeout_s) as client:
+                return await work(client)
+
+        return uvloop.run(run())
 
     def show(self, answer: Message) -> ExitCode:
         """Print an answer, and return what it means for the program that called the command."""
@@ -155,7 +170,7 @@ def connect(address: str, timeout_s: float, *, as_json: bool, language: str = ""
     """
     with CreditClient(address, timeout_s=timeout_s, language=language) as client:
         try:
-            yield Connection(client, as_json=as_json)
+            yield Connection(client, address, as_json=as_json)
         except CreditCallError as error:
             raise _call_failure(error, address, timeout_s) from None
 

@@ -85,7 +85,7 @@ def push_file(service: Connection, file: Path, read_as: ReadAs, about: About) ->
         header = _header(about, read_as.as_of, batch_id_of(file, content))
         next(service.client.list_limit_batches(page_size=1), None)  # a service that is not there is told at once
         with _told_how_to_go_on(pushed), show_progress(f"Sending {file.name}", "rows", with_pace=True) as progress:
-            batch = pushed.run(service.client, header, progress)
+            batch = service.run(lambda client: pushed.run(client, header, progress))
     except FileError as error:
         raise CommandFailure(str(error), code=USAGE_CODE) from None
     except KeyboardInterrupt:

@@ -220,7 +220,7 @@ def import_(  # noqa: PLR0913 - one parameter per option of the command
         with connection.connect(address, timeout_s, as_json=as_json) as service:
             next(service.client.list_accounts(page_size=1), None)  # a service that is not there is told at once
             with show_progress(file.name, "rows") as progress:
-                items.run(service.client, progress)
+                service.run(lambda client: items.run(client, progress))
     except FileError as error:
         raise _file_failure(error) from None
     except CommandFailure:

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final, NamedTuple
 
-from creditgate.client import CreditClient, PushedRow
+from creditgate.client import AsyncCreditClient, PushedRow
 from creditgate.csv_rows.errors import FileError
 from creditgate.csv_rows.rows import BadRow, Row, read_lines, read_table
 from creditgate.limit_files.cells import RowReader, unreadable
@@ -100,7 +100,7 @@ class LimitFilePush:
         self._activating = False
         self.progress: LimitPushProgress | None = None
 
-    def run(self, client: CreditClient, header: LimitBatchHeader, progress: Progress) -> LimitBatch:
+    async def run(self, client: AsyncCreditClient, header: LimitBatchHeader, progress: Progress) -> LimitBatch:
         """Push the file; return its batch.
 
         Raises:
@@ -113,7 +113,7 @@ class LimitFilePush:
         if first is None:
             raise FileError(f"{self._path} has no rows")
         progress.begin(self._rows)
-        return client.push_limits(
+        return await client.push_limits(
             chain((first,), rows), header, on_progress=lambda so_far: self._show(so_far, progress)
         )
 

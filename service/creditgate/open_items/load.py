@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from creditgate.client import CreditClient, ImportSummary, OpenItemFailure, open_item
+from creditgate.client import AsyncCreditClient, ImportSummary, OpenItemFailure, open_item
 from creditgate.csv_rows.errors import FileError
 from creditgate.csv_rows.listing import bad_row_listing
 from creditgate.csv_rows.rows import BadRow, read_lines
@@ -90,7 +90,7 @@ class OpenItemLoad:
         self._done = 0
         self.summary = LoadSummary()
 
-    def run(self, client: CreditClient, progress: Progress) -> None:
+    async def run(self, client: AsyncCreditClient, progress: Progress) -> None:
         """Send everything.
 
         Raises:
@@ -108,7 +108,7 @@ class OpenItemLoad:
 
         try:
             with bad_row_listing(self._faults_path, self._path) as list_fault:
-                client.import_open_items(
+                await client.import_open_items(
                     self._items(list_fault),
                     on_progress=show,
                     on_failure=lambda failure: self._add_failure(failure, list_fault),
