@@ -221,7 +221,7 @@ def test_rows_that_are_all_kept_are_not_sent_again(scripted: ScriptedService, pu
     feed = ScriptedFeed()
     scripted.script_streams(METHOD, feed.answer(end=AWAY), feed.answer())
     assert push(scripted.address, rows(WINDOW_ROWS)).received_rows == WINDOW_ROWS
-    assert feed.first_rows == [[1 + chunk * CHUNK_ROWS for chunk in range(4)], []]
+    assert feed.first_rows == [[1 + chunk * CHUNK_ROWS for chunk in range(WINDOW_ROWS // CHUNK_ROWS)], []]
 
 
 def test_a_batch_that_another_process_has_begun_is_sent_from_its_first_row(

@@ -67,7 +67,8 @@ async def test_a_gap_is_refused(site: Site) -> None:
     await site.send(messages(all_rows()), header(), ends=False)
     reason, message = await reason_of(site, messages(all_rows(), 100, 2 * WINDOW_ROWS + 2))
     assert reason is ErrorReason.INVALID_FIELD
-    assert message == "updates.first_row must be at most 6401, the row behind those that are there, was 6402"
+    expected, was = 2 * WINDOW_ROWS + 1, 2 * WINDOW_ROWS + 2
+    assert message == f"updates.first_row must be at most {expected}, the row behind those that are there, was {was}"
     first, _, third, *_ = messages(all_rows())
     reason, message = await reason_of(site, [first, third])
     assert (reason, message) == (
@@ -266,15 +267,15 @@ async def test_a_window_that_is_full_is_announced_with_the_one_before(
     monkeypatch.setattr(site.store, "stage_window", stage_late)
     monkeypatch.setattr(site.store, "put_batch", put_noted)
     receiver = await site.feed.begin_push(header(), FAR)
-    sent = messages(all_rows(), size=WINDOW_ROWS // 4)
-    for message in sent[:7]:
+    sent = messages(all_rows(), size=WINDOW_ROWS // 8)
+    for message in sent[:15]:
         await receiver.receive(message)
-    receiving = asyncio.create_task(receiver.receive(sent[7]))
+    receiving = asyncio.create_task(receiver.receive(sent[15]))
     for _ in range(1000):  # until it waits for the first window
         await asyncio.sleep(0)
     next_is_full.set()
     await receiving
-    for message in sent[8:]:
+    for message in sent[16:]:
         await receiver.receive(message)
     await receiver.finish()
     behind_first = [batch for batch in written if batch.received_rows == WINDOW_ROWS]

@@ -1,8 +1,10 @@
 """Rows of limit batches: staged, measured, put in force and taken back."""
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import islice, repeat
 
 import pytest
 
@@ -15,13 +17,15 @@ from creditgate.domain.limit_batch import (
     LimitBatchState,
     LimitRow,
     LimitRowErrorReason,
+    Noteworthy,
     RowEffect,
     RowsApplied,
     RowStanding,
+    WindowStaged,
 )
 from creditgate.domain.operations import PutAccount, PutGroup, SetManualLimit, SetTemporaryLimit
 from creditgate.domain.policy import DEFAULT_CLASS, DEFAULT_RULES, ClassPolicy, Policy, RuleSetting
-from creditgate.store import RedisCreditStore
+from creditgate.store import PARTITIONS_DEFAULT, RedisCreditStore, keys
 from tests.private_redis import PrivateRedis
 from tests.store.batches import Batch, account_of, limits_of, put_accounts, rows_of
 from tests.store.clocked import DAY_S, clocked_store
@@ -297,6 +301,47 @@ async def test_the_first_row_of_an_account_counts(store: RedisCreditStore, batch
         assert "row 2 " in error.message
     assert (await batch.apply()).applied_rows == 3
     assert await limits_of(store, [one, two, three]) == [(1, 1), (2, 1), (5, 1)]
+
+
+@pytest.mark.parametrize("quiet_s", [0.0, math.inf], ids=["alone", "beside orders"])
+@pytest.mark.parametrize("measured", [False, True])
+async def test_rows_of_one_partition_are_stored_whatever_calls_bring_them(
+    store: RedisCreditStore,
+    batch: Batch,
+    new_id: NewId,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    quiet_s: float,
+    measured: bool,
+) -> None:
+    monkeypatch.setattr("creditgate.store.limit_steps.QUIET_S", quiet_s)
+    together = (name for name in map(new_id, repeat("acc")) if keys.partition_of(name, PARTITIONS_DEFAULT) == 3)
+    account_ids = list(islice(together, 4 * CHUNK_ROWS_MAX + 10))
+    await put_accounts(store, account_ids)
+    earlier, again = account_ids[:5], account_ids[5:]
+    for place in (0, CHUNK_ROWS_MAX - 1, CHUNK_ROWS_MAX, 2 * CHUNK_ROWS_MAX + 7, len(again)):
+        again.insert(place, earlier[len(earlier) - 1])
+        earlier = earlier[:-1]
+    places = {name: number for number, name in enumerate(account_ids[:5], 1)}
+    later = [LimitRow(WINDOW_ROWS + number, name, 70, "USD", 1) for number, name in enumerate(again, 1)]
+
+    async def stage(rows: list[LimitRow], window: int) -> WindowStaged:
+        if measured:
+            return await batch.stage_measured(rows, Noteworthy(), window)
+        return WindowStaged(await batch.stage(rows, window))
+
+    for _ in range(2):
+        await stage(rows_of(account_ids[:5], 7, 1), 0)
+        staged = await stage(later, 1)
+        told = [
+            (error.row, error.account_id, error.message.count(f"row {places[error.account_id]} "))
+            for error in staged.left_out
+        ]
+        assert told == [(row.row, row.account_id, 1) for row in later if row.account_id in places]
+        effects = sorted(row.account_id for effect in staged.effects for row in effect.rows)
+        assert effects == (sorted(account_ids[5:]) if measured else [])
+    assert (await batch.apply()).applied_rows == len(account_ids)
+    assert await limits_of(store, account_ids) == [(7, 1)] * 5 + [(70, 1)] * (len(account_ids) - 5)
 
 
 async def test_dropping_leaves_the_accounts_and_nothing_else(

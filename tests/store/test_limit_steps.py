@@ -5,7 +5,14 @@ from collections.abc import Awaitable
 
 import pytest
 
-from creditgate.store.limit_steps import QUIET_S, STEPS_ALONE, STEPS_BESIDE_ORDERS, StepsUnderWay, ahead
+from creditgate.store.limit_steps import (
+    CHUNKS_A_CALL_ALONE,
+    QUIET_S,
+    STEPS_ALONE,
+    STEPS_BESIDE_ORDERS,
+    StepsUnderWay,
+    ahead,
+)
 
 
 class Site:
@@ -33,6 +40,13 @@ def test_an_order_makes_chunks_few_until_it_has_been_quiet_for_a_while(site: Sit
     assert site.steps.most() == STEPS_ALONE
 
 
+def test_calls_bring_several_chunks_where_there_are_no_orders(site: Site) -> None:
+    assert site.steps.most_in_call() == CHUNKS_A_CALL_ALONE
+    assert site.steps.most_calls() * site.steps.most_in_call() == STEPS_ALONE
+    site.done += 1
+    assert (site.steps.most_calls(), site.steps.most_in_call()) == (STEPS_BESIDE_ORDERS, 1)
+
+
 @pytest.mark.parametrize(("orders", "most"), [(0, STEPS_ALONE), (1, STEPS_BESIDE_ORDERS)])
 async def test_so_many_steps_are_under_way_and_told_in_their_order(site: Site, orders: int, most: int) -> None:
     begun, at_once = iter(range(12)), [0]
@@ -51,5 +65,5 @@ async def test_so_many_steps_are_under_way_and_told_in_their_order(site: Site, o
         return step(number) if number is not None else None
 
     site.done += orders
-    assert [number async for number in ahead(begin, site.steps)] == list(range(12))
+    assert [number async for number in ahead(begin, site.steps.most)] == list(range(12))
     assert max(at_once) == most

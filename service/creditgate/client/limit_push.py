@@ -23,11 +23,11 @@ from creditgate.v1.limit_feed_service_pb2 import (
     PushLimitsResponse,
 )
 
-CHUNK_ROWS: Final = WINDOW_ROWS // 4
+CHUNK_ROWS: Final = WINDOW_ROWS // 8
 """Rows in a message: chunks that end where the service's windows do are never sent twice in part."""
 
 AHEAD_CHUNKS_MAX: Final = 16
-"""Chunks that are sent and not kept yet: four windows, so that the service stages one while others are on their way."""
+"""Chunks that are sent and not kept yet: two windows, so that the service stages one while the other is on its way."""
 
 ATTEMPTS_MAX: Final = 8
 """Streams that may end in a row without getting on; the waits between come to about six seconds, as long as a restart

@@ -21,7 +21,7 @@ EXAMPLES_MAX: Final = 10
 CHUNK_ROWS_MAX: Final = 200
 """Most rows of a batch that are stored, and put in force, in one step."""
 
-WINDOW_ROWS: Final = 3200
+WINDOW_ROWS: Final = 6400
 """Rows are staged by windows of so many, counted from row 1, whatever messages they came in: so that sending a window
 again writes the same chunks."""
 

@@ -7,10 +7,11 @@ chunks; those of accounts that live elsewhere follow when they are put in force.
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
-from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections import defaultdict, deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Final, cast
+from itertools import chain
+from typing import Final, NamedTuple, cast
 
 from creditgate.domain.errors import CreditError, ErrorReason
 from creditgate.domain.limit_batch import (
@@ -59,6 +60,13 @@ _OVER: Final = frozenset(
 _OTHER_REVISION: Final = -1
 _NO_ROOM: Final = -2
 _ITEM_FIELDS: Final = 5
+
+
+class StagedChunk(NamedTuple):
+    """Rows on their way to where they are staged."""
+
+    chunk: Chunk
+    rows: Sequence[LimitRow]
 
 
 class RedisLimitBatches:
@@ -128,19 +136,15 @@ class RedisLimitBatches:
         by_partition: defaultdict[int, list[LimitRow]] = defaultdict(list)
         for row in named_once:
             by_partition[keys.partition_of(row.account_id, self._partitions)].append(row)
-        chunks = (
-            (Chunk(partition, f"{window}.{number}"), staged[start : start + CHUNK_ROWS_MAX])
-            for partition, staged in by_partition.items()
-            for number, start in enumerate(range(0, len(staged), CHUNK_ROWS_MAX))
-        )
+        calls = _in_calls(window, by_partition, self._steps.most_in_call)
 
         def begin() -> Awaitable[WindowStaged] | None:
-            chunk = next(chunks, None)
-            return self._stage(batch, *chunk, noteworthy, deadline) if chunk is not None else None
+            chunks = next(calls, None)
+            return self._stage(batch, chunks, noteworthy, deadline) if chunks is not None else None
 
-        async for staged_chunk in ahead(begin, self._steps):
-            left_out += staged_chunk.left_out
-            effects += staged_chunk.effects
+        async for staged in ahead(begin, self._steps.most_calls):
+            left_out += staged.left_out
+            effects += staged.effects
         return WindowStaged(sorted(left_out, key=lambda error: error.row), effects)
 
     async def measure_rows(
@@ -153,7 +157,7 @@ class RedisLimitBatches:
             chunk = next(chunks, None)
             return self._measure(batch, [(chunk, b"")], noteworthy(), deadline) if chunk is not None else None
 
-        async for effects in ahead(begin, self._steps):
+        async for effects in ahead(begin, self._steps.most):
             for effect in effects:
                 yield effect
 
@@ -205,18 +209,23 @@ class RedisLimitBatches:
     # --- inside
 
     async def _stage(
-        self, batch: LimitBatch, chunk: Chunk, rows: Sequence[LimitRow], noteworthy: Noteworthy | None, deadline: float
+        self, batch: LimitBatch, chunks: Sequence[StagedChunk], noteworthy: Noteworthy | None, deadline: float
     ) -> WindowStaged:
-        arguments: list[Argument] = [batch.batch_id, chunk.name, *pack_chunk(rows)]
+        """Store chunks of one partition."""
+        place = chunks[0].chunk
+        rows = list(chain.from_iterable(staged.rows for staged in chunks))
+        arguments: list[Argument] = [batch.batch_id]
+        for staged in chunks:
+            arguments += (staged.chunk.name, len(staged.rows), *pack_chunk(staged.rows))
         if noteworthy is None:
-            flat = await self._call("creditgate_stage_rows", chunk.partition, tuple(arguments), deadline)
+            flat = await self._call("creditgate_stage_rows", place.partition, tuple(arguments), deadline)
             return WindowStaged(unpack_left_out(rows, cast("list[int]", flat)))
         begins = (self._policy(), int(batch.header.create_accounts), *noteworthy)
-        reply = await self._call("creditgate_stage_measured", chunk.partition, (*begins, *arguments), deadline)
+        reply = await self._call("creditgate_stage_measured", place.partition, (*begins, *arguments), deadline)
         numbers, (packed, account_ids, sums, *moved) = cast("tuple[list[int], list[bytes]]", reply)
         effects = [unpack_effect(packed, account_ids, sums)]
         if moved:
-            effects += await self._measure(batch, _places(chunk, moved), noteworthy, deadline)
+            effects += await self._measure(batch, _places(place, moved), noteworthy, deadline)
         return WindowStaged(unpack_left_out(rows, numbers), effects)
 
     async def _measure(
@@ -254,6 +263,19 @@ class RedisLimitBatches:
     async def _drop(self, batch_id: str, deadline: float, *, received_only: bool) -> None:
         for partition in range(self._partitions):
             await self._call("creditgate_drop_rows", partition, (batch_id, int(received_only)), deadline)
+
+
+def _in_calls(
+    window: int, by_partition: Mapping[int, Sequence[LimitRow]], most: Callable[[], int]
+) -> Iterator[Sequence[StagedChunk]]:
+    """Yield the chunks of a window, those of a call together: as many as `most` returns when it is asked for."""
+    for partition, rows in by_partition.items():
+        chunks = deque(
+            StagedChunk(Chunk(partition, f"{window}.{number}"), rows[start : start + CHUNK_ROWS_MAX])
+            for number, start in enumerate(range(0, len(rows), CHUNK_ROWS_MAX))
+        )
+        while chunks:
+            yield [chunks.popleft() for _ in range(min(len(chunks), most()))]
 
 
 def _places(chunk: Chunk, moved: Sequence[bytes]) -> list[tuple[Chunk, bytes]]:

@@ -125,7 +125,7 @@ class LimitChunks:
                 moving = 0
             return None
 
-        async for outcome in ahead(lambda: step(waiting.popleft()) if waiting else None, self._steps):
+        async for outcome in ahead(lambda: step(waiting.popleft()) if waiting else None, self._steps.most):
             if outcome is not None:
                 yield outcome
         await self._confirm(batch_id, kind, deadline)

@@ -220,7 +220,7 @@ class LimitPushProgress(_message.Message):
     APPLIED_ROWS_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
     received_rows: _builtins.int
-    """Rows up to this one are kept: whatever happens, go on behind it. They are kept by windows of 3,200 rows, the last ones at
+    """Rows up to this one are kept: whatever happens, go on behind it. They are kept by windows of 6,400 rows, the last ones at
     the end of the stream: a sender that waits for its rows to be kept has at least so many under way.
     """
     rejected_rows: _builtins.int

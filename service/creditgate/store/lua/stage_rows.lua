@@ -1,17 +1,16 @@
--- creditgate_stage_rows: stores a chunk of a limit batch's rows, less those whose accounts other rows have named.
--- KEYS: the partition. ARGV: batch id, chunk, packed LIMIT_ROWs, then account id and row of each in turn. Answers the
--- index, from 1, and the row that named the account first, in turn, of rows that are left out. The same chunk again
--- changes nothing.
+-- creditgate_stage_rows: stores chunks of a limit batch's rows, less those whose accounts other rows have named. KEYS:
+-- the partition. ARGV: batch id, then of each chunk: its name, how many rows it has, packed LIMIT_ROWs, account id and
+-- row of each in turn. Answers the index, from 1 and counted through all chunks, and the row that named the account
+-- first, in turn, of rows that are left out. The same chunks again change nothing.
 
--- Returns the account ids of a chunk whose arguments begin at a place, and what is left out of it: index, from 1, and
--- the row that named the account first, in turn.
-local function sort_out(part, args, from)
-  local account_ids, count = {}, 0
-  for index = from + 3, #args, 2 do
-    count = count + 1
-    account_ids[count] = args[index]
+-- Returns the account ids of a chunk of so many rows whose arguments begin at a place, and what is left out of it:
+-- index in the chunk, from 1, and the row that named the account first, in turn.
+local function sort_out(part, batch_id, args, from, count)
+  local account_ids = {}
+  for index = 1, count do
+    account_ids[index] = args[from + 2 * index + 1]
   end
-  local named, left_out = redis.call('HMGET', key.staged_accounts(part, args[from]), unpack(account_ids)), {}
+  local named, left_out = redis.call('HMGET', key.staged_accounts(part, batch_id), unpack(account_ids)), {}
   for index = 1, count do
     local first_row = named[index]
     if first_row and first_row ~= args[from + 2 * index + 2] then
@@ -46,11 +45,11 @@ local function store(part, batch_id, chunk, blob, ...)
   end
 end
 
--- Stores a chunk whose arguments begin at a place, and returns what is left out. What its rows would do is told first,
--- if `told` is given.
-local function stage(part, args, from, told, creates)
+-- Stores a chunk of so many rows whose arguments begin at a place, and returns what is left out. What its rows would
+-- do is told first, if `told` is given.
+local function stage_chunk(part, batch_id, args, from, count, told, creates)
   local blob, naming = args[from + 2], nil
-  local account_ids, left_out = sort_out(part, args, from)
+  local account_ids, left_out = sort_out(part, batch_id, args, from, count)
   if #left_out > 0 then
     blob, naming = keep(blob, args, from, left_out)
   end
@@ -59,9 +58,25 @@ local function stage(part, args, from, told, creates)
     limit_effects.add(told, part, blob, records, creates)
   end
   if naming then
-    store(part, args[from], args[from + 1], blob, unpack(naming))
+    store(part, batch_id, args[from], blob, unpack(naming))
   else
-    store(part, args[from], args[from + 1], blob, unpack(args, from + 3))
+    store(part, batch_id, args[from], blob, unpack(args, from + 3, from + 2 + 2 * count))
+  end
+  return left_out
+end
+
+-- Stores the chunks whose arguments begin at a place, behind the batch id, and returns what is left out of them all.
+local function stage(part, args, from, told, creates)
+  local batch_id, left_out, rows = args[from], {}, 0
+  from = from + 1
+  while from < #args do
+    local count = tonumber(args[from + 1])
+    local of_chunk = stage_chunk(part, batch_id, args, from, count, told, creates)
+    for index = 1, #of_chunk, 2 do
+      left_out[#left_out + 1] = rows + of_chunk[index]
+      left_out[#left_out + 1] = of_chunk[index + 1]
+    end
+    rows, from = rows + count, from + 3 + 2 * count
   end
   return left_out
 end
