@@ -117,7 +117,8 @@ class Site:
             if ends:
                 await receiver.finish()
             else:
-                await receiver.stored()
+                while receiver.storing is not None:
+                    await receiver.stored()
         finally:
             await receiver.close()
         self.gathered = receiver.gathered

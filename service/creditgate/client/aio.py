@@ -258,7 +258,7 @@ class AsyncCreditClient:
     ) -> LimitBatch:
         """Send a batch of limits, and return it as it has ended up, with its report and its rows' errors.
 
-        Rows are sent no further ahead of what the service keeps than a dozen thousand. When the stream breaks, another
+        Rows are sent no further ahead of what the service keeps than twenty thousand. When the stream breaks, another
         one goes on behind the rows that are kept: up to eight times in a row. A batch that an earlier process has begun
         is sent again from its first row on, and the service passes over what it has. A quarantined or failed batch is
         an answer, too: look at its `state`. Raises `CreditCallError` when another stream is in vain, the service takes

@@ -26,8 +26,8 @@ from creditgate.v1.limit_feed_service_pb2 import (
 CHUNK_ROWS: Final = WINDOW_ROWS // 8
 """Rows in a message: chunks that end where the service's windows do are never sent twice in part."""
 
-AHEAD_CHUNKS_MAX: Final = 16
-"""Chunks that are sent and not kept yet: two windows, so that the service stages one while the other is on its way."""
+AHEAD_CHUNKS_MAX: Final = 24
+"""Chunks that are sent and not kept yet: three windows: the service stages one, has the next, and receives one."""
 
 ATTEMPTS_MAX: Final = 8
 """Streams that may end in a row without getting on; the waits between come to about six seconds, as long as a restart

@@ -1,6 +1,7 @@
 """Receives a batch's rows: from the messages of one stream into the store, window by window."""
 
 import asyncio
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
 from operator import attrgetter
@@ -19,6 +20,11 @@ FIRST_ROW_FIELD: Final = "updates.first_row"
 _MS_PER_SECOND: Final = 1000
 _ROWS_AT_ONCE: Final = 200
 """Rows that are read before other calls get their turn: about a millisecond's work."""
+
+
+_FULL_WINDOWS_MAX: Final = 2
+"""Windows that are stored or wait for it while the next is received: so rows are read while Redis is busy, and Redis
+finds the next window ready."""
 
 
 class ParsedRows(NamedTuple):
@@ -51,7 +57,7 @@ class SentRows(Protocol):
 
 
 class Receiver:
-    """One stream's rows. At most two windows are in memory: one that is stored while the next is received.
+    """One stream's rows. At most three windows are in memory: one that is stored, the next, and one that is received.
 
     Rows that are there already are passed over; where all of them are sent again, they must be the same.
     """
@@ -66,8 +72,8 @@ class Receiver:
         self._taken_row: int | None = None
         self._digest: str | None = None
         self._window: Window | None = None
-        self._storing: asyncio.Task[None] | None = None
-        self._next_digest = ""
+        self._full: Window | None = None
+        self._storing: deque[asyncio.Task[None]] = deque()
         self.batch = batch
         """The record as it was last seen."""
         self.gathered: Gathered | None = None
@@ -75,8 +81,8 @@ class Receiver:
 
     @property
     def storing(self) -> asyncio.Task[None] | None:
-        """The storing of a window, if one is under way."""
-        return self._storing
+        """The storing of the first window that is not stored yet, if it is full."""
+        return self._storing[0] if self._storing else None
 
     async def receive(self, sent: SentRows) -> None:
         """Take a message's rows.
@@ -98,7 +104,8 @@ class Receiver:
 
     async def finish(self) -> None:
         """Learn that all rows have been sent; they are stored when this returns. Raises as `receive` does."""
-        await self.stored()
+        while self._storing:
+            await self.stored()
         taken, window = self._taken_row, self._window
         if self._is_given_up:
             return
@@ -122,16 +129,14 @@ class Receiver:
         await self._write(Kept(rows + 1, rows, digest, digest, receive_time_ms=self.batch.update_time_ms).change)
 
     async def stored(self) -> None:
-        """Wait until no window is being stored. Raises what storing has raised."""
-        if self._storing is not None:
-            storing, self._storing = self._storing, None
-            await storing
+        """Wait until the first full window is stored. Raises what storing has raised."""
+        await self._storing.popleft()
 
     async def close(self) -> None:
         """Let go of what is under way."""
-        if self._storing is not None:
-            self._storing.cancel()
-            await asyncio.gather(self._storing, return_exceptions=True)
+        for storing in self._storing:
+            storing.cancel()
+        await asyncio.gather(*self._storing, return_exceptions=True)
 
     def _check_place(self, first_row: int) -> None:
         behind = self._begun_behind
@@ -172,14 +177,23 @@ class Receiver:
         digest_before = self._digest
         self._digest = window.digest.behind(digest_before) if digest_before is not None else None
         if window.last_row > self._begun_behind:
-            self._next_digest = window.digest.behind(digest_before or "")
-            await self.stored()
-            self._next_digest = ""
-            self._storing = asyncio.create_task(self._store_window(window, digest_before or "", is_last=False))
+            if self._full is not None:
+                self._full.next_digest = window.digest.behind(digest_before or "")
+            while len(self._storing) >= _FULL_WINDOWS_MAX:
+                await self.stored()
+            self._full = window
+            before = self._storing[-1] if self._storing else None
+            self._storing.append(asyncio.create_task(self._store_behind(before, window, digest_before or "")))
         elif window.last_row == self._begun_behind:
             if self._digest is not None:
                 self._compare(self._digest)
             self._digest = self.batch.rows_digest
+
+    async def _store_behind(self, before: asyncio.Task[None] | None, window: Window, digest_before: str) -> None:
+        if before is not None:
+            await asyncio.wait((before,))
+            before.result()
+        await self._store_window(window, digest_before, is_last=False)
 
     async def _store_window(self, window: Window, digest_before: str, *, is_last: bool) -> None:
         kept = Kept(window.first_row, window.last_row, digest_before, window.digest.behind(digest_before))
@@ -190,7 +204,7 @@ class Receiver:
         await self._turns.rest()
         kept = replace(
             kept,
-            next_digest=self._next_digest,
+            next_digest=window.next_digest,
             errors=tuple(sorted([*window.errors, *staged.left_out], key=attrgetter("row"))),
             duplicates=len(staged.left_out),
             receive_time_ms=self.batch.update_time_ms if is_last else 0,

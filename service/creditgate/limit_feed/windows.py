@@ -8,13 +8,19 @@ from creditgate.limit_feed.rows_digest import WindowDigest
 
 
 class Window:
-    """The rows of a window that is being received."""
+    """The rows of a window that is being received.
+
+    Attributes:
+        next_digest: that of the rows up to the end of the next window, once that is full, too.
+
+    """
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.first_row = number * WINDOW_ROWS + 1
         self.last_row = number * WINDOW_ROWS
         self.digest = WindowDigest()
+        self.next_digest = ""
         self.rows: list[LimitRow] = []
         self.errors: list[LimitRowError] = []
 

@@ -28,7 +28,6 @@ from creditgate.domain.bounds import (
     ID_LENGTH_MAX,
     LIMIT_UPDATES_MAX,
     MODEL_VERSION_LENGTH_MAX,
-    SECOND_MAX,
 )
 from creditgate.domain.errors import CreditError, FieldViolation
 from creditgate.domain.limit_batch import (
@@ -59,13 +58,7 @@ _MODES: Final = {mode.value: mode for mode in LimitBatchMode}
 _STATES: Final = {state.value: state for state in LimitBatchState}
 _STATE_UNSPECIFIED: Final = 0
 _MS_PER_SECOND: Final = 1000
-_REASONS_BETWEEN: Final = "\n"
 _SENT_TEXT_LENGTH_MAX: Final = 1000
-_CURRENCY_CODE_LENGTH: Final = 3
-_NO_SECOND: Final = -1
-_NEVER_S: Final = SECOND_MAX + 1
-_new_row: Final = tuple.__new__
-"""Makes a `LimitRow` in half the time that its constructor takes."""
 
 
 def parse_header(header: LimitBatchHeaderMessage) -> LimitBatchHeader:
