@@ -1,5 +1,6 @@
 """Wall and CPU time of a stretch of a run: of this process, of the servers it uses, and of everything else."""
 
+import ctypes
 import os
 import time
 from pathlib import Path
@@ -12,8 +13,6 @@ _IDLE: Final = frozenset({3, 4})
 """Places of idle and iowait in the first line of /proc/stat, after its name."""
 _STAT_FIELDS: Final = 8
 """user, nice, system, idle, iowait, irq, softirq, steal; what follows is counted in them already."""
-_UTIME: Final = 11
-"""Place of the user time among the fields of /proc/PID/stat that follow the command; the system time is next."""
 
 
 class Meter:
@@ -56,11 +55,17 @@ class Meter:
 
 
 def _cpu_s(pid: int | None) -> float:
-    """Return the CPU time, user and system, that a process has used so far; 0 for none."""
+    """Return the CPU time, user and system, that a process has used so far; 0 for none.
+
+    By its clock, which tells more than the hundredths of a second of /proc/PID/stat.
+    """
     if pid is None:
         return 0.0
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-    return (int(fields[_UTIME]) + int(fields[_UTIME + 1])) / _TICKS_PER_S
+    clock = ctypes.c_int()
+    error = ctypes.CDLL(None).clock_getcpuclockid(pid, ctypes.byref(clock))
+    if error:
+        raise OSError(error, os.strerror(error))
+    return time.clock_gettime(clock.value)
 
 
 def _busy_cpu_s() -> float:

@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry
 from creditgate.api.context import CallContext
 from creditgate.api.endpoints import Endpoints, UnaryEndpoint
 from creditgate.bootstrap import running_service
+from creditgate.bootstrap.garbage import set_aside_started
 from creditgate.ops.listen_address import ListenAddress
 from creditgate.ops.logs import configure_logs
 from creditgate.ops.rpc_metrics import RpcMetrics
@@ -79,7 +80,11 @@ async def _told_port(control: Connection) -> int:
 
 
 async def _serve_until_closed(control: Connection, told: int | str) -> None:
-    """Tell the port, or why there is none, and return when the benchmark has closed its end of the pipe or is gone."""
+    """Tell the port, or why there is none, and return when the benchmark has closed its end of the pipe or is gone.
+
+    What has been started is set aside, as `creditgate serve` does.
+    """
+    set_aside_started()
     with suppress(BrokenPipeError):  # it is gone already
         control.send(told)
     await _until_readable(control)

@@ -18,7 +18,6 @@ from creditgate.v1.limit_feed_service_pb2 import (
     LimitBatchHeader,
     LimitPushProgress,
     LimitUpdate,
-    LimitUpdates,
     PushLimitsRequest,
     PushLimitsResponse,
 )
@@ -59,7 +58,7 @@ class LimitPush:
     def __init__(self, header: LimitBatchHeader, on_progress: Callable[[LimitPushProgress], object] | None) -> None:
         self._header = header
         self._on_progress = on_progress
-        self._chunks: deque[LimitUpdates] = deque()
+        self._chunks: deque[PushLimitsRequest] = deque()
         self._unsent = 0
         self._drawn_rows = 0
         self._kept_rows = 0
@@ -80,9 +79,8 @@ class LimitPush:
 
     def add_chunk(self, rows: list[PushedRow]) -> None:
         """Take in the next rows of the batch, at most `CHUNK_ROWS`."""
-        chunk = chunk_of(self._drawn_rows + 1, rows)
+        self._chunks.append(chunk_of(self._drawn_rows + 1, rows))
         self._drawn_rows += len(rows)
-        self._chunks.append(chunk)
         self._unsent += 1
 
     @property
@@ -96,7 +94,7 @@ class LimitPush:
         chunk = self._chunks[-self._unsent]
         self._unsent -= 1
         self._drop_kept()
-        return PushLimitsRequest(updates=chunk)
+        return chunk
 
     def answered(self, response: PushLimitsResponse) -> None:
         """Take note of an answer.
@@ -135,7 +133,7 @@ class LimitPush:
         The first one begins with the first row, even where an earlier sender has brought it: so the service sees
         whether it is the same batch.
         """
-        first_row = self._chunks[0].first_row if self._chunks else self._drawn_rows + 1
+        first_row = self._chunks[0].updates.first_row if self._chunks else self._drawn_rows + 1
         if kept_rows < first_row - 1:
             raise _rows_lost_error(kept_rows, first_row)
         self._greeted = True
@@ -150,16 +148,19 @@ class LimitPush:
             self._chunks.popleft()
 
 
-def chunk_of(first_row: int, rows: list[PushedRow]) -> LimitUpdates:
+def chunk_of(first_row: int, rows: list[PushedRow]) -> PushLimitsRequest:
     """Return rows as a message; those that could not be read get their number."""
     updates = [row for row in rows if isinstance(row, LimitUpdate)]
-    chunk = LimitUpdates(first_row=first_row, updates=updates)
+    request = PushLimitsRequest()
+    chunk = request.updates
+    chunk.first_row = first_row
+    chunk.updates.extend(updates)
     if len(updates) < len(rows):
         for number, row in enumerate(rows, start=first_row):
             if isinstance(row, LimitRowError):
                 row.row = number
                 chunk.unreadable_rows.append(row)
-    return chunk
+    return request
 
 
 def push_ended_error() -> CreditCallError:
@@ -168,7 +169,8 @@ def push_ended_error() -> CreditCallError:
     return CreditCallError(grpc.StatusCode.UNAVAILABLE, "", message)
 
 
-def _last_row(chunk: LimitUpdates) -> int:
+def _last_row(request: PushLimitsRequest) -> int:
+    chunk = request.updates
     return chunk.first_row + len(chunk.updates) + len(chunk.unreadable_rows) - 1
 
 

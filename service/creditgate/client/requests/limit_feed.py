@@ -83,8 +83,13 @@ def limit_update(  # noqa: PLR0913 - one parameter per field of the row
         ValueError: `effective_time` or `expire_time` has no time zone.
 
     """
-    # What is left out is not even passed on: that would cost half of the row again.
-    update = LimitUpdate(account_id=account_id, limit_minor=limit_minor, currency_code=currency_code, version=version)
+    # Field by field, and only those that are told: a batch has many rows, and this takes half as long.
+    update = LimitUpdate()
+    update.account_id = account_id
+    update.currency_code = currency_code
+    update.version = version
+    if limit_minor is not None:
+        update.limit_minor = limit_minor
     if unlimited:
         update.unlimited = True
     if risk_class:
