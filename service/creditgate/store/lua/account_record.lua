@@ -103,14 +103,10 @@ local function pack_account(acc)
   local record = struct.pack(LAYOUT.ACCOUNT, account_flags(acc), acc.reserved, acc.receivable, acc.secured_receivable,
     acc.pending, acc.next_due, acc.limit, acc.limit_expire_s, acc.limit_confirm_s, acc.limit_version, acc.create_ms,
     acc.epoch, acc.currency, acc.risk_class)
-  if acc.score then
-    record = record .. struct.pack(LAYOUT.LIMIT_SCORE, acc.score)
-  end
-  if acc.furnished then
-    record = record .. pack_furniture(acc)
-  end
-  if acc.velocity or acc.velocity_record then
-    record = record .. (pack_velocity(acc) or '')
+  local score, velocity = acc.score, acc.velocity or acc.velocity_record
+  if score or velocity or acc.furnished then
+    return record .. (score and struct.pack(LAYOUT.LIMIT_SCORE, score) or '')
+      .. (acc.furnished and pack_furniture(acc) or '') .. (velocity and pack_velocity(acc) or '')
   end
   return record
 end

@@ -9,9 +9,11 @@ local function pack_sums(group)
 end
 
 local function pack_group(group)
-  return struct.pack(LAYOUT.GROUP, GROUP_FLAG.DUE + (group.unlimited and GROUP_FLAG.UNLIMITED or 0),
-    #group.sums / GROUP_SUMS_STEP, group.limit, group.next_due, group.account_count, group.create_ms,
-    group.sorted_until, group.currency) .. pack_sums(group) .. group.unsorted
+  local sums = group.sums
+  local count = #sums / GROUP_SUMS_STEP
+  return struct.pack(format_of(LAYOUT.GROUP, LAYOUT.GROUP_SUMS, count),
+    GROUP_FLAG.DUE + (group.unlimited and GROUP_FLAG.UNLIMITED or 0), count, group.limit, group.next_due,
+    group.account_count, group.create_ms, group.sorted_until, group.currency, unpack(sums)) .. group.unsorted
 end
 
 -- Returns the fields of a group's record, and where its sums begin.

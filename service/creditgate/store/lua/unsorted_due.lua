@@ -88,8 +88,9 @@ function unsorted_due.add(owner, second, tag, amount)
   local last_second, last_tag, last_sum = struct.unpack(LAYOUT.DUE_SUM, owner.unsorted, at)
   if last_second == second and last_tag == tag then
     return put_unsorted(owner, at, SIZE.DUE_SUM, second, tag, last_sum + amount)
-  elseif last_second < second then
-    return put_unsorted(owner, size + 1, 0, second, tag, amount)
+  elseif last_second < second and amount > 0 then
+    owner.unsorted = owner.unsorted .. struct.pack(LAYOUT.DUE_SUM, second, tag, amount)
+    return amount
   end
   return add_before_last(owner, second, tag, amount)
 end

@@ -25,13 +25,13 @@ end
 
 local formats = {}
 
--- Returns the format of so many items behind the head that such items have; both are formats. So all of them are read
--- and written by one command of `struct`: a command and a table for each would cost a decision much more.
+-- Returns the format of so many items behind a head, which has no other items; both are formats. So all of them are
+-- read and written by one command of `struct`: a command and a table for each would cost a decision much more.
 local function format_of(head, item, count)
-  local counted = formats[item]
+  local counted = formats[head]
   if not counted then
     counted = {}
-    formats[item] = counted
+    formats[head] = counted
   end
   local format = counted[count]
   if not format then
