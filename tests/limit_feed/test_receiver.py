@@ -284,6 +284,28 @@ async def test_a_window_that_is_full_is_announced_with_the_one_before(
     assert not written[-1].next_digest
 
 
+async def test_rows_wait_when_two_full_windows_are_not_stored(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage_window, may_store = site.store.stage_window, asyncio.Event()
+
+    async def stage_late(*arguments: object) -> object:
+        await may_store.wait()
+        return await stage_window(*arguments)  # type: ignore[arg-type]  # passed on as they are
+
+    monkeypatch.setattr(site.store, "stage_window", stage_late)
+    receiver = await site.feed.begin_push(header(), FAR)
+    *first, last = messages(all_rows(count=3 * WINDOW_ROWS), size=WINDOW_ROWS // 8)
+    for message in first:
+        await receiver.receive(message)
+    receiving = asyncio.create_task(receiver.receive(last))
+    for _ in range(1000):
+        await asyncio.sleep(0)
+    assert not receiving.done()
+    may_store.set()
+    await receiving
+    await receiver.finish()
+    assert (receiver.batch.received_rows, receiver.batch.received_errors) == (3 * WINDOW_ROWS, 0)
+
+
 async def test_what_ends_before_its_batch_began_is_wrong(site: Site) -> None:
     begin_s = (await site.send([], header(), ends=False)).create_time_ms // 1000
     rows = [update(f"acc-{number}", 200) for number in range(2)]
