@@ -28,7 +28,7 @@ from tests.store.journal import read_entries
 LONG: Final = os.environ.get("LONG") == "1"
 """Whether the test takes its time: `make test-feed LONG=1`."""
 
-ACCOUNTS: Final = 100_000 if LONG else 5000
+ACCOUNTS: Final = 100_000 if LONG else 8000
 MOMENTS: Final = 10 if LONG else 1
 FEED_S: Final = 20 * PATIENCE_S if LONG else PATIENCE_S
 SEED: Final = int(os.environ.get("SEED", "20261126"))

@@ -16,7 +16,8 @@ class Orders:
         self.now = 100.0
         monkeypatch.setattr("creditgate.limit_feed.turns.time.monotonic", lambda: self.now)
         monkeypatch.setattr(asyncio, "sleep", self._sleep)
-        self.turns = Turns(lambda: self.done)
+        self.elsewhere = False
+        self.turns = Turns(lambda: self.done, lambda: self.elsewhere)
 
     async def step(self, duration_s: float, orders: int) -> None:
         self.now += duration_s
@@ -46,6 +47,13 @@ async def test_with_orders_it_rests_three_times_as_long_as_a_step_takes(orders: 
     await orders.step(0.0, 1)
     await orders.step(0.012, 1)
     assert orders.rests == [0.03, 0.0243, 0.036]
+
+
+async def test_while_other_servers_have_orders_it_rests_after_each_step(orders: Orders) -> None:
+    orders.elsewhere = True
+    for _ in range(3):
+        await orders.step(0.01, 0)
+    assert orders.rests == [0.03, 0.03, 0.03]
 
 
 async def test_a_rest_is_bounded(orders: Orders) -> None:

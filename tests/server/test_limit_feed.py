@@ -10,7 +10,7 @@ import grpc
 import pytest
 
 from creditgate.bootstrap import RunningService, running_service
-from creditgate.domain.limit_batch import LimitBatchState
+from creditgate.domain.limit_batch import WINDOW_ROWS, LimitBatchState
 from creditgate.limit_feed import resumer
 from creditgate.v1.credit_desk_service_pb2 import SetManualLimitRequest
 from creditgate.v1.credit_desk_service_pb2_grpc import CreditDeskServiceStub
@@ -249,7 +249,7 @@ async def test_a_push_under_another_header_or_with_other_rows_is_refused(scorer:
 
 
 async def test_a_server_that_stops_ends_a_push_and_another_one_goes_on(redis_url: str) -> None:
-    names = names_of(4000)
+    names = names_of(WINDOW_ROWS + 800)
     of = header("b1", create_accounts=True)
     rows = rows_of(names, 100)
     async with AsyncExitStack() as stack, running_service(settings_for(redis_url)) as second:
@@ -266,8 +266,8 @@ async def test_a_server_that_stops_ends_a_push_and_another_one_goes_on(redis_url
         assert await second.store.wait_ready(PATIENCE_S)
         scorer = Scorer(await stack.enter_async_context(open_channel(second.address)))
         left = await scorer.batch("b1")
-        assert (left.state, left.received_rows) == (LIMIT_BATCH_STATE_RECEIVING, 3200)
-        batch = await scorer.push(requests(of, rows, first_row=3201))
+        assert (left.state, left.received_rows) == (LIMIT_BATCH_STATE_RECEIVING, WINDOW_ROWS)
+        batch = await scorer.push(requests(of, rows, first_row=WINDOW_ROWS + 1))
         assert (batch.state, batch.applied_rows) == (LIMIT_BATCH_STATE_ACTIVE, len(names))
 
 

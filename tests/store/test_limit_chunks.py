@@ -12,6 +12,7 @@ from creditgate.domain.operations import PutAccount, PutGroup
 from creditgate.store import RedisCreditStore, keys
 from creditgate.store.lane import Argument, Reply
 from creditgate.store.limit_batches import RedisLimitBatches
+from creditgate.store.limit_steps import StepsUnderWay
 from tests.private_redis import PrivateRedis
 from tests.store.batches import Batch, account_of, limits_of, put_accounts, rows_of, some
 from tests.store.desk import Desk, deadline
@@ -62,7 +63,7 @@ def dying(store: RedisCreditStore, calls: int) -> RedisLimitBatches:
         left -= 1
         return await store._call_replicated(function, partition, arguments, deadline, read_only=read_only)  # noqa: SLF001 - cut short
 
-    return RedisLimitBatches(store.partitions, lambda: store._policy, call, lambda: 0)  # noqa: SLF001 - as the store has it
+    return RedisLimitBatches(store.partitions, lambda: store._policy, call, StepsUnderWay(lambda: 0, lambda: False))  # noqa: SLF001 - as the store has it
 
 
 async def move(store: RedisCreditStore, account_ids: Sequence[str], group_id: str) -> None:
@@ -190,7 +191,7 @@ async def test_rows_that_another_server_has_taken_along_do_not_come_back(
             overtaken += (await batch.on(other).apply()).applied_rows
         return await one._call_replicated(function, partition, arguments, deadline, read_only=read_only)  # noqa: SLF001 - overtaken
 
-    batches = RedisLimitBatches(one.partitions, lambda: one._policy, call, lambda: 0)  # noqa: SLF001 - as the store has it
+    batches = RedisLimitBatches(one.partitions, lambda: one._policy, call, StepsUnderWay(lambda: 0, lambda: False))  # noqa: SLF001 - as the store has it
     await some(batches.apply_rows(batch.record, deadline()))
     assert overtaken
     assert (await batch.applied()).applied_rows == ACCOUNTS

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 import pytest
 
 from creditgate.domain.account import ManualLimit
-from creditgate.domain.limit_batch import LimitRow, LimitRowErrorReason, Noteworthy, RowsEffect
+from creditgate.domain.limit_batch import WINDOW_ROWS, LimitRow, LimitRowErrorReason, Noteworthy, RowsEffect
 from creditgate.domain.operations import LimitSetting, PutAccount, PutGroup, SetManualLimit
 from creditgate.domain.policy import GuardRails
 from creditgate.limit_feed.measurer import Measured, Measurer
@@ -128,10 +128,11 @@ async def test_rows_that_are_left_out_are_not_measured(store: RedisCreditStore) 
     await put_accounts(store, names)
     batch = Batch(store, "batch")
     await batch.stage_measured([LimitRow(number, name, 9, "USD", 1) for number, name in enumerate(names, 1)], NOTHING)
-    again = [LimitRow(3201, "acc-4", 8, "USD", 1), LimitRow(3202, "nobody", 8, "USD", 1)]
+    again = [LimitRow(WINDOW_ROWS + 1, "acc-4", 8, "USD", 1), LimitRow(WINDOW_ROWS + 2, "nobody", 8, "USD", 1)]
     staged = await batch.stage_measured(again, Noteworthy(), window=1)
-    assert [(error.row, error.reason) for error in staged.left_out] == [(3201, LimitRowErrorReason.DUPLICATE_ACCOUNT)]
-    assert [row.row for effect in staged.effects for row in effect.rows] == [3202]
+    told = [(error.row, error.reason) for error in staged.left_out]
+    assert told == [(WINDOW_ROWS + 1, LimitRowErrorReason.DUPLICATE_ACCOUNT)]
+    assert [row.row for effect in staged.effects for row in effect.rows] == [WINDOW_ROWS + 2]
 
 
 async def test_rows_are_measured_where_their_accounts_live(store: RedisCreditStore) -> None:

@@ -22,7 +22,8 @@ class Site:
         self.now = 100.0
         self.done = 7
         monkeypatch.setattr("creditgate.store.limit_steps.time.monotonic", lambda: self.now)
-        self.steps = StepsUnderWay(lambda: self.done)
+        self.elsewhere = False
+        self.steps = StepsUnderWay(lambda: self.done, lambda: self.elsewhere)
 
 
 @pytest.fixture
@@ -45,6 +46,13 @@ def test_calls_bring_several_chunks_where_there_are_no_orders(site: Site) -> Non
     assert site.steps.most_calls() * site.steps.most_in_call() == STEPS_ALONE
     site.done += 1
     assert (site.steps.most_calls(), site.steps.most_in_call()) == (STEPS_BESIDE_ORDERS, 1)
+
+
+def test_chunks_are_few_while_other_servers_have_orders(site: Site) -> None:
+    site.elsewhere = True
+    assert (site.steps.most(), site.steps.most_in_call()) == (STEPS_BESIDE_ORDERS, 1)
+    site.elsewhere = False
+    assert site.steps.most() == STEPS_ALONE
 
 
 @pytest.mark.parametrize(("orders", "most"), [(0, STEPS_ALONE), (1, STEPS_BESIDE_ORDERS)])

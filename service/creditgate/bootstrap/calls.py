@@ -86,13 +86,17 @@ async def answering_calls(
             redis_url, options=_store_options(settings), observer=metrics.store, policy=policy.policy
         )
         sweeper = Sweeper(store, metrics.store, settings.sweep_interval_s, settings.idempotency_retention_s)
-        finisher = Finisher(store.limit_batches, policy, metrics.limit_feed, lambda: store.operations_done)
+        watch = store.orders_watch
+        finisher = Finisher(
+            store.limit_batches, policy, metrics.limit_feed, lambda: store.operations_done, watch.elsewhere
+        )
         resumer = Resumer(store.limit_batches, finisher, metrics.limit_feed, lambda: store.ready)
         feed = LimitFeed(store.limit_batches, finisher)
         endpoints = build_endpoints(CountedStore(store, metrics.decisions), policy, feed)
         host = GrpcHost(endpoints, _host_options(settings, shares_port=options.shares_port), metrics.rpcs)
         stack.push_async_callback(store.close)
         stack.push_async_callback(policy.stop)
+        stack.push_async_callback(watch.stop)
         stack.push_async_callback(sweeper.stop)
         stack.push_async_callback(resumer.stop)
         stack.push_async_callback(_drain, host, finisher, store, settings.drain_grace_s)
@@ -103,6 +107,7 @@ async def answering_calls(
         _log.info("using Redis", url=mask_url(redis_url))
         policy.start(store.use_policy)
         await store.start()
+        watch.start()
         if options.sweeps:
             sweeper.start()
             resumer.start()

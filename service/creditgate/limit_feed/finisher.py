@@ -14,7 +14,7 @@ from creditgate.limit_feed.measuring import complete
 from creditgate.limit_feed.observer import LimitFeedObserver
 from creditgate.limit_feed.records import BatchLeftError, WorkedBatch, soon
 from creditgate.limit_feed.rollback import restore
-from creditgate.limit_feed.turns import OrdersDone, Turns, no_orders
+from creditgate.limit_feed.turns import OrdersDone, OrdersElsewhere, Turns, no_orders, none_elsewhere
 
 KeyT = TypeVar("KeyT")
 
@@ -41,8 +41,10 @@ class Finisher:
         policy: PolicySource,
         observer: LimitFeedObserver,
         orders_done: OrdersDone = no_orders,
+        orders_elsewhere: OrdersElsewhere = none_elsewhere,
     ) -> None:
         self._orders_done = orders_done
+        self._orders_elsewhere = orders_elsewhere
         self._store = store
         self._policy = policy
         self._observer = observer
@@ -69,7 +71,7 @@ class Finisher:
 
     def turns(self) -> Turns:
         """Return what takes turns with orders."""
-        return Turns(self._orders_done)
+        return Turns(self._orders_done, self._orders_elsewhere)
 
     def is_at_work(self, batch_id: str) -> bool:
         """Return whether the batch is being carried on here."""

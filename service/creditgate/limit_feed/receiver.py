@@ -22,6 +22,9 @@ _ROWS_AT_ONCE: Final = 200
 """Rows that are read before other calls get their turn: about a millisecond's work."""
 
 
+_REST_S_MAX: Final = 0.1
+"""Longest rest after a window, which is many steps, while there are orders."""
+
 _FULL_WINDOWS_MAX: Final = 2
 """Windows that are stored or wait for it while the next is received: so rows are read while Redis is busy, and Redis
 finds the next window ready."""
@@ -201,7 +204,7 @@ class Receiver:
         self._turns.begin()
         noteworthy = self._gathering.noteworthy() if self._gathering is not None else None
         staged = await self._store.stage_window(self.batch, window.number, window.rows, noteworthy, soon())
-        await self._turns.rest()
+        await self._turns.rest(_REST_S_MAX)
         kept = replace(
             kept,
             next_digest=window.next_digest,

@@ -147,6 +147,11 @@ def rows_restored(partition: int, batch_id: str) -> str:
     return f"{prefix(partition)}:z:{batch_id}"
 
 
+def servers_with_orders() -> str:
+    """Return the hash of server -> when it last had orders."""
+    return f"{prefix(0)}:k"
+
+
 def journal(partition: int) -> str:
     """Return the partition's journal, a stream."""
     return f"{prefix(partition)}:j"

@@ -100,6 +100,7 @@ _OWN: Final = (
     "restore_rows",
     "limit_chunks",
     "drop_rows",
+    "note_orders",
     "register",
 )
 """Files that keep their names to themselves: each is a block of its own, since Lua allows a chunk 200 local names."""

@@ -72,14 +72,12 @@ class StagedChunk(NamedTuple):
 class RedisLimitBatches:
     """Keeps limit batches: the records in the first partition, the rows in those of their accounts."""
 
-    def __init__(
-        self, partitions: int, policy: Callable[[], bytes], call: CallFunction, orders_done: Callable[[], int]
-    ) -> None:
+    def __init__(self, partitions: int, policy: Callable[[], bytes], call: CallFunction, steps: StepsUnderWay) -> None:
         self._partitions = partitions
         self._policy = policy
         self._call = call
-        self._steps = StepsUnderWay(orders_done)
-        self._chunks = LimitChunks(partitions, call, self._steps)
+        self._steps = steps
+        self._chunks = LimitChunks(partitions, call, steps)
 
     # --- records
 

@@ -24,15 +24,17 @@ QUIET_S: Final = 1.0
 
 
 class StepsUnderWay:
-    """Decides how many chunks may be with the store at once. Orders of other servers are not seen.
+    """Decides how many chunks may be with the store at once.
 
     Args:
         orders_done: returns how many operations on accounts this server's store has ended so far.
+        orders_elsewhere: returns whether other servers have orders.
 
     """
 
-    def __init__(self, orders_done: Callable[[], int]) -> None:
+    def __init__(self, orders_done: Callable[[], int], orders_elsewhere: Callable[[], bool]) -> None:
         self._orders_done = orders_done
+        self._orders_elsewhere = orders_elsewhere
         self._seen = orders_done()
         self._seen_at = time.monotonic() - QUIET_S
 
@@ -52,7 +54,7 @@ class StepsUnderWay:
         now, done = time.monotonic(), self._orders_done()
         if done != self._seen:
             self._seen, self._seen_at = done, now
-        return now - self._seen_at >= QUIET_S
+        return now - self._seen_at >= QUIET_S and not self._orders_elsewhere()
 
 
 async def ahead(begin: Callable[[], Awaitable[T] | None], most: Callable[[], int]) -> AsyncIterator[T]:

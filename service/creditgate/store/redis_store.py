@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final, NamedTuple, TypeVar, cast
 
 from creditgate.domain.account import Account
@@ -25,10 +26,12 @@ from creditgate.store.directory import HOPS_MAX, Directory
 from creditgate.store.failures import unpack_failure
 from creditgate.store.lane import Argument, Reply
 from creditgate.store.limit_batches import RedisLimitBatches
+from creditgate.store.limit_steps import StepsUnderWay
 from creditgate.store.location import RedisKind, parse_location
 from creditgate.store.mover import Mover
 from creditgate.store.observer import StoreObserver
 from creditgate.store.operations import GROUP_OPERATIONS, READ_OPERATIONS, pack_rate
+from creditgate.store.orders_watch import OrdersWatch
 from creditgate.store.page_token import PagePlace, PageTokenError, parse_page_token, render_page_token
 from creditgate.store.partition_group import PartitionGroup
 from creditgate.store.policy_blob import pack_policy
@@ -107,9 +110,10 @@ class RedisCreditStore:
         self._mover = Mover(self._directory, self._move_step)
         self.operations_done = 0
         """How many operations on accounts have ended so far, well or not."""
-        self.limit_batches = RedisLimitBatches(
-            options.partitions, lambda: self._policy, self._call_replicated, lambda: self.operations_done
-        )
+        self.orders_watch = OrdersWatch(partial(self._call, read_only=False), lambda: self.operations_done)
+        """Knows of orders of other servers, once it is started."""
+        steps = StepsUnderWay(lambda: self.operations_done, self.orders_watch.elsewhere)
+        self.limit_batches = RedisLimitBatches(options.partitions, lambda: self._policy, self._call_replicated, steps)
         self._observer = observer
         self._topology = _topology(url, options)
         spans = self._topology.groups

@@ -130,6 +130,11 @@ function key.rows_restored(part, batch_id)
   return part.prefix .. ':z:' .. batch_id
 end
 
+-- Hash: server -> when it last had orders, in milliseconds; only in the first partition.
+function key.servers_with_orders(part)
+  return part.prefix .. ':k'
+end
+
 -- Stream: the partition's journal.
 function key.journal(part)
   return part.prefix .. ':j'
