@@ -271,6 +271,23 @@ async def test_a_server_that_stops_ends_a_push_and_another_one_goes_on(redis_url
         assert (batch.state, batch.applied_rows) == (LIMIT_BATCH_STATE_ACTIVE, len(names))
 
 
+async def test_servers_tell_each_other_that_they_have_orders(redis_url: str) -> None:
+    async with running_service(settings_for(redis_url)) as busy, running_service(settings_for(redis_url)) as other:
+        for service in (busy, other):
+            assert await service.store.wait_ready(PATIENCE_S)
+
+        async def knows_of_none() -> bool:
+            return not other.store.orders_watch.elsewhere()
+
+        async def knows_of_some() -> bool:
+            return other.store.orders_watch.elsewhere()
+
+        await eventually(knows_of_none)
+        async with open_channel(busy.address) as channel:
+            await Scorer(channel).open(["acme"])
+        await eventually(knows_of_some)
+
+
 async def end_of(call: grpc.aio.StreamStreamCall[PushLimitsRequest, PushLimitsResponse]) -> str:
     """Return why a stream has failed, once all its answers are read."""
     try:

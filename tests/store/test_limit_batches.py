@@ -318,10 +318,10 @@ async def test_rows_of_one_partition_are_stored_whatever_calls_bring_them(
     together = (name for name in map(new_id, repeat("acc")) if keys.partition_of(name, PARTITIONS_DEFAULT) == 3)
     account_ids = list(islice(together, 4 * CHUNK_ROWS_MAX + 10))
     await put_accounts(store, account_ids)
-    earlier, again = account_ids[:5], account_ids[5:]
-    for place in (0, CHUNK_ROWS_MAX - 1, CHUNK_ROWS_MAX, 2 * CHUNK_ROWS_MAX + 7, len(again)):
-        again.insert(place, earlier[len(earlier) - 1])
-        earlier = earlier[:-1]
+    again = account_ids[5:]
+    places_again = (0, CHUNK_ROWS_MAX - 1, CHUNK_ROWS_MAX, 2 * CHUNK_ROWS_MAX + 7, len(again))
+    for place, name in zip(places_again, reversed(account_ids[:5]), strict=True):
+        again.insert(place, name)
     places = {name: number for number, name in enumerate(account_ids[:5], 1)}
     later = [LimitRow(WINDOW_ROWS + number, name, 70, "USD", 1) for number, name in enumerate(again, 1)]
 
