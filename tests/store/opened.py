@@ -10,10 +10,12 @@ from tests.quiet_observer import QuietObserver
 
 
 @asynccontextmanager
-async def open_store(url: str, *, policy: Policy = DEFAULT_POLICY) -> AsyncIterator[RedisCreditStore]:
+async def open_store(
+    url: str, *, policy: Policy = DEFAULT_POLICY, observer: QuietObserver | None = None
+) -> AsyncIterator[RedisCreditStore]:
     """Provide a store on a Redis, ready."""
     options = StoreOptions(redis_timeout_s=PATIENT_REDIS_S)
-    store = RedisCreditStore(url, options=options, observer=QuietObserver(), policy=policy)
+    store = RedisCreditStore(url, options=options, observer=observer or QuietObserver(), policy=policy)
     await store.start()
     assert await store.wait_ready(PATIENCE_S), store.unready_reason
     yield store

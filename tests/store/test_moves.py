@@ -25,6 +25,7 @@ from creditgate.store.lane import Argument, Reply
 from creditgate.store.mover import Mover
 from tests.patience import PATIENCE_S
 from tests.private_redis import PrivateRedis
+from tests.quiet_observer import QuietObserver
 from tests.store.opened import open_store
 
 HOLD_S = 3600
@@ -171,6 +172,31 @@ async def test_a_server_that_remembers_an_old_place_is_led_on(
     account = await one.run(GetAccount(account_id), deadline())
     assert account.exposure.reserved_minor == 10 - 4 + 11 + 12 + 30
     assert await differences(other) == []
+
+
+async def test_orders_of_a_batch_are_led_on_together_and_keep_their_order(
+    server: PrivateRedis, one: RedisCreditStore, new_id: Callable[[str], str]
+) -> None:
+    accounts = [new_id("acc") for _ in range(20)]
+    for account_id in accounts:
+        group_id = away_from(account_id, new_id, one.partitions)
+        await put_group(one, group_id)
+        limit = LimitSetting(100)
+        await one.run(PutAccount(account_id, "USD", base_limit=limit, group_id=group_id), deadline())
+    amounts = {"first": 60, "too much": 60, "last": 40}
+    orders = [
+        ReserveCredit(account_id, order_id, amount, "USD", HOLD_S)
+        for order_id, amount in amounts.items()
+        for account_id in accounts
+    ]
+    observer = QuietObserver()
+    async with open_store(server.url, observer=observer) as new:
+        answers = await new.run_each(orders, deadline())
+        again = await new.run_each(orders, deadline())
+    outcomes = [answer.decision.outcome for answer in answers if not isinstance(answer, CreditError)]
+    assert outcomes == [Outcome.APPROVED] * 20 + [Outcome.REJECTED] * 20 + [Outcome.APPROVED] * 20
+    assert all(not isinstance(answer, CreditError) for answer in again)
+    assert [operations for function, operations in observer.calls if function == "creditgate_apply"] == [60] * 3
 
 
 async def test_a_new_account_that_two_servers_create_in_two_groups_is_there_once(

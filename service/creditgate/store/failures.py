@@ -22,6 +22,12 @@ def unpack_failure(operation: Operation[object], answer: bytes) -> CreditError:
     return _FAILURES[reason](operation, reason, number, text)
 
 
+def account_moving(account_id: str) -> CreditError:
+    """Return the error of an operation whose account is being moved, or was moved again whenever it was asked."""
+    msg = f"account {account_id} is just joining a credit group; ask again in a moment"
+    return CreditError(ErrorReason.ACCOUNT_MOVING, msg)
+
+
 def _account_not_found(operation: Operation[object], reason: ErrorReason, _number: int, _text: str) -> CreditError:
     if isinstance(operation, PutAccount):
         return CreditError.of_field("account.currency_code", "must be set for a new account")
@@ -130,8 +136,8 @@ def _group_currencies_exhausted(
     )
 
 
-def _account_moving(operation: Operation[object], reason: ErrorReason, _number: int, _text: str) -> CreditError:
-    return CreditError(reason, f"account {operation.account_id} is just joining a credit group; ask again in a moment")
+def _account_moving(operation: Operation[object], _reason: ErrorReason, _number: int, _text: str) -> CreditError:
+    return account_moving(operation.account_id)
 
 
 def _internal(operation: Operation[object], reason: ErrorReason, _number: int, text: str) -> CreditError:

@@ -23,7 +23,7 @@ from creditgate.store.answers import MovedTo, moved_to, unpack_account, unpack_g
 from creditgate.store.audit import audit_account
 from creditgate.store.coalescer import AnyOperation, CallOptions, WaitingRoom
 from creditgate.store.directory import HOPS_MAX, Directory
-from creditgate.store.failures import unpack_failure
+from creditgate.store.failures import account_moving, unpack_failure
 from creditgate.store.lane import Argument, Reply
 from creditgate.store.limit_batches import RedisLimitBatches
 from creditgate.store.limit_steps import StepsUnderWay
@@ -194,11 +194,31 @@ class RedisCreditStore:
     async def run_each(self, operations: Sequence[Operation[R]], deadline: float) -> list[R | CreditError]:
         """Carry out operations of one kind, reading or writing, independently (see `CreditStore.run_each`)."""
         asked = cast("Sequence[AnyOperation]", operations)
-        partitions = [self._partition_of(operation) for operation in asked]
+        outcomes: list[object] = [None] * len(asked)
+        left: Sequence[int] = range(len(asked))
+        for _ in range(HOPS_MAX):
+            ended = await self._submit_each([asked[index] for index in left], deadline)
+            for index, outcome in zip(left, ended, strict=True):
+                outcomes[index] = outcome
+            # Those that are led on go together: they keep their order, and wait for one call more, not for one each.
+            left = [index for index in left if isinstance(outcomes[index], MovedTo)]
+            if not left:
+                break
+            for index in left:
+                self._directory.learn(asked[index].account_id, cast("MovedTo", outcomes[index]).partition)
+        for index in left:
+            outcomes[index] = account_moving(asked[index].account_id)
+        for operation, outcome in zip(operations, outcomes, strict=True):
+            self._count(operation, outcome)
+        return cast("list[R | CreditError]", outcomes)
+
+    async def _submit_each(self, operations: Sequence[AnyOperation], deadline: float) -> Sequence[object]:
+        """Ask for operations where their accounts are known to live; return what each ended with, in their order."""
+        partitions = [self._partition_of(operation) for operation in operations]
         chunks = self._chunks(partitions)
         ended = await asyncio.gather(
             *(
-                self._submit([asked[index] for index in chunk], [partitions[index] for index in chunk], deadline)
+                self._submit([operations[index] for index in chunk], [partitions[index] for index in chunk], deadline)
                 for chunk in chunks
             ),
             return_exceptions=True,
@@ -210,13 +230,7 @@ class RedisCreditStore:
             each = [result] * len(chunk) if isinstance(result, CreditError) else result
             for index, outcome in zip(chunk, each, strict=True):
                 outcomes[index] = outcome
-        for index, outcome in enumerate(outcomes):
-            if isinstance(outcome, MovedTo):
-                # One after the other: operations of one account keep their order.
-                self._directory.learn(asked[index].account_id, outcome.partition)
-                outcomes[index] = await self._run(asked[index], deadline)
-            self._count(operations[index], outcomes[index])
-        return cast("list[R | CreditError]", outcomes)
+        return outcomes
 
     async def list_reservations(
         self, account_id: str, states: frozenset[ReservationState], page_size: int, page_token: str, deadline: float
@@ -390,7 +404,7 @@ class RedisCreditStore:
             if not isinstance(outcome, MovedTo):
                 return outcome
             self._directory.learn(operation.account_id, outcome.partition)
-        return CreditError(ErrorReason.ACCOUNT_MOVING, f"account {operation.account_id} is on the move; ask again")
+        return account_moving(operation.account_id)
 
     async def _submit(
         self, operations: Sequence[AnyOperation], partitions: Sequence[int], deadline: float
@@ -446,7 +460,7 @@ class RedisCreditStore:
                 if isinstance(put, CreditError):
                     raise put
                 return cast("AccountPut", put)
-        raise CreditError(ErrorReason.ACCOUNT_MOVING, f"account {account_id} is on the move; ask again in a moment")
+        raise account_moving(account_id)
 
     async def resume_moves(self, partition: int, patience_s: int) -> int:
         """Finish moves away from a partition that somebody began longer ago and did not finish; return how many.
@@ -480,7 +494,7 @@ class RedisCreditStore:
             if moved is None:
                 raise unpack_failure(Operation(account_id), reply)
             self._directory.learn(account_id, moved.partition)
-        raise CreditError(ErrorReason.ACCOUNT_MOVING, f"account {account_id} is on the move; ask again in a moment")
+        raise account_moving(account_id)
 
     async def _list_all(
         self, function: str, page_size: int, page_token: str, deadline: float
