@@ -18,7 +18,7 @@ from benchmarks.orders import LIMIT_MINOR, Orders, account_id
 from benchmarks.postgres import find_postgres, started_postgres
 from benchmarks.processes import Server, interrupts_ignored, started_empty_handler, started_gate
 from benchmarks.rows import Row, Target, against, row_of
-from benchmarks.sampling import Contender, Sample, take_turns
+from benchmarks.sampling import Contender, Sample, next_run, take_turns
 from benchmarks.sizes import Size
 from benchmarks.store_run import WATCH_LIMIT_FIELD, StoreRun, Way, run_store, watch_key
 from benchmarks.stores import Durability, Redis, opened_store, put_accounts, started_redis
@@ -56,6 +56,10 @@ class Gate:
         batches = max(1, count // batch_size)
         spread = (1, run % self.accounts) if hot else (self.accounts, 0)
         return await self._call(Orders(run, batches * batch_size, *spread), _BATCHES_IN_FLIGHT, batch_size)
+
+    async def reserve_on_each(self) -> None:
+        """Place an order on each account: from then on the service knows where it lives, as in the course of a day."""
+        await self._call(Orders(next_run(), self.accounts, self.accounts, in_turn=True), _BATCHES_IN_FLIGHT, BATCH)
 
     async def _call(self, orders: Orders, in_flight: int, batch_size: int) -> Sample:
         server, redis = self.server, self.redis

@@ -25,13 +25,15 @@ LIMIT_MINOR: Final = 10**14
 class Orders:
     """Which orders a run places: `count` of them, on `accounts` accounts from number `first_account` on.
 
-    `run` makes the ids of this run's orders unlike those of every other run.
+    `run` makes the ids of this run's orders unlike those of every other run. `in_turn`: one account after the other,
+    not picked at random.
     """
 
     run: int
     count: int
     accounts: int
     first_account: int = 0
+    in_turn: bool = False
 
 
 def account_id(number: int) -> str:
@@ -45,7 +47,9 @@ def order_id(run: int, number: int) -> str:
 
 
 def pick_accounts(orders: Orders) -> list[int]:
-    """Return an account's number for each order, uniformly at random and the same for the same orders."""
+    """Return an account's number for each order: uniformly at random and the same for the same orders, or in turn."""
+    if orders.in_turn:
+        return [orders.first_account + number % orders.accounts for number in range(orders.count)]
     pick = random.Random(orders.run).randrange
     return [orders.first_account + pick(orders.accounts) for _ in range(orders.count)]
 

@@ -65,6 +65,8 @@ async def measure_policy(bench: Bench) -> list[Row]:
             "plain accounts": await bench.start_gate(stack, "memory", accounts),
             "every rule on, in a group of two currencies": await _start_full_gate(bench, stack, accounts),
         }
+        for gate in gates.values():
+            await gate.reserve_on_each()
         for how, reserve in _WAYS.items():
             contenders = [Contender(f"{what}, {how}", partial(reserve, gate)) for what, gate in gates.items()]
             samples = await bench.take_turns(contenders, _PARTS)

@@ -14,6 +14,11 @@ _MS_PER_S: Final = 1000
 _runs = itertools.count(1)
 
 
+def next_run() -> int:
+    """Return the number of a run, unlike that of every other."""
+    return next(_runs)
+
+
 class FailedRunError(Exception):
     """Calls of a run failed or decided otherwise than they must; the figures would mean nothing."""
 
@@ -83,15 +88,15 @@ async def take_turns(contenders: Sequence[Contender], rounds: int, seconds: floa
         order = contenders if turn % 2 == 0 else contenders[::-1]
         for contender in order:
             count = max(1, round(rates[contender.name] * seconds))
-            sample = await contender.run(next(_runs), count)
+            sample = await contender.run(next_run(), count)
             samples[contender.name].append(sample)
             rates[contender.name] = sample.rate
     return samples
 
 
 async def _first_rate(contender: Contender) -> float:
-    cold = await contender.run(next(_runs), _FIRST_COUNT)
-    warm = await contender.run(next(_runs), max(_FIRST_COUNT, round(cold.rate * _WARM_UP_S)))
+    cold = await contender.run(next_run(), _FIRST_COUNT)
+    warm = await contender.run(next_run(), max(_FIRST_COUNT, round(cold.rate * _WARM_UP_S)))
     return warm.rate
 
 
