@@ -5,10 +5,10 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from typing import Final, NamedTuple
 
+from creditgate.domain.background import Background
 from creditgate.domain.bounds import SECONDS_PER_DAY
 from creditgate.domain.errors import CreditError
 from creditgate.domain.limit_batch import LimitBatch, LimitBatchState
@@ -64,18 +64,15 @@ class Resumer:
         self._observer = observer
         self._seen: dict[str, _Seen] = {}
         self._dropped: set[str] = set()
-        self._task: asyncio.Task[None] | None = None
+        self._background = Background("look at limit batches", self._run)
 
     def start(self) -> None:
         """Begin to look in the background."""
-        self._task = asyncio.create_task(self._run(), name="creditgate-limit-batches")
+        self._background.start()
 
     async def stop(self) -> None:
         """Look no more."""
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+        await self._background.stop()
 
     async def look(self, now: float) -> None:
         """Look once, at an instant of `time.monotonic()`; carry on what has stood still.

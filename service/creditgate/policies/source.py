@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
 import structlog
 
+from creditgate.domain.background import Background
 from creditgate.domain.policy import DEFAULT_POLICY, Policy
 from creditgate.policies.document import PolicyDocument, PolicyError, parse_policy, render_policy
 
@@ -94,7 +94,7 @@ class PolicyFile:
         self._on_read = on_read
         self._look_interval_s = look_interval_s
         self._use: Callable[[Policy], None] = lambda _: None
-        self._watching: asyncio.Task[None] | None = None
+        self._background = Background("look at the policy file", self._watch)
         self._seen = self._tried = self._read()
         self.problem = ""
         try:
@@ -113,14 +113,11 @@ class PolicyFile:
             self._complain(self.problem)
         else:
             self._on_read(usable=True)
-        self._watching = asyncio.create_task(self._watch(), name="creditgate-policy")
+        self._background.start()
 
     async def stop(self) -> None:
         """Look at the file no more."""
-        if self._watching is not None:
-            self._watching.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._watching
+        await self._background.stop()
 
     async def look(self) -> None:
         """Look at the file once; use what is new in it and was the same at the look before.

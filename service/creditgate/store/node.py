@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final
 
+from creditgate.domain.background import Background
 from creditgate.store.lane import Lane, LaneBrokenError
 from creditgate.store.readiness import NotReadyError
 from creditgate.store.topology import LanePair
@@ -46,18 +47,15 @@ class Node:
         self._on_change = on_change
         self._opened: list[Lane] = []
         self._given_up = asyncio.Event()
-        self._supervisor: asyncio.Task[None] | None = None
+        self._background = Background("supervision of Redis", self._supervise)
 
     def start(self) -> None:
         """Begin to connect; returns at once."""
-        self._supervisor = asyncio.create_task(self._supervise(), name="creditgate-store-supervisor")
+        self._background.start()
 
     async def close(self) -> None:
         """Close the lanes; what is in flight on them fails."""
-        if self._supervisor is not None:
-            self._supervisor.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._supervisor
+        await self._background.stop()
         await self._lose("the service is stopping")
 
     def give_up(self, why: str) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final, cast
 
+from creditgate.domain.background import Background
 from creditgate.domain.errors import CreditError
 from creditgate.store.lane import Argument, Reply
 
@@ -43,24 +44,20 @@ class OrdersWatch:
         self._server_id = secrets.token_hex(8)
         self._noted = 0
         self._asked_at = self._told_at = self._others_at = float("-inf")
-        self._task: asyncio.Task[None] | None = None
+        self._background = Background("watch over orders", self._run)
 
     def start(self) -> None:
         """Begin to watch in the background."""
-        self._task = asyncio.create_task(self._run(), name="creditgate-orders-watch")
+        self._background.start()
 
     async def stop(self) -> None:
         """End watching."""
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
-            self._task = None
+        await self._background.stop()
 
     def elsewhere(self) -> bool:
         """Return whether other servers have orders; so it is assumed until it is known."""
         self._asked_at = now = time.monotonic()
-        if self._task is None:
+        if not self._background.running:
             return False
         return now - self._told_at > BUSY_S or now - self._others_at < BUSY_S
 

@@ -6,10 +6,10 @@ Decisions are exact without it.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from functools import partial
 from typing import NamedTuple
 
+from creditgate.domain.background import Background
 from creditgate.domain.bounds import RETENTION_DEFAULT_S
 from creditgate.domain.errors import CreditError
 from creditgate.store.constants import MOVE_PATIENCE_S, SWEEP_REFERENCES_MAX
@@ -43,18 +43,15 @@ class Sweeper:
         self._observer = observer
         self._interval_s = interval_s
         self._retention_s = retention_s
-        self._task: asyncio.Task[None] | None = None
+        self._background = Background("sweeper", self._run)
 
     def start(self) -> None:
         """Begin to sweep in the background."""
-        self._task = asyncio.create_task(self._run(), name="creditgate-sweeper")
+        self._background.start()
 
     async def stop(self) -> None:
         """End sweeping; a step under way is carried out by Redis all the same."""
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+        await self._background.stop()
 
     async def sweep_once(self) -> Swept:
         """Settle everything that is due now in every partition, and clean up what has been kept long enough.

@@ -14,6 +14,7 @@ from typing import Final
 from redis.crc import key_slot
 from redis.exceptions import AskError, ClusterDownError, MovedError, ReadOnlyError, ResponseError, TryAgainError
 
+from creditgate.domain.background import Background
 from creditgate.store import keys
 from creditgate.store.lane import Lane, LaneBrokenError
 from creditgate.store.location import RedisAddress, RedisLocation
@@ -54,20 +55,17 @@ class ClusterTopology:
         self._users: Sequence[LaneUser] = ()
         self._stale = asyncio.Event()
         self._unfit = "connecting to the Redis Cluster"
-        self._supervisor: asyncio.Task[None] | None = None
+        self._background = Background("supervision of the Redis Cluster", self._supervise)
 
     def start(self, users: Sequence[LaneUser]) -> None:
         """Begin to connect (see `Topology.start`)."""
         self._users = users
         self._tell()
-        self._supervisor = asyncio.create_task(self._supervise(), name="creditgate-cluster-supervisor")
+        self._background.start()
 
     async def close(self) -> None:
         """Close the lanes (see `Topology.close`)."""
-        if self._supervisor is not None:
-            self._supervisor.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._supervisor
+        await self._background.stop()
         await asyncio.gather(*(node.close() for node in self._nodes.values()))
 
     def refused(self, group: int, lane: Lane, error: ResponseError) -> str | None:
