@@ -2,8 +2,18 @@
 
 import signal
 import subprocess
+from pathlib import Path
 
 from tests.patience import PATIENCE_S
+
+
+def has_ended(pid: int) -> bool:
+    """Return whether a process is gone or only waits to be reaped."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):  # the latter when it goes between opening and reading
+        return True
+    return status.rpartition(")")[2].split()[0] == "Z"
 
 
 class Killable:

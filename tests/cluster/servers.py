@@ -2,8 +2,6 @@
 
 import socket
 import subprocess
-import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,30 +9,19 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from creditgate.store.embedded.binary import RedisBinary
+from tests import waiting
 from tests.killable import Killable
-from tests.patience import PATIENCE_S
 
-POLL_S = 0.02
 _DOWN_AFTER_MS = 3000
 """Long enough that no server counts as lost because the machine is busy."""
 
 _ANSWER_S = 20.0
 """Longest wait for one answer: a frozen server gives none, and whoever waits asks again."""
 
-_NEVER = threading.Event()
-
 
 def wait_until(done: Callable[[], bool], what: str = "") -> None:
     """Wait until something is so; Redis may be away meanwhile."""
-    give_up = time.monotonic() + PATIENCE_S
-    while True:
-        try:
-            if done():
-                return
-        except (RedisError, OSError):
-            pass
-        assert time.monotonic() < give_up, what
-        _NEVER.wait(POLL_S)
+    waiting.wait_until(done, lambda: what, passing=(RedisError, OSError))
 
 
 _given_ports: set[int] = set()

@@ -2,8 +2,6 @@
 
 import os
 import signal
-import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
@@ -12,10 +10,9 @@ import pytest
 
 from creditgate.store.embedded.files import RedisFiles
 from tests.faults.service_process import ServiceProcess
-from tests.patience import PATIENCE_S
+from tests.killable import has_ended
 from tests.private_redis import PrivateRedis
-
-_POLL_S = 0.01
+from tests.waiting import wait_until
 
 
 class Site(Protocol):
@@ -107,23 +104,6 @@ class EmbeddedSite:
 def wait_gone(pid: int) -> None:
     """Wait until a process has ended."""
     wait_until(lambda: has_ended(pid))
-
-
-def wait_until(done: Callable[[], bool]) -> None:
-    """Wait until something is so."""
-    give_up = time.monotonic() + PATIENCE_S
-    while not done():
-        assert time.monotonic() < give_up
-        threading.Event().wait(_POLL_S)
-
-
-def has_ended(pid: int) -> bool:
-    """Return whether a process is gone or only waits to be reaped."""
-    try:
-        status = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):  # the latter when it goes between opening and reading
-        return True
-    return status.rpartition(")")[2].split()[0] == "Z"
 
 
 @pytest.fixture

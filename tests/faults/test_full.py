@@ -20,10 +20,10 @@ from creditgate.v1.credit_service_pb2_grpc import CreditServiceStub
 from creditgate.v1.decision_pb2 import OUTCOME_APPROVED
 from creditgate.v1.receivables_service_pb2 import ImportOpenItemsRequest, OpenItem
 from creditgate.v1.receivables_service_pb2_grpc import ReceivablesServiceStub
-from tests.faults.conftest import wait_until
 from tests.faults.service_process import ServiceProcess
 from tests.patience import PATIENCE_S
 from tests.private_redis import PrivateRedis
+from tests.waiting import wait_until
 
 BALLAST = "ballast"
 MAXMEMORY_BYTES = 64 * 1024 * 1024

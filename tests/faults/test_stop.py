@@ -8,9 +8,11 @@ import grpc
 
 from creditgate.client import CreditCallError, CreditClient
 from creditgate.v1.decision_pb2 import OUTCOME_APPROVED
-from tests.faults.conftest import EmbeddedSite, ExternalSite, has_ended, wait_until
+from tests.faults.conftest import EmbeddedSite, ExternalSite
 from tests.faults.load import Load, until_answered
+from tests.killable import has_ended
 from tests.patience import PATIENCE_S
+from tests.waiting import wait_until
 
 CALLERS = 24
 

@@ -24,7 +24,7 @@ from creditgate.v1.credit_service_pb2 import (
     ReserveCreditResponse,
 )
 from creditgate.v1.receivables_service_pb2 import OpenItem, RecordPaymentResponse
-from tests.faults.conftest import Site, wait_until
+from tests.faults.conftest import Site
 from tests.history.calls import Answer, Call, Fault
 from tests.history.causes import account_of, cause_of_call, cause_of_effect, must_have_effect
 from tests.history.check import Evidence, check_history
@@ -33,6 +33,7 @@ from tests.history.play import record
 from tests.history.readings import JournaledEffect, read_answer
 from tests.history.sites import external_site
 from tests.store.journal import read_entries
+from tests.waiting import wait_until
 
 ANSWERS = 250
 PATIENT_S = 10.0

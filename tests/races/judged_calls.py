@@ -13,9 +13,9 @@ from creditgate.v1.admin_service_pb2 import GetPolicyRequest
 from creditgate.v1.admin_service_pb2_grpc import AdminServiceStub
 from creditgate.v1.credit_service_pb2 import BatchReserveCreditRequest, CheckCreditRequest, ReserveCreditRequest
 from creditgate.v1.credit_service_pb2_grpc import CreditServiceStub
-from tests.faults.conftest import wait_until
 from tests.patience import PATIENCE_S
 from tests.races.versions import Order, check_decision, order_of
+from tests.waiting import wait_until
 
 BATCH: Final = 100
 """As many orders as one call of the store takes at most, or fewer: one version judges them all."""

@@ -1,9 +1,5 @@
 """Calls as a client of another program would make them, and what their errors carry."""
 
-import asyncio
-import time
-from collections.abc import Awaitable, Callable
-
 import grpc
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
 from google.rpc.status_pb2 import Status
@@ -17,7 +13,6 @@ SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 _BIG = 64 * 1024 * 1024
-_POLL_S = 0.02
 
 
 def open_channel(address: object) -> grpc.aio.Channel:
@@ -79,11 +74,3 @@ async def health_of(channel: grpc.aio.Channel, service: str = "") -> int:
         response_deserializer=health_pb2.HealthCheckResponse.FromString,
     )
     return (await check(health_pb2.HealthCheckRequest(service=service), timeout=PATIENCE_S)).status
-
-
-async def eventually(holds: Callable[[], Awaitable[bool]], within_s: float = PATIENCE_S) -> None:
-    """Return once the condition holds; fail when it does not within the time."""
-    give_up = time.monotonic() + within_s
-    while not await holds():
-        assert time.monotonic() < give_up, f"did not happen within {within_s} s"
-        await asyncio.sleep(_POLL_S)

@@ -32,7 +32,7 @@ from creditgate.v1.limit_feed_service_pb2 import (
 )
 from creditgate.v1.limit_feed_service_pb2_grpc import LimitFeedServiceStub
 from tests.patience import PATIENCE_S
-from tests.server.calls import eventually
+from tests.waiting import eventually
 
 CHUNK: Final = 1000
 _AT_ONCE: Final = 100

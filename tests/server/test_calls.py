@@ -34,13 +34,13 @@ from tests.private_redis import PrivateRedis
 from tests.server.calls import (
     SERVING,
     call_raw,
-    eventually,
     health_of,
     open_channel,
     reason_of,
     reserve_request,
     status_of,
 )
+from tests.waiting import eventually
 
 MEBIBYTE = 1024 * 1024
 

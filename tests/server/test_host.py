@@ -25,12 +25,12 @@ from tests.server.calls import (
     NOT_SERVING,
     SERVING,
     call_raw,
-    eventually,
     health_of,
     open_channel,
     raw_method,
     reason_of,
 )
+from tests.waiting import eventually
 
 SERVICE = "creditgate.v1.CreditService"
 GET_ACCOUNT = f"/{SERVICE}/GetAccount"

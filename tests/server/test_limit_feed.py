@@ -40,9 +40,10 @@ from creditgate.v1.limit_feed_service_pb2 import (
 from tests.complaints import no_complaints
 from tests.patience import PATIENCE_S
 from tests.private_redis import PrivateRedis
-from tests.server.calls import eventually, open_channel, reason_of
+from tests.server.calls import open_channel, reason_of
 from tests.server.feed import Scorer, header, requests, tripped, update
 from tests.server.test_service import settings_for
+from tests.waiting import eventually
 
 WRONG_SHARE = 100
 RAILS_OFF = """

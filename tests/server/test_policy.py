@@ -28,8 +28,9 @@ from creditgate.v1.decision_pb2 import (
     Decision,
 )
 from creditgate.v1.reservation_pb2 import RESERVATION_STATE_HELD
-from tests.server.calls import eventually, open_channel, reserve_request
+from tests.server.calls import open_channel, reserve_request
 from tests.server.test_service import settings_for
+from tests.waiting import eventually
 
 TOLERANT = """
 default:

@@ -23,7 +23,8 @@ from creditgate.v1.admin_service_pb2_grpc import AdminServiceStub
 from creditgate.v1.credit_service_pb2_grpc import CreditServiceStub
 from tests.patience import PATIENCE_S, PATIENT_REDIS_S
 from tests.private_redis import PrivateRedis
-from tests.server.calls import NOT_SERVING, SERVING, eventually, health_of, open_channel, reason_of, reserve_request
+from tests.server.calls import NOT_SERVING, SERVING, health_of, open_channel, reason_of, reserve_request
+from tests.waiting import eventually
 
 FREE_PORT = ListenAddress("127.0.0.1", 0)
 

@@ -24,7 +24,8 @@ from creditgate.v1.receivables_service_pb2 import ImportOpenItemsRequest, Import
 from creditgate.v1.receivables_service_pb2_grpc import ReceivablesServiceStub
 from tests.complaints import no_complaints
 from tests.private_redis import PrivateRedis
-from tests.server.calls import eventually, open_channel, reason_of, reserve_request
+from tests.server.calls import open_channel, reason_of, reserve_request
+from tests.waiting import eventually
 
 STREAM = "/creditgate.v1.CreditService/StreamReserveCredit"
 MEBIBYTE = 1024 * 1024

@@ -8,10 +8,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import pytest
 
 from creditgate.store import RedisCreditStore, keys, orders_watch
-from tests.patience import PATIENCE_S
 from tests.private_redis import PrivateRedis
 from tests.store.batches import account_of, put_accounts
 from tests.store.opened import open_store
+from tests.waiting import eventually
 
 _LOOK_S = 0.01
 
@@ -52,12 +52,6 @@ async def site(own_redis: Callable[..., PrivateRedis], monkeypatch: pytest.Monke
         yield Site(redis, here, there)
 
 
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        while not holds():  # noqa: ASYNC110 - what is waited for tells nobody
-            await asyncio.sleep(_LOOK_S)
-
-
 @asynccontextmanager
 async def orders_of(store: RedisCreditStore) -> AsyncIterator[None]:
     """Let a server have an order again and again."""
@@ -75,10 +69,10 @@ async def orders_of(store: RedisCreditStore) -> AsyncIterator[None]:
 
 
 async def test_a_server_knows_of_the_orders_of_another_one(site: Site) -> None:
-    await until(lambda: not site.here.orders_watch.elsewhere())
+    await eventually(lambda: not site.here.orders_watch.elsewhere())
     async with orders_of(site.there):
-        await until(site.here.orders_watch.elsewhere)
-        await until(lambda: not site.there.orders_watch.elsewhere())
+        await eventually(site.here.orders_watch.elsewhere)
+        await eventually(lambda: not site.there.orders_watch.elsewhere())
 
 
 async def test_others_are_no_longer_busy_a_while_after_their_last_order(
@@ -86,8 +80,8 @@ async def test_others_are_no_longer_busy_a_while_after_their_last_order(
 ) -> None:
     monkeypatch.setattr(orders_watch, "BUSY_S", 0.5)
     async with orders_of(site.there):
-        await until(site.here.orders_watch.elsewhere)
-    await until(lambda: not site.here.orders_watch.elsewhere())
+        await eventually(site.here.orders_watch.elsewhere)
+    await eventually(lambda: not site.here.orders_watch.elsewhere())
     assert len(site.noted()) == 1
 
 
@@ -100,10 +94,10 @@ async def test_others_are_taken_to_be_busy_until_it_is_known(own_redis: Callable
 
 
 async def test_others_are_taken_to_be_busy_while_redis_is_away(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    await until(lambda: not site.here.orders_watch.elsewhere())
+    await eventually(lambda: not site.here.orders_watch.elsewhere())
     monkeypatch.setattr(orders_watch, "BUSY_S", 0.1)
     site.redis.kill()
-    await until(site.here.orders_watch.elsewhere)
+    await eventually(site.here.orders_watch.elsewhere)
     site.redis.start(load=False)
 
 
@@ -112,7 +106,7 @@ async def test_where_there_are_no_orders_and_nobody_asks_nothing_is_called(site:
     await asyncio.sleep(20 * _LOOK_S)
     assert site.calls() == before
     await put_accounts(site.here, ["acme"])
-    await until(lambda: len(site.noted()) == 1)
+    await eventually(lambda: len(site.noted()) == 1)
 
 
 async def test_servers_that_are_gone_are_forgotten(site: Site) -> None:
@@ -120,5 +114,5 @@ async def test_servers_that_are_gone_are_forgotten(site: Site) -> None:
         now_ms = int(time.time() * 1000)
         client.hset(keys.servers_with_orders(), mapping={"gone": now_ms - 61_000, "quiet": now_ms - 50_000})
     async with orders_of(site.here):
-        await until(lambda: b"gone" not in site.noted() and len(site.noted()) == 2)
-    await until(lambda: not site.here.orders_watch.elsewhere())
+        await eventually(lambda: b"gone" not in site.noted() and len(site.noted()) == 2)
+    await eventually(lambda: not site.here.orders_watch.elsewhere())

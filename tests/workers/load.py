@@ -11,7 +11,7 @@ from creditgate.client import CreditCallError, CreditClient
 from creditgate.v1.credit_service_pb2 import GetAccountRequest
 from creditgate.v1.credit_service_pb2_grpc import CreditServiceStub
 from tests.patience import PATIENCE_S
-from tests.workers.served_workers import wait_until
+from tests.waiting import wait_until
 
 CALLERS_ONCE: Final = 4
 _CALLERS_OF_CLIENT: Final = 2

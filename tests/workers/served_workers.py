@@ -6,37 +6,17 @@ import re
 import signal
 import subprocess
 import sys
-import threading
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from tests.killable import has_ended
 from tests.patience import PATIENCE_S, PATIENT_SETTINGS
+from tests.waiting import wait_until
 
 WORKERS: Final = 2
-_POLL_S: Final = 0.02
-_NEVER: Final = threading.Event()
 _PREFIX: Final = "CREDITGATE_"
-
-
-def wait_until(done: Callable[[], bool], why_not: Callable[[], str] = str) -> None:
-    """Wait until something is so."""
-    give_up = time.monotonic() + PATIENCE_S
-    while not done():
-        assert time.monotonic() < give_up, why_not()
-        _NEVER.wait(_POLL_S)
-
-
-def has_ended(pid: int) -> bool:
-    """Return whether a process is gone or only waits to be reaped."""
-    try:
-        status = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):  # the latter when it goes between opening and reading
-        return True
-    return status.rpartition(")")[2].split()[0] == "Z"
 
 
 class ServedWorkers:

@@ -14,10 +14,12 @@ from creditgate.client import CreditClient
 from creditgate.v1.credit_service_pb2 import GetAccountRequest
 from creditgate.v1.decision_pb2 import OUTCOME_FLAGGED
 from tests.cli.served import CREDITGATE, environment
+from tests.killable import has_ended
 from tests.patience import PATIENCE_S
 from tests.private_redis import PrivateRedis
+from tests.waiting import wait_until
 from tests.workers.load import CALLERS_ONCE, Load, open_channels
-from tests.workers.served_workers import WORKERS, ServedWorkers, has_ended, wait_until
+from tests.workers.served_workers import WORKERS, ServedWorkers
 
 GET_ACCOUNT = "creditgate.v1.CreditService/GetAccount"
 CONNECTIONS = 24

@@ -9,8 +9,8 @@ import pytest
 
 from creditgate.workers.process import WorkerProcess
 from creditgate.workers.supervisor import RESTART_DELAY_MAX_S, WorkerStartError, WorkerSupervisor, longer_delay_s
+from tests.killable import has_ended
 from tests.patience import PATIENCE_S
-from tests.workers.served_workers import has_ended
 
 ROOT = Path(__file__).parents[2]
 RESTARTS = 4

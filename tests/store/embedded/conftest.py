@@ -1,16 +1,13 @@
-import asyncio
-import inspect
 import shutil
 import signal
 import tempfile
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from creditgate.store.embedded.files import RedisFiles
 from creditgate.store.embedded.process import find_server
-from tests.patience import PATIENCE_S
 
 
 @pytest.fixture
@@ -24,19 +21,3 @@ def data_dir() -> Iterator[Path]:
         server.send(signal.SIGKILL)
     shutil.rmtree(directory)
     assert left == [], "the test left its redis-server running"
-
-
-@pytest.fixture
-def eventually() -> Callable[[Callable[[], object]], Awaitable[None]]:
-    """Wait until a condition, or what it awaits, holds; the test fails when it does not in time."""
-
-    async def holds_now(condition: Callable[[], object]) -> object:
-        answer = condition()
-        return await answer if inspect.isawaitable(answer) else answer
-
-    async def wait(condition: Callable[[], object]) -> None:
-        async with asyncio.timeout(PATIENCE_S):
-            while not await holds_now(condition):  # noqa: ASYNC110 - another process makes it hold, no event tells
-                await asyncio.sleep(0.01)
-
-    return wait

@@ -3,7 +3,7 @@ import os
 import signal
 import socket
 import stat
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,8 +22,7 @@ from creditgate.store.embedded import (
 )
 from creditgate.store.embedded.files import SOCKET_PATH_BYTES_MAX, RedisFiles
 from creditgate.store.embedded.process import find_server
-
-Eventually = Callable[[Callable[[], object]], Awaitable[None]]
+from tests.waiting import eventually
 
 STUCK = {"key-load-delay": "60000000"}
 """A server with data rests a minute, in microseconds, before it reads the next command of it."""
@@ -73,7 +72,7 @@ async def test_it_runs_with_the_options_it_was_given(data_dir: Path) -> None:
         assert settings == {"appendfsync": "no", "maxmemory": str(64 * 2**20), "save": "", "bind": "127.0.0.1"}
 
 
-async def test_a_killed_server_is_started_again_with_its_data(data_dir: Path, eventually: Eventually) -> None:
+async def test_a_killed_server_is_started_again_with_its_data(data_dir: Path) -> None:
     async with EmbeddedRedis(data_dir) as redis, client_of(redis) as client:
         for kills in range(1, 3):
             await client.incr("writes")
@@ -85,7 +84,7 @@ async def test_a_killed_server_is_started_again_with_its_data(data_dir: Path, ev
             assert await client.get("writes") == str(kills)
 
 
-async def test_a_lost_connection_alone_restarts_nothing(data_dir: Path, eventually: Eventually) -> None:
+async def test_a_lost_connection_alone_restarts_nothing(data_dir: Path) -> None:
     async with EmbeddedRedis(data_dir) as redis, client_of(redis) as client:
 
         async def others() -> set[str]:
@@ -109,9 +108,7 @@ async def test_a_lost_connection_alone_restarts_nothing(data_dir: Path, eventual
         await eventually(restarted(redis, times=1))
 
 
-async def test_restarting_is_tried_again_until_it_works(
-    data_dir: Path, eventually: Eventually, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_restarting_is_tried_again_until_it_works(data_dir: Path, caplog: pytest.LogCaptureFixture) -> None:
     async with EmbeddedRedis(data_dir) as redis, client_of(redis) as client:
         await client.set("key", "value")
         log = RedisFiles.of(data_dir).log
@@ -125,7 +122,7 @@ async def test_restarting_is_tried_again_until_it_works(
         assert await client.get("key") == "value"
 
 
-async def test_a_restart_without_progress_is_tried_afresh(data_dir: Path, eventually: Eventually) -> None:
+async def test_a_restart_without_progress_is_tried_afresh(data_dir: Path) -> None:
     stuck = EmbeddedRedisOptions(extra=STUCK, start_timeout_s=START_S, stop_timeout_s=STOP_S)
     async with EmbeddedRedis(data_dir, options=stuck) as redis, client_of(redis) as client:
         await client.mset({f"key-{number}": "value" for number in range(100)})
@@ -137,7 +134,7 @@ async def test_a_restart_without_progress_is_tried_afresh(data_dir: Path, eventu
         assert redis.restarts == 0
 
 
-async def test_stop_while_restarting_leaves_nothing(data_dir: Path, eventually: Eventually) -> None:
+async def test_stop_while_restarting_leaves_nothing(data_dir: Path) -> None:
     slow_to_read = EmbeddedRedisOptions(extra=STUCK, stop_timeout_s=STOP_S)
     async with EmbeddedRedis(data_dir, options=slow_to_read) as redis, client_of(redis) as client:
         await client.mset({f"key-{number}": "value" for number in range(100)})
@@ -179,7 +176,7 @@ async def test_start_and_stop_may_be_repeated(data_dir: Path) -> None:
     await redis.stop()
 
 
-async def test_a_cancelled_start_leaves_nothing(data_dir: Path, eventually: Eventually) -> None:
+async def test_a_cancelled_start_leaves_nothing(data_dir: Path) -> None:
     slow_to_read = EmbeddedRedisOptions(extra=STUCK, stop_timeout_s=STOP_S)
     async with EmbeddedRedis(data_dir) as redis, client_of(redis) as client:
         await client.mset({f"key-{number}": "value" for number in range(100)})
@@ -194,7 +191,7 @@ async def test_a_cancelled_start_leaves_nothing(data_dir: Path, eventually: Even
 
 
 async def test_start_waits_for_all_data_however_long_it_is_read(
-    data_dir: Path, eventually: Eventually, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    data_dir: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("creditgate.store.embedded.readiness.REPORT_EVERY_S", 0.1)
     caplog.set_level("INFO", logger="creditgate")

@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,8 +17,7 @@ from creditgate.store.embedded.directory_lock import DirectoryLock
 from creditgate.store.embedded.files import RedisFiles
 from creditgate.store.embedded.process import find_server, is_server_of
 from tests.patience import PATIENCE_S
-
-Eventually = Callable[[Callable[[], object]], Awaitable[None]]
+from tests.waiting import eventually
 
 IMPATIENT = EmbeddedRedisOptions(answer_timeout_s=1.5, stop_timeout_s=1.5)
 """For servers that can't answer or end; what they are asked next they do in time, also when the machine is busy."""
@@ -73,9 +72,7 @@ def test_ctrl_c_reaches_the_service_alone(service: Service, data_dir: Path) -> N
     assert find_server(RedisFiles.of(data_dir)) is None
 
 
-async def test_the_server_of_a_killed_service_is_adopted(
-    service: Service, data_dir: Path, eventually: Eventually
-) -> None:
+async def test_the_server_of_a_killed_service_is_adopted(service: Service, data_dir: Path) -> None:
     service.kill()
     async with EmbeddedRedis(data_dir) as redis:
         assert redis.pid == service.redis_pid
@@ -141,7 +138,7 @@ async def test_a_server_that_cannot_be_recognised_is_left_alone(service: Service
         pass
 
 
-async def test_what_a_killed_server_left_is_cleaned(service: Service, data_dir: Path, eventually: Eventually) -> None:
+async def test_what_a_killed_server_left_is_cleaned(service: Service, data_dir: Path) -> None:
     files = RedisFiles.of(data_dir)
     service.kill()
     os.kill(service.redis_pid, signal.SIGKILL)
