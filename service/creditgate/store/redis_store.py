@@ -369,13 +369,13 @@ class RedisCreditStore:
         return tuple(replace(difference, repaired=repair) for difference in told.values())
 
     async def sweep(self, partition: int, references_max: int) -> QueueStep:
-        """Settle holds of a partition whose time is over, oldest first.
+        """Settle holds of a partition whose time is over, oldest first; judge what waits where a limit began by itself.
 
         Raises `CreditError` STORE_UNAVAILABLE.
         """
         deadline = time.monotonic() + _SWEEP_WAIT_S
         reply = await self._group_of[partition].call(
-            "creditgate_sweep", partition, (references_max,), deadline, read_only=False
+            "creditgate_sweep", partition, (references_max, self._policy), deadline, read_only=False
         )
         return QueueStep(*cast("list[int]", reply))
 

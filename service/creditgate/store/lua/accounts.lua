@@ -49,6 +49,24 @@ local function settle_limit(acc)
     + (acc.no_ceiling and EXPOSURE_FLAG.UNLIMITED or 0) + (acc.class.credit_counts and EXPOSURE_FLAG.CREDIT_COUNTS or 0)
 end
 
+-- Returns the next second from which on another limit counts by itself, nil for none. What has ended is gone by then.
+local function next_limit_second(acc)
+  local scheduled, manual, temporary, next_second = acc.scheduled, acc.manual, acc.temporary, nil
+  local function consider(second)
+    next_second = math.min(next_second or second, second)
+  end
+  if scheduled then
+    consider(scheduled.effective_s)
+  end
+  if manual and manual.expire_s ~= 0 then
+    consider(manual.expire_s)
+  end
+  if temporary then
+    consider(temporary.start_s > acc.part.now_s and temporary.start_s or temporary.end_s)
+  end
+  return next_second
+end
+
 local function unpack_account(part, account_id, record)
   local flags, reserved, receivable, secured_receivable, pending, next_due, limit, limit_expire_s, limit_confirm_s,
     limit_version, create_ms, epoch, currency, risk_class, after = struct.unpack(LAYOUT.ACCOUNT, record)

@@ -72,9 +72,10 @@ local function add_ref(lists, score, ref)
   end
 end
 
--- Remembers that the sweeper has to look at a reservation at a second.
+-- Remembers that the sweeper has to look at a reservation at a second, or with '' at what waits for an account.
 local function sweep_later(part, second, account_id, order_id)
   add_ref(part.sweep, second, account_id .. '|' .. order_id)
+  part.changed = true
 end
 
 -- Remembers that what `field` names (`o:` order id, or a field of the ledger) may be cleaned up once the retention,

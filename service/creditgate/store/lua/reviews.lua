@@ -1,5 +1,5 @@
--- Orders and amends that wait for a person, and what becomes of them when a limit rises: where the policy says so, they
--- are judged anew, the oldest first, and what then needs nobody is held.
+-- Orders and amends that wait for a person, and what becomes of them when a limit changes, by an operation or by
+-- itself: where the policy says so, they are judged anew, the oldest first, and what then needs nobody is held.
 
 local REVIEWS_MAX = 100
 
@@ -35,7 +35,7 @@ local function release_waiting(acc, order_id, order, asked, decision)
   store_order(acc, order_id, order, EFFECT.REVIEW_RELEASED, '', acc.part.now_ms, decision)
 end
 
--- Releases what waits for an account and now needs nobody; returns how many orders that were.
+-- Releases what waits for an account and now needs nobody; returns how many orders that were, and of how many.
 local function release_fitting(acc)
   local released = 0
   local order_ids = redis.call('ZRANGE', key.waiting(acc.part, acc.id), '0', text_of(REVIEWS_MAX - 1))
@@ -50,13 +50,17 @@ local function release_fitting(acc)
       end
     end
   end
-  return released
+  return released, #order_ids
 end
 
--- Looks at what waits for an account whose limit has changed; returns how many orders are released.
+-- Looks at what waits for an account whose limit has changed; returns how many orders are released, and of how many.
 local function limit_changed(acc)
-  if not acc.class.releases_reviews or acc.pending == 0 then
-    return 0
+  if acc.pending == 0 then
+    return 0, 0
+  end
+  await_limit(acc)
+  if not acc.class.releases_reviews then
+    return 0, 0
   end
   return release_fitting(acc)
 end
