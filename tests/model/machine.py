@@ -62,10 +62,11 @@ class GateMachine(RuleBasedStateMachine):
 
     gate: Gate
     rulebook: Rulebook = DEFAULT_RULEBOOK
+    releases_reviews = False
 
     def __init__(self) -> None:
         super().__init__()
-        self.model = ReferenceGate(self.rulebook)
+        self.model = ReferenceGate(self.rulebook, releases_reviews=self.releases_reviews)
         self.prefix = f"model-{next(_numbers)}-{time.time_ns():x}-"
         self.done: list[Operation[object]] = []
         self.diverged = False
@@ -486,6 +487,8 @@ class ExpiringGateMachine(GateMachine):
                 self.compare_balances(account_id)
 
 
-def machine_on(gate: Gate, kind: type[GateMachine], rules: Rulebook = DEFAULT_RULEBOOK) -> type[GateMachine]:
+def machine_on(
+    gate: Gate, kind: type[GateMachine], rules: Rulebook = DEFAULT_RULEBOOK, *, releases_reviews: bool = False
+) -> type[GateMachine]:
     """Return the machine for a gate that decides by these rules; Hypothesis makes one for each of its runs."""
-    return type(kind.__name__, (kind,), {"gate": gate, "rulebook": rules})
+    return type(kind.__name__, (kind,), {"gate": gate, "rulebook": rules, "releases_reviews": releases_reviews})

@@ -206,7 +206,7 @@ class Order:
     """An order that was not rejected. `state` never is EXPIRED: that is an open order whose second has come.
 
     `first_amount_minor` is what it was asked for with, `waiting_minor` the total of an amend that waits for a person
-    (0: none does), `revision` how many changes it has seen.
+    (0: none does), `waits_since_ms` when what waits began to, `revision` how many changes it has seen.
     """
 
     order_id: str
@@ -223,6 +223,7 @@ class Order:
     revision: int
     waiting_minor: int = 0
     waiting_more_minor: int = 0
+    waits_since_ms: int = 0
 
     @property
     def etag(self) -> Etag:
@@ -233,6 +234,11 @@ class Order:
         """The state it reads as."""
         lapsed = self.state in _OPEN and now_s >= self.expire_time_s
         return ReservationState.EXPIRED if lapsed else self.state
+
+    def waits_at(self, now_s: int) -> bool:
+        """Whether it, or an amend of it, waits for a person."""
+        state = self.state_at(now_s)
+        return state is ReservationState.PENDING_REVIEW or (state is ReservationState.HELD and self.waiting_minor > 0)
 
     def pending_minor(self, now_s: int) -> int:
         """What of it waits for a person now: all of it, or what an amend would hold more."""
@@ -298,6 +304,7 @@ class AccountModel:
     secured_receivable_minor: int = 0
     manual_limit_minor: int | None = None
     rules: Rulebook = field(default_factory=lambda: DEFAULT_RULEBOOK)
+    releases_reviews: bool = False
     approvals: tuple[tuple[int, int], ...] = ()
     aging: AgingAnswer | None = None
     reported_aging: AgingAnswer | None = None
@@ -406,6 +413,29 @@ class AccountModel:
         if amount_minor > 0:
             self.approvals = (*self.approvals, (now_ms // MS, amount_minor))
 
+    def limit_changed(self, now_ms: int) -> None:
+        """Judge what waits anew, the oldest first; hold what passes now, and leave the rest waiting."""
+        if not self.releases_reviews:
+            return
+        now_s = now_ms // MS
+        waiting = [order for order in self.orders.values() if order.waits_at(now_s)]
+        for order in sorted(waiting, key=lambda order: (order.waits_since_ms, order.order_id)):
+            total_minor = order.waiting_minor or order.amount_minor
+            held_minor = unsecured(total_minor, order.committed_minor, order.secured_minor)
+            added_minor = held_minor - order.held_minor(now_s)
+            judged = self.judge(order.currency_code, added_minor, total_minor, order.terms_days, now_ms)
+            if isinstance(judged, Fault) or judged.outcome not in {Outcome.APPROVED, Outcome.FLAGGED}:
+                continue
+            self.approve(added_minor, now_ms)
+            self.orders[order.order_id] = replace(
+                order,
+                state=ReservationState.HELD,
+                amount_minor=total_minor,
+                waiting_minor=0,
+                waiting_more_minor=0,
+                revision=order.revision + 1,
+            )
+
     def owe(self, amount_minor: int, now_s: int) -> bool:
         """Take up what is owed (above 0) or settled without an order; return whether the sums could be counted."""
         # Security is used up first by what is settled: what it covered never took credit.
@@ -423,22 +453,26 @@ class AccountModel:
 class ReferenceGate:
     """All accounts. `answer` carries an operation out at an instant of the store's clock, in milliseconds."""
 
-    def __init__(self, rules: Rulebook = DEFAULT_RULEBOOK) -> None:
+    def __init__(self, rules: Rulebook = DEFAULT_RULEBOOK, *, releases_reviews: bool = False) -> None:
         self.accounts: dict[str, AccountModel] = {}
         self.rules = rules
+        self.releases_reviews = releases_reviews
 
     def copy(self) -> "ReferenceGate":
         """Return an independent gate with all accounts."""
-        gate = ReferenceGate(self.rules)
+        gate = self._empty()
         gate.accounts = {account_id: account.copy() for account_id, account in self.accounts.items()}
         return gate
 
     def copy_of(self, account_id: str) -> "ReferenceGate":
         """Return a gate with that account alone, to see what an operation would answer."""
-        gate = ReferenceGate(self.rules)
+        gate = self._empty()
         if account_id in self.accounts:
             gate.accounts[account_id] = self.accounts[account_id].copy()
         return gate
+
+    def _empty(self) -> "ReferenceGate":
+        return ReferenceGate(self.rules, releases_reviews=self.releases_reviews)
 
     def answer(self, operation: Operation[object], now_ms: int) -> Answer:
         """Return what the gate must answer, and remember what it must have done."""
@@ -455,7 +489,9 @@ class ReferenceGate:
         if account is None:
             if not operation.currency_code:
                 return Fault(ErrorReason.INVALID_FIELD)
-            account = AccountModel(operation.currency_code, now_ms, rules=self.rules)
+            account = AccountModel(
+                operation.currency_code, now_ms, rules=self.rules, releases_reviews=self.releases_reviews
+            )
         elif operation.currency_code not in {"", account.currency_code}:
             return Fault(ErrorReason.ACCOUNT_EXISTS_WITH_DIFFERENT_CURRENCY)
         self.accounts[operation.account_id] = account
@@ -467,6 +503,7 @@ class ReferenceGate:
             account.unlimited = operation.unlimited
         if operation.block is not None:
             account.block_reason = operation.block.block.reason if operation.block.block else None
+        account.limit_changed(now_ms)
         return PutAnswer(account.reads(now_ms // MS), created)
 
 
@@ -551,6 +588,7 @@ def _reserve(account: AccountModel, operation: ReserveCredit, now_ms: int) -> An
         expire_time_s=hold_end_s(now_ms, operation.hold_s or HOLD_DEFAULT_S) if held else 0,
         decision=judged,
         revision=known.revision + 1 if known is not None else 1,
+        waits_since_ms=now_ms,
     )
     account.orders[order.order_id] = order
     return ReserveAnswer(judged, reads(order, now_s), replayed=False)
@@ -599,6 +637,7 @@ def _change(account: AccountModel, order: Order, operation: AmendReservation, no
             order,
             waiting_minor=operation.amount_minor,
             waiting_more_minor=added_minor,
+            waits_since_ms=now_ms,
             revision=order.revision + 1,
         )
     else:
@@ -774,6 +813,7 @@ def _set_manual_limit(account: AccountModel, operation: SetManualLimit, now_ms: 
     if operation.manual_limit is not None and operation.currency_code != account.currency_code:
         return Fault(ErrorReason.CURRENCY_MISMATCH)
     account.manual_limit_minor = operation.manual_limit.limit_minor if operation.manual_limit is not None else None
+    account.limit_changed(now_ms)
     return account.reads(now_ms // MS)
 
 

@@ -41,7 +41,7 @@ def bounded(kind: type[GateMachine], examples: int) -> settings:
     )
 
 
-def policy_of(rules: Rulebook) -> Policy:
+def policy_of(rules: Rulebook, *, releases_reviews: bool) -> Policy:
     """Return rules as a policy of one class."""
     settings_of = {
         code: RuleSetting(
@@ -50,7 +50,7 @@ def policy_of(rules: Rulebook) -> Policy:
         for code, rule in rules.items()
     }
     every = {code: settings_of.get(code, RuleSetting(Action.OFF)) for code in ReasonCode}
-    return Policy("model", {DEFAULT_CLASS: ClassPolicy(every)})
+    return Policy("model", {DEFAULT_CLASS: ClassPolicy(every, limit_rise_releases_reviews=releases_reviews)})
 
 
 @pytest.fixture
@@ -60,13 +60,19 @@ def rules() -> Rulebook:
 
 
 @pytest.fixture
-def gate(redis_url: str, rules: Rulebook) -> Iterator[StoreGate]:
+def releases_reviews() -> bool:
+    """Whether a change of a limit releases what waits."""
+    return False
+
+
+@pytest.fixture
+def gate(redis_url: str, rules: Rulebook, *, releases_reviews: bool) -> Iterator[StoreGate]:
     with asyncio.Runner() as runner:
         store = RedisCreditStore(
             redis_url,
             options=StoreOptions(redis_timeout_s=PATIENT_REDIS_S),
             observer=QuietObserver(),
-            policy=policy_of(rules),
+            policy=policy_of(rules, releases_reviews=releases_reviews),
         )
         runner.run(store.start())
         assert runner.run(store.wait_ready(PATIENCE_S)), store.unready_reason
@@ -85,13 +91,19 @@ def service_gate(private_redis: PrivateRedis, tmp_path_factory: pytest.TempPathF
     service.close()
 
 
-@pytest.mark.parametrize("rules", [DEFAULT_RULEBOOK, FULL_RULEBOOK], ids=["default", "every-rule"])
+@pytest.mark.parametrize(
+    ("rules", "releases_reviews"),
+    [(DEFAULT_RULEBOOK, False), (FULL_RULEBOOK, False), (FULL_RULEBOOK, True)],
+    ids=["default", "every rule", "every rule, and limits release reviews"],
+)
 @pytest.mark.parametrize(("kind", "examples"), [(GateMachine, 30), (ExpiringGateMachine, 2)])
 @pytest.mark.timeout(600)  # making a failure small takes its time
 def test_the_store_answers_as_the_model_predicts(
-    gate: StoreGate, rules: Rulebook, kind: type[GateMachine], examples: int
+    gate: StoreGate, rules: Rulebook, kind: type[GateMachine], examples: int, *, releases_reviews: bool
 ) -> None:
-    run_state_machine_as_test(machine_on(gate, kind, rules), settings=bounded(kind, examples))
+    run_state_machine_as_test(
+        machine_on(gate, kind, rules, releases_reviews=releases_reviews), settings=bounded(kind, examples)
+    )
 
 
 @pytest.mark.parametrize(("kind", "examples"), [(GateMachine, 12), (ExpiringGateMachine, 1)])

@@ -132,6 +132,8 @@ async def test_an_amend_that_waits_is_released_too(clocked: ClockedStore, accoun
     clocked.pass_time(MINUTE_S)
     await clocked.sweep()
     assert await waiting_and_reserved(desk) == (0, FITS_LATER)
+    order = await desk.reservation("o1")
+    assert (order.state, order.amount_minor, order.pending_amount_minor) == (ReservationState.HELD, FITS_LATER, 0)
     await desk.adds_up()
 
 
