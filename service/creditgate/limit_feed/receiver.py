@@ -21,7 +21,6 @@ _MS_PER_SECOND: Final = 1000
 _ROWS_AT_ONCE: Final = 200
 """Rows that are read before other calls get their turn: about a millisecond's work."""
 
-
 _REST_S_MAX: Final = 0.1
 """Longest rest after a window, which is many steps, while there are orders."""
 

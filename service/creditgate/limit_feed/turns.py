@@ -15,6 +15,8 @@ _REST: Final = 3.0
 """How many times as long as a step takes the store is left to orders, while there are some: they keep most of it."""
 
 REST_S_MAX: Final = 0.05
+"""Longest rest after a step."""
+
 _FORGETTING: Final = 0.9
 
 

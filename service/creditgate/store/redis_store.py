@@ -194,10 +194,13 @@ class RedisCreditStore:
     async def run_each(self, operations: Sequence[Operation[R]], deadline: float) -> list[R | CreditError]:
         """Carry out operations of one kind, reading or writing, independently (see `CreditStore.run_each`)."""
         asked = cast("Sequence[AnyOperation]", operations)
+        partitions = [self._partition_of(operation) for operation in asked]
         outcomes: list[object] = [None] * len(asked)
         left: Sequence[int] = range(len(asked))
         for _ in range(HOPS_MAX):
-            ended = await self._submit_each([asked[index] for index in left], deadline)
+            ended = await self._submit_each(
+                [asked[index] for index in left], [partitions[index] for index in left], deadline
+            )
             for index, outcome in zip(left, ended, strict=True):
                 outcomes[index] = outcome
             # Those that are led on go together: they keep their order, and wait for one call more, not for one each.
@@ -205,16 +208,18 @@ class RedisCreditStore:
             if not left:
                 break
             for index in left:
-                self._directory.learn(asked[index].account_id, cast("MovedTo", outcomes[index]).partition)
+                partitions[index] = cast("MovedTo", outcomes[index]).partition
+                self._directory.learn(asked[index].account_id, partitions[index])
         for index in left:
             outcomes[index] = account_moving(asked[index].account_id)
         for operation, outcome in zip(operations, outcomes, strict=True):
             self._count(operation, outcome)
         return cast("list[R | CreditError]", outcomes)
 
-    async def _submit_each(self, operations: Sequence[AnyOperation], deadline: float) -> Sequence[object]:
-        """Ask for operations where their accounts are known to live; return what each ended with, in their order."""
-        partitions = [self._partition_of(operation) for operation in operations]
+    async def _submit_each(
+        self, operations: Sequence[AnyOperation], partitions: Sequence[int], deadline: float
+    ) -> Sequence[object]:
+        """Ask for operations, each in its partition; return what each ended with, in their order."""
         chunks = self._chunks(partitions)
         ended = await asyncio.gather(
             *(
@@ -399,11 +404,13 @@ class RedisCreditStore:
 
     async def _run(self, operation: AnyOperation, deadline: float) -> object:
         """Carry out an operation where its account lives; return what it ended with."""
+        partition = self._partition_of(operation)
         for _ in range(HOPS_MAX):
-            (outcome,) = await self._submit((operation,), (self._partition_of(operation),), deadline)
+            (outcome,) = await self._submit((operation,), (partition,), deadline)
             if not isinstance(outcome, MovedTo):
                 return outcome
-            self._directory.learn(operation.account_id, outcome.partition)
+            partition = outcome.partition
+            self._directory.learn(operation.account_id, partition)
         return account_moving(operation.account_id)
 
     async def _submit(
