@@ -193,13 +193,13 @@ class Receiver:
 
     async def _store_behind(self, before: asyncio.Task[None] | None, window: Window, digest_before: str) -> None:
         if before is not None:
-            await asyncio.wait((before,))
-            before.result()
+            await before  # nobody but `close` cancels one of them, and it cancels all
         await self._store_window(window, digest_before, is_last=False)
 
     async def _store_window(self, window: Window, digest_before: str, *, is_last: bool) -> None:
         kept = Kept(window.first_row, window.last_row, digest_before, window.digest.behind(digest_before))
-        await self._write(kept.announce)
+        if self.batch.next_digest != kept.digest:
+            await self._write(kept.announce)
         self._turns.begin()
         noteworthy = self._gathering.noteworthy() if self._gathering is not None else None
         staged = await self._store.stage_window(self.batch, window.number, window.rows, noteworthy, soon())
