@@ -101,6 +101,7 @@ async def test_python_and_lua_spell_the_same_keys(
             keys.group_names(partition),
             keys.rates(partition),
             keys.moves(partition),
+            keys.waiting_accounts(partition),
             keys.sweep_seconds(partition),
             *(keys.sweep_list(partition, second) for second in ends_s),
             keys.retention_steps(partition),

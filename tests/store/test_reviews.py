@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
+from math import inf
 from typing import Final, cast
 
 import pytest
@@ -32,7 +33,8 @@ FITS_NEVER: Final = 700
 
 
 def policy(*, releases: bool) -> Policy:
-    rules = {**DEFAULT_RULES, ReasonCode.LIMIT_EXCEEDED: RuleSetting(Action.REVIEW)}
+    review = RuleSetting(Action.REVIEW)
+    rules = {**DEFAULT_RULES, ReasonCode.LIMIT_EXCEEDED: review, ReasonCode.GROUP_LIMIT_EXCEEDED: review}
     return Policy(f"releases {releases}", {DEFAULT_CLASS: ClassPolicy(rules, limit_rise_releases_reviews=releases)})
 
 
@@ -160,29 +162,33 @@ async def test_limits_of_many_accounts_that_rise_at_once_are_looked_at_in_turn(
         for number in range(40):
             await desk.reserve(f"o{number}", LOW + 1)
     clocked.pass_time(MINUTE_S)
-    done = await clocked.store.sweep(PARTITION, 1000)
-    assert done.looked_at == 6 * 40
-    released = [(await waiting_and_reserved(desk))[1] for desk in desks]
-    assert sorted(released) == [0, 0, 0, *[40 * (LOW + 1)] * 3]
-    clocked.pass_time(1)
-    await clocked.sweep()
+    steps = [await clocked.store.judge_waiting(PARTITION, 100) for _ in range(3)]
+    assert steps == [(3 * 40, 3, 0), (3 * 40, 3, 0), (0, 0, 0)]
     for desk in desks:
         assert await waiting_and_reserved(desk) == (0, 40 * (LOW + 1))
         await desk.adds_up()
 
 
-async def test_an_account_of_which_nothing_fits_is_looked_at_once_a_call(
-    clocked: ClockedStore, new_id: Callable[[str], str]
-) -> None:
-    crowded, other = (clocked.desk(new_id("acc")) for _ in range(2))
-    for desk, amounts in ((crowded, [FITS_NEVER] * 60), (other, [FITS_LATER])):
-        await desk.put(limit=LOW)
-        await set_temporary(clocked, desk, HIGH, MINUTE_S, 10 * MINUTE_S)
-        for number, amount in enumerate(amounts):
-            await desk.reserve(f"o{number}", amount)
+async def test_an_account_is_named_once_however_much_waits(clocked: ClockedStore, account_id: str) -> None:
+    desk = clocked.desk(account_id)
+    await desk.put(limit=LOW)
+    await set_temporary(clocked, desk, HIGH, MINUTE_S, 10 * MINUTE_S)
+    for number in range(3):
+        await desk.reserve(f"o{number}", FITS_NEVER)
+    due_s = clocked.now_s + MINUTE_S
+    named = keys.waiting_accounts(PARTITION)
+    assert clocked.client.zrange(named, 0, -1, withscores=True) == [(account_id.encode(), due_s)]
     clocked.pass_time(MINUTE_S)
-    assert (await clocked.store.sweep(PARTITION, 100)).looked_at == 61
-    assert await waiting_and_reserved(other) == (0, FITS_LATER)
+    await clocked.sweep()
+    assert clocked.client.zscore(named, account_id) == due_s + 9 * MINUTE_S
+    await set_temporary(clocked, desk, HIGH, 0, MINUTE_S)
+    assert clocked.client.zscore(named, account_id) == clocked.now_s + MINUTE_S
+    clocked.pass_time(MINUTE_S)
+    await clocked.sweep()
+    assert clocked.client.zscore(named, account_id) == inf
+    for number in range(3):
+        await desk.release(f"o{number}")
+    assert not clocked.client.exists(named)
 
 
 async def test_an_account_that_has_moved_is_looked_at_where_it_lives(
@@ -202,6 +208,8 @@ async def test_an_account_that_has_moved_is_looked_at_where_it_lives(
         await store.run(SetTemporaryLimit(desk.account_id, "USD", temporary, "why", "ann"), deadline())
         await desk.reserve("o1", FITS_LATER)
         await store.run(PutAccount(desk.account_id, group_id=group_id), deadline())
+        with server.client() as client:
+            assert not client.exists(keys.waiting_accounts(home))
         sweeper = Sweeper(store, QuietObserver(), 1.0)
 
         async def is_released() -> bool:
@@ -212,17 +220,89 @@ async def test_an_account_that_has_moved_is_looked_at_where_it_lives(
         await desk.adds_up()
 
 
-async def test_an_older_server_leaves_it_to_one_that_knows_the_policy(clocked: ClockedStore, account_id: str) -> None:
-    desk = clocked.desk(account_id)
-    await desk.put(limit=LOW)
-    await set_temporary(clocked, desk, HIGH, MINUTE_S, 10 * MINUTE_S)
-    await desk.reserve("o1", FITS_LATER)
-    clocked.pass_time(MINUTE_S)
-    assert clocked.client.fcall("creditgate_sweep", 1, keys.prefix(PARTITION), "100") == [0, 1, 0]
-    assert await waiting_and_reserved(desk) == (FITS_LATER, 0)
-    clocked.pass_time(MINUTE_S)
-    await clocked.sweep()
-    assert await waiting_and_reserved(desk) == (0, FITS_LATER)
+@dataclass(frozen=True)
+class Family:
+    """A group whose limit keeps what its accounts ask for waiting."""
+
+    clocked: ClockedStore
+    group_id: str
+    desks: tuple[Desk, ...]
+
+    async def put_limit(self, limit: int | None) -> None:
+        await self.clocked.store.run(PutGroup(self.group_id, "USD", limit, ""), deadline())
+
+    async def states(self, order_id: str) -> list[ReservationState]:
+        return [(await desk.reservation(order_id)).state for desk in self.desks]
+
+
+@pytest.fixture
+async def family(clocked: ClockedStore, new_id: Callable[[str], str]) -> Family:
+    family = Family(clocked, new_id("family"), tuple(clocked.desk(new_id("acc")) for _ in range(3)))
+    await family.put_limit(LOW)
+    for desk in family.desks:
+        await desk.put(limit=10_000)
+        await clocked.store.run(PutAccount(desk.account_id, group_id=family.group_id), deadline())
+    return family
+
+
+HELD, WAITS = ReservationState.HELD, ReservationState.PENDING_REVIEW
+
+
+@pytest.mark.parametrize("limit", [3 * FITS_LATER, None])
+async def test_a_group_whose_limit_is_raised_releases_what_then_fits(family: Family, limit: int | None) -> None:
+    for desk in family.desks:
+        assert (await desk.reserve("o1", FITS_LATER)).decision.outcome is Outcome.PENDING_REVIEW
+    await family.put_limit(limit)
+    await family.clocked.sweep()
+    assert await family.states("o1") == [HELD, HELD, HELD]
+    for desk in family.desks:
+        await desk.adds_up()
+
+
+async def test_the_account_that_has_waited_longest_comes_first(family: Family) -> None:
+    for desk in family.desks[::-1]:
+        await desk.reserve("o1", FITS_LATER)
+        family.clocked.pass_time(1)
+    await family.put_limit(FITS_LATER)
+    await family.clocked.sweep()
+    assert await family.states("o1") == [WAITS, WAITS, HELD]
+    await family.put_limit(2 * FITS_LATER)
+    await family.clocked.sweep()
+    assert await family.states("o1") == [WAITS, HELD, HELD]
+
+
+@pytest.mark.parametrize("limit", [LOW, LOW - 1])
+async def test_a_group_whose_limit_is_not_raised_leaves_all_as_it_is(family: Family, limit: int) -> None:
+    named = keys.waiting_accounts(PARTITION)
+    assert not family.clocked.client.exists(named)  # a new group has no accounts
+    await family.desks[0].reserve("o1", FITS_LATER)
+    before = family.clocked.client.zrange(named, 0, -1, withscores=True)
+    await family.put_limit(limit)
+    assert family.clocked.client.zrange(named, 0, -1, withscores=True) == before
+
+
+async def test_a_raised_group_finds_its_accounts_among_many_that_wait(
+    family: Family, new_id: Callable[[str], str]
+) -> None:
+    clocked = family.clocked
+    for desk in family.desks:
+        await desk.reserve("o1", FITS_LATER)
+    others = [new_id("other") for _ in range(300)]
+    for name in others:
+        await clocked.desk(name).put(limit=LOW)
+        await clocked.desk(name).reserve("o1", FITS_LATER)
+    await family.put_limit(None)
+    named, released = keys.waiting_accounts(PARTITION), 0
+    assert clocked.client.zcard(named) == 304
+    steps = []
+    while (step := await clocked.store.judge_waiting(PARTITION, 100)).looked_at:
+        steps.append(step.looked_at)
+        released += step.settled
+    assert released == 3
+    assert len(steps) > 2  # it is searched in parts,
+    assert sum(steps) < 20  # and others are left alone
+    assert await family.states("o1") == [HELD, HELD, HELD]
+    assert clocked.client.zcard(named) == len(others)
 
 
 async def test_an_account_that_is_moved_is_looked_at_again_if_it_stays(clocked: ClockedStore, account_id: str) -> None:
@@ -236,6 +316,7 @@ async def test_an_account_that_is_moved_is_looked_at_again_if_it_stays(clocked: 
         epoch = clocked.client.fcall("creditgate_move_freeze", 1, prefix, account_id, "7", "family")[0]
         clocked.pass_time(minutes * MINUTE_S)
         clocked.client.fcall("creditgate_sweep", 1, prefix, "100")
+        await clocked.store.judge_waiting(PARTITION, 100)
         assert clocked.client.fcall("creditgate_move_thaw", 1, prefix, account_id, str(epoch)) == 1
         sums.append(await waiting_and_reserved(desk))
         clocked.pass_time(MINUTE_S)

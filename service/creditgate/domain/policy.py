@@ -40,7 +40,8 @@ class ClassPolicy:
     Attributes:
         rules: a setting for every rule.
         credit_balance_raises_headroom: whether a negative receivable counts against what is reserved, or as 0.
-        limit_rise_releases_reviews: whether what waits for a person is judged anew when the account's limit changes.
+        limit_rise_releases_reviews: whether what waits for a person is judged anew when the account's limit changes, or
+            its group's is raised.
 
     """
 

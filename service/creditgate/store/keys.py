@@ -77,6 +77,11 @@ def waiting(partition: int, account_id: str) -> str:
     return f"{prefix(partition)}:w:{account_id}"
 
 
+def waiting_accounts(partition: int) -> str:
+    """Return the sorted set of accounts of which something waits, by the second at which that is to be judged anew."""
+    return f"{prefix(partition)}:wa"
+
+
 def velocity(partition: int, account_id: str) -> str:
     """Return the string of what was approved for an account within its window."""
     return f"{prefix(partition)}:v:{account_id}"

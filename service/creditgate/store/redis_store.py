@@ -83,7 +83,7 @@ class QueueStep(NamedTuple):
 
     settled: int
     looked_at: int
-    lag_s: int
+    lag_s: int = 0
 
 
 def _topology(url: str, options: StoreOptions) -> Topology:
@@ -374,13 +374,21 @@ class RedisCreditStore:
         return tuple(replace(difference, repaired=repair) for difference in told.values())
 
     async def sweep(self, partition: int, references_max: int) -> QueueStep:
-        """Settle holds of a partition whose time is over, oldest first; judge what waits where a limit began by itself.
+        """Settle holds of a partition whose time is over, oldest first. Raises `CreditError` STORE_UNAVAILABLE."""
+        deadline = time.monotonic() + _SWEEP_WAIT_S
+        reply = await self._group_of[partition].call(
+            "creditgate_sweep", partition, (references_max,), deadline, read_only=False
+        )
+        return QueueStep(*cast("list[int]", reply))
+
+    async def judge_waiting(self, partition: int, orders_max: int) -> QueueStep:
+        """Judge what waits anew where a limit began or ended by itself, or a group's was raised.
 
         Raises `CreditError` STORE_UNAVAILABLE.
         """
         deadline = time.monotonic() + _SWEEP_WAIT_S
         reply = await self._group_of[partition].call(
-            "creditgate_sweep", partition, (references_max, self._policy), deadline, read_only=False
+            "creditgate_judge_waiting", partition, (orders_max, self._policy), deadline, read_only=False
         )
         return QueueStep(*cast("list[int]", reply))
 

@@ -1,6 +1,7 @@
-"""The sweeper settles holds whose time is over, and cleans up what has been kept long enough, in bounded steps.
+"""The sweeper does in the background, in bounded steps, what no call of anybody's does.
 
-Decisions are exact without it.
+It settles holds whose time is over, judges anew what waits for a person where a limit has changed by itself or a
+group's was raised, and cleans up what has been kept long enough. Decisions are exact without it.
 """
 
 import asyncio
@@ -54,7 +55,7 @@ class Sweeper:
         await self._background.stop()
 
     async def sweep_once(self) -> Swept:
-        """Settle everything that is due now in every partition, and clean up what has been kept long enough.
+        """Settle and judge everything that is due now in every partition, and clean up what has been kept long enough.
 
         Raises:
             CreditError: STORE_UNAVAILABLE, when a partition is away; the others have been swept.
@@ -66,6 +67,7 @@ class Sweeper:
             try:
                 done = await _work_off(partial(self._store.sweep, partition, SWEEP_REFERENCES_MAX))
                 settled, lag_s = settled + done.settled, max(lag_s, done.lag_s)
+                await _work_off(partial(self._store.judge_waiting, partition, SWEEP_REFERENCES_MAX))
                 done = await _work_off(partial(self._store.retire, partition, SWEEP_REFERENCES_MAX, self._retention_s))
                 retired, retention_lag_s = retired + done.settled, max(retention_lag_s, done.lag_s)
                 await self._store.resume_moves(partition, MOVE_PATIENCE_S)

@@ -72,7 +72,7 @@ local function add_ref(lists, score, ref)
   end
 end
 
--- Remembers that the sweeper has to look at a reservation at a second, or with '' at what waits for an account.
+-- Remembers that the sweeper has to look at a reservation at a second.
 local function sweep_later(part, second, account_id, order_id)
   add_ref(part.sweep, second, account_id .. '|' .. order_id)
   part.changed = true
@@ -126,13 +126,21 @@ local function write_texts(texts_key, texts)
   end
 end
 
-local function write_waiting(part, waiting_key, waiting)
-  for order_id, waits in pairs(waiting) do
+-- Writes what waits for an account, and when that is to be judged anew: when the limit next changes by itself.
+local function write_waiting(part, acc)
+  local waiting_key = key.waiting(part, acc.id)
+  for order_id, waits in pairs(acc.waiting) do
     if waits then
       redis.call('ZADD', waiting_key, text_of(part.now_ms), order_id)
     else
       redis.call('ZREM', waiting_key, order_id)
     end
+  end
+  if redis.call('EXISTS', waiting_key) == 1 then
+    local second = next_limit_second(acc)
+    redis.call('ZADD', key.waiting_accounts(part), second and text_of(second) or '+inf', acc.id)
+  else
+    redis.call('ZREM', key.waiting_accounts(part), acc.id)
   end
 end
 
@@ -150,7 +158,7 @@ local function write_account(part, acc)
     write_texts(key.texts(part, acc.id), acc.texts)
   end
   if acc.waiting then
-    write_waiting(part, key.waiting(part, acc.id), acc.waiting)
+    write_waiting(part, acc)
   end
 end
 

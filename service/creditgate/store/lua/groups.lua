@@ -1,6 +1,12 @@
 -- Credit groups as the operations of a call see them: read once a call, changed in memory, written once by `flush`. A
 -- group keeps sums per currency, which equal those of its accounts, and converts them when an order is decided.
 
+-- Returns how the accounts of which something waits name a group whose limit has risen, of whose accounts they are to
+-- be searched from a cursor on. No account's id contains `|`.
+local function raised_group(group_id, cursor)
+  return '|' .. group_id .. '|' .. cursor
+end
+
 -- A group's sums stand in one row, four places for each currency: its code, and the sums (GROUP_SUM). A group has few
 -- currencies, and a row is read and written by one command of `struct`, where tables would cost a decision much more.
 local function pack_sums(group)
@@ -168,6 +174,9 @@ local function write_group(part, group)
   if group.changed then
     write_due(part, group)
     write_string(part, group.key, pack_group(group))
+  end
+  if group.raised then
+    redis.call('ZADD', key.waiting_accounts(part), text_of(part.now_s), raised_group(group.id, '0'))
   end
 end
 

@@ -203,6 +203,7 @@ local function move_cancel(keys, args)
   redis.call('UNLINK', key.orders(part, account_id), key.ledger(part, account_id), key.texts(part, account_id), due_key,
     key.velocity(part, account_id), key.waiting(part, account_id))
   redis.call('HDEL', key.names(part), account_id)
+  redis.call('ZREM', key.waiting_accounts(part), account_id)
   return 1
 end
 
@@ -242,6 +243,7 @@ local function move_leave(keys, args)
     acc.due_key, key.velocity(part, account_id), key.waiting(part, account_id))
   redis.call('HDEL', key.names(part), account_id)
   redis.call('HDEL', key.moves(part), account_id)
+  redis.call('ZREM', key.waiting_accounts(part), account_id)
   return 1
 end
 

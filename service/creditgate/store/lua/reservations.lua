@@ -107,21 +107,10 @@ local function is_current(order, etag_ms, etag_revision)
   return etag_revision == order.revision and etag_ms == decide_ms
 end
 
--- Lets the sweeper look at what waits for an account when its limit next changes by itself.
-local function await_limit(acc)
-  local second = next_limit_second(acc)
-  if second then
-    sweep_later(acc.part, second, acc.id, '')
-  end
-end
-
 -- Remembers that an order, or an amend of it, waits for a person from now on, or no longer.
 local function mark_waiting(acc, order_id, waits)
   acc.waiting = acc.waiting or {}
   acc.waiting[order_id] = waits
-  if waits then
-    await_limit(acc)
-  end
 end
 
 -- Ends a reservation in a state, from which on it is kept for the retention.

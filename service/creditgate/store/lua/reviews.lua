@@ -58,7 +58,7 @@ local function limit_changed(acc)
   if acc.pending == 0 then
     return 0, 0
   end
-  await_limit(acc)
+  acc.waiting = acc.waiting or {}  -- the next change is another one
   if not acc.class.releases_reviews then
     return 0, 0
   end
