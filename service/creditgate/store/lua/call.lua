@@ -136,7 +136,7 @@ local function write_waiting(part, acc)
       redis.call('ZREM', waiting_key, order_id)
     end
   end
-  if redis.call('EXISTS', waiting_key) == 1 then
+  if redis.call('ZRANGE', waiting_key, '0', '0')[1] then
     local second = next_limit_second(acc)
     redis.call('ZADD', key.waiting_accounts(part), second and text_of(second) or '+inf', acc.id)
   else
