@@ -3,14 +3,13 @@
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Final, NamedTuple, TypeVar, cast
 
 from creditgate.domain.account import Account
-from creditgate.domain.bounds import CALL_OPERATIONS_MAX, PAGE_SIZE_MAX
+from creditgate.domain.bounds import CALL_OPERATIONS_MAX
 from creditgate.domain.errors import CreditError, ErrorReason
 from creditgate.domain.group import CreditGroup
 from creditgate.domain.operations import AccountPut, GetAccount, GetGroup, Operation, PutAccount
@@ -19,11 +18,11 @@ from creditgate.domain.ports import Page
 from creditgate.domain.rates import ExchangeRate
 from creditgate.domain.reservation import Reservation, ReservationState
 from creditgate.domain.verification import SumDifference, Verified
-from creditgate.store.answers import MovedTo, moved_to, unpack_account, unpack_group, unpack_reservation
-from creditgate.store.audit import audit_account
+from creditgate.store.answers import MovedTo, unpack_account, unpack_group, unpack_reservation
 from creditgate.store.coalescer import AnyOperation, CallOptions, WaitingRoom
 from creditgate.store.directory import HOPS_MAX, Directory
-from creditgate.store.failures import account_moving, unpack_failure
+from creditgate.store.failures import account_moving
+from creditgate.store.function_calls import FunctionCalls
 from creditgate.store.lane import Argument, Reply
 from creditgate.store.limit_batches import RedisLimitBatches
 from creditgate.store.limit_steps import StepsUnderWay
@@ -32,21 +31,19 @@ from creditgate.store.mover import Mover
 from creditgate.store.observer import StoreObserver
 from creditgate.store.operations import GROUP_OPERATIONS, READ_OPERATIONS, pack_rate
 from creditgate.store.orders_watch import OrdersWatch
-from creditgate.store.page_token import PagePlace, PageTokenError, parse_page_token, render_page_token
+from creditgate.store.page_token import PagePlace, render_page_token
 from creditgate.store.partition_group import PartitionGroup
 from creditgate.store.policy_blob import pack_policy
 from creditgate.store.replication import ReplicaAcks
 from creditgate.store.topology import Topology
 from creditgate.store.topology_cluster import ClusterTopology
 from creditgate.store.topology_primary import PrimaryTopology
+from creditgate.store.verifier import Verifier
 
 R = TypeVar("R")
 
 PARTITIONS_DEFAULT: Final = 16
 PARTITIONS_MAX: Final = 4096
-MEMBERS_TRIES_MAX: Final = 3
-"""How often the accounts of a group are listed for verifying it, when some join or leave meanwhile."""
-
 _SWEEP_WAIT_S: Final = 10.0
 """How long one step of the sweeper may wait for lanes to its partition."""
 
@@ -67,12 +64,6 @@ class StoreOptions:
     redis_timeout_s: float = 2.0
     queue_max: int = 10_000
     replica_acks: ReplicaAcks = field(default_factory=ReplicaAcks)
-
-
-def _retrieve_error(call: asyncio.Future[Reply]) -> None:
-    """Look at the error of a call that nobody waits for any more, which asyncio would otherwise complain about."""
-    if not call.cancelled():
-        call.exception()
 
 
 class QueueStep(NamedTuple):
@@ -107,13 +98,8 @@ class RedisCreditStore:
         self._options = options
         self._policy = pack_policy(policy)
         self._directory = Directory(options.partitions)
-        self._mover = Mover(self._directory, self._move_step)
         self.operations_done = 0
         """How many operations on accounts have ended so far, well or not."""
-        self.orders_watch = OrdersWatch(partial(self._call, read_only=False), lambda: self.operations_done)
-        """Knows of orders of other servers, once it is started."""
-        steps = StepsUnderWay(lambda: self.operations_done, self.orders_watch.elsewhere)
-        self.limit_batches = RedisLimitBatches(options.partitions, lambda: self._policy, self._call_replicated, steps)
         self._observer = observer
         self._topology = _topology(url, options)
         spans = self._topology.groups
@@ -126,6 +112,15 @@ class RedisCreditStore:
         self._group_of = {
             partition: group for group, span in zip(self._groups, spans, strict=True) for partition in span
         }
+        self._calls = FunctionCalls(self._group_of, self._directory, lambda: self._policy)
+        self._mover = Mover(self._directory, self._move_step)
+        self._verifier = Verifier(self._calls, self._directory)
+        self.orders_watch = OrdersWatch(self._calls.call, lambda: self.operations_done)
+        """Knows of orders of other servers, once it is started."""
+        steps = StepsUnderWay(lambda: self.operations_done, self.orders_watch.elsewhere)
+        self.limit_batches = RedisLimitBatches(
+            options.partitions, lambda: self._policy, self._calls.call_replicated, steps
+        )
         self._only = self._groups[0] if len(self._groups) == 1 else None
         self._stopping = False
         self._ready = asyncio.Event()
@@ -247,11 +242,13 @@ class RedisCreditStore:
 
         async def ask(partition: int) -> Reply:
             nonlocal place
-            place = self._place(page_token, partition)
+            place = self._calls.place(page_token, partition)
             arguments = (account_id, place.cursor, place.behind, page_size, wanted)
-            return await self._call("creditgate_list_reservations", partition, arguments, deadline, read_only=True)
+            return await self._calls.call(
+                "creditgate_list_reservations", partition, arguments, deadline, read_only=True
+            )
 
-        reply = await self._at_account(account_id, ask)
+        reply = await self._calls.at_account(account_id, ask)
         cursor, behind, *items = cast("list[bytes]", reply)
         reservations = tuple(
             unpack_reservation(account_id, items[index].decode(), items[index + 1]) for index in range(0, len(items), 2)
@@ -260,12 +257,12 @@ class RedisCreditStore:
 
     async def list_accounts(self, page_size: int, page_token: str, deadline: float) -> Page[Account]:
         """Return a page of accounts, partition after partition (see `CreditStore.list_accounts`)."""
-        items, token = await self._list_all("creditgate_list_accounts", page_size, page_token, deadline)
+        items, token = await self._calls.list_all("creditgate_list_accounts", page_size, page_token, deadline)
         return Page(tuple(unpack_account(item)[0] for item in items), token)
 
     async def list_groups(self, page_size: int, page_token: str, deadline: float) -> Page[CreditGroup]:
         """Return a page of credit groups, partition after partition (see `CreditStore.list_groups`)."""
-        items, token = await self._list_all("creditgate_list_groups", page_size, page_token, deadline)
+        items, token = await self._calls.list_all("creditgate_list_groups", page_size, page_token, deadline)
         return Page(tuple(unpack_group(item)[0] for item in items), token)
 
     async def put_rates(self, rates: Sequence[ExchangeRate], version: int, expire_time_s: int, deadline: float) -> int:
@@ -275,7 +272,7 @@ class RedisCreditStore:
             arguments += (f"{rate.from_currency_code}>{rate.to_currency_code}", pack_rate(rate))
         applied = await asyncio.gather(
             *(
-                self._call("creditgate_put_rates", partition, tuple(arguments), deadline, read_only=False)
+                self._calls.call("creditgate_put_rates", partition, tuple(arguments), deadline)
                 for partition in range(self.partitions)
             )
         )
@@ -283,7 +280,7 @@ class RedisCreditStore:
 
     async def verify_account(self, account_id: str, *, repair: bool, deadline: float) -> tuple[SumDifference, ...]:
         """Recompute an account's sums (see `CreditStore.verify_account`)."""
-        differences = await self._verify(account_id, repair=repair, deadline=deadline)
+        differences = await self._verifier.verify_account(account_id, repair=repair, deadline=deadline)
         if differences is None:
             raise CreditError(ErrorReason.ACCOUNT_NOT_FOUND, f"there is no account {account_id}")
         return differences
@@ -293,85 +290,13 @@ class RedisCreditStore:
         page = await self.list_accounts(page_size, page_token, deadline)
         differences: list[SumDifference] = []
         for account in page.items:
-            differences += await self._verify(account.account_id, repair=repair, deadline=deadline) or ()
-        partition = self._place(page_token, None).partition
-        if not page.next_page_token or self._place(page.next_page_token, None).partition != partition:
-            differences += await self._verify_groups(partition, repair=repair, deadline=deadline)
+            differences += (
+                await self._verifier.verify_account(account.account_id, repair=repair, deadline=deadline) or ()
+            )
+        partition = self._calls.place(page_token, None).partition
+        if not page.next_page_token or self._calls.place(page.next_page_token, None).partition != partition:
+            differences += await self._verifier.verify_groups(partition, repair=repair, deadline=deadline)
         return Verified(len(page.items), tuple(differences), page.next_page_token)
-
-    async def _verify_groups(self, partition: int, *, repair: bool, deadline: float) -> list[SumDifference]:
-        """Compare the sums of a partition's groups with those of their accounts."""
-        first = render_page_token(PagePlace(partition, "0", ""))
-        group_ids = [
-            group.group_id
-            for item in await self._list_partition("creditgate_list_groups", first, deadline)
-            for group, _ in (unpack_group(item),)
-        ]
-        differences: list[SumDifference] = []
-        tries = MEMBERS_TRIES_MAX if group_ids else 0
-        while group_ids and tries:
-            members: defaultdict[str, list[str]] = defaultdict(list)
-            for item in await self._list_partition("creditgate_list_accounts", first, deadline):
-                account, _ = unpack_account(item)
-                members[account.group_id].append(account.account_id)
-            unsettled = []
-            for group_id in group_ids:
-                found = await self._verify_group(
-                    partition, group_id, members[group_id], repair=repair, deadline=deadline
-                )
-                if found is None:
-                    unsettled.append(group_id)  # an account has joined or left meanwhile
-                differences += found or ()
-            group_ids, tries = unsettled, tries - 1
-        return differences
-
-    async def _verify_group(
-        self, partition: int, group_id: str, account_ids: Sequence[str], *, repair: bool, deadline: float
-    ) -> list[SumDifference] | None:
-        """Return what differs between a group's sums and its accounts', or None when these are not all of them."""
-        function = "creditgate_repair_group" if repair else "creditgate_audit_group"
-        arguments = (group_id, *account_ids)
-        flat = cast("list[bytes]", await self._call(function, partition, arguments, deadline, read_only=not repair))
-        if not flat:
-            return None
-        names, kept, recomputed = flat[3::3], flat[4::3], flat[5::3]
-        return [
-            SumDifference("", name.decode(), int(kept_minor), int(should_minor), repair, group_id)
-            for name, kept_minor, should_minor in zip(names, kept, recomputed, strict=True)
-        ]
-
-    async def _list_partition(self, function: str, token: str, deadline: float) -> list[bytes]:
-        """Return all that one partition has, page by page."""
-        partition = self._place(token, None).partition
-        items: list[bytes] = []
-        while token and self._place(token, None).partition == partition:
-            page, token = await self._list_all(function, PAGE_SIZE_MAX, token, deadline)
-            items += page
-        return items
-
-    async def _verify(self, account_id: str, *, repair: bool, deadline: float) -> tuple[SumDifference, ...] | None:
-        async def ask(arguments: Sequence[Argument]) -> Reply:
-            async def ask_at(partition: int) -> Reply:
-                return await self._call("creditgate_audit", partition, tuple(arguments), deadline, read_only=True)
-
-            return await self._at_account(account_id, ask_at)
-
-        try:
-            finding = await audit_account(account_id, ask)
-        except CreditError as error:
-            if error.reason is ErrorReason.ACCOUNT_NOT_FOUND:
-                return None
-            raise
-        told = {difference.sum_name: difference for difference in finding.differences}
-        while repair and finding.differences:
-            partition = self._directory.partition_of(account_id)
-            arguments = (account_id, *finding.repair)
-            done = await self._call("creditgate_repair", partition, arguments, deadline, read_only=False)
-            if done and not finding.more:
-                break
-            finding = await audit_account(account_id, ask)
-            told |= {difference.sum_name: difference for difference in finding.differences}
-        return tuple(replace(difference, repaired=repair) for difference in told.values())
 
     async def sweep(self, partition: int, references_max: int) -> QueueStep:
         """Settle holds of a partition whose time is over, oldest first. Raises `CreditError` STORE_UNAVAILABLE."""
@@ -495,80 +420,12 @@ class RedisCreditStore:
         self, function: str, partition: int, arguments: Sequence[Argument], *, read_only: bool = False
     ) -> Reply:
         deadline = time.monotonic() + _SWEEP_WAIT_S
-        return await self._call(function, partition, tuple(arguments), deadline, read_only=read_only)
-
-    # --- calls that are no operations
-
-    async def _at_account(self, account_id: str, ask: Callable[[int], Awaitable[Reply]]) -> Reply:
-        """Ask about an account where it lives; raise the `CreditError` of a call that could not be carried out."""
-        for _ in range(HOPS_MAX):
-            reply = await ask(self._directory.partition_of(account_id))
-            if not isinstance(reply, bytes):
-                return reply
-            moved = moved_to(reply)
-            if moved is None:
-                raise unpack_failure(Operation(account_id), reply)
-            self._directory.learn(account_id, moved.partition)
-        raise account_moving(account_id)
-
-    async def _list_all(
-        self, function: str, page_size: int, page_token: str, deadline: float
-    ) -> tuple[list[bytes], str]:
-        """Return a page of what all partitions have, one after the other, and the token of the next page."""
-        place = self._place(page_token, None)
-        arguments = (place.cursor, place.behind, page_size, self._policy)
-        reply = await self._call(function, place.partition, arguments, deadline, read_only=True)
-        cursor, behind, *items = cast("list[bytes]", reply)
-        following = PagePlace(place.partition, cursor.decode(), behind.decode())
-        if not cursor and place.partition + 1 < self.partitions:
-            following = PagePlace(place.partition + 1, "0", "")
-        return items, render_page_token(following)
+        return await self._calls.call(function, partition, tuple(arguments), deadline, read_only=read_only)
 
     def _count(self, operation: Operation[R], outcome: object) -> None:
         self.operations_done += 1
         result = outcome.reason.name if isinstance(outcome, CreditError) else "OK"
         self._observer.operation_finished(type(operation).__name__, result)
-
-    def _place(self, page_token: str, partition: int | None) -> PagePlace:
-        try:
-            return parse_page_token(page_token, partition, self.partitions)
-        except PageTokenError:
-            raise CreditError.of_field("page_token", "is not a token that this listing gave out") from None
-
-    async def _call_replicated(
-        self,
-        function: str,
-        partition: int,
-        arguments: tuple[Argument, ...],
-        deadline: float,
-        *,
-        read_only: bool = False,
-    ) -> Reply:
-        """Call a function whose changes replicas must have before it is answered."""
-        return await self._call(function, partition, arguments, deadline, read_only=read_only, replicated=True)
-
-    async def _call(
-        self,
-        function: str,
-        partition: int,
-        arguments: tuple[Argument, ...],
-        deadline: float,
-        *,
-        read_only: bool,
-        replicated: bool = False,
-    ) -> Reply:
-        # Shielded: a call that is given up must not take the lane with it.
-        group = self._group_of[partition]
-        call = asyncio.ensure_future(
-            group.call(function, partition, arguments, deadline, read_only=read_only, replicated=replicated)
-        )
-        call.add_done_callback(_retrieve_error)
-        try:
-            async with asyncio.timeout(deadline - time.monotonic()):
-                return await asyncio.shield(call)
-        except TimeoutError:
-            msg = "the deadline passed before the store answered; asking again is safe"
-            raise CreditError(ErrorReason.DEADLINE_EXCEEDED, msg) from None
 
     def _group_changed(self) -> None:
         """Learn that a group of partitions can or can't be used now."""
