@@ -59,8 +59,8 @@ function key.waiting(part, account_id)
   return part.prefix .. ':w:' .. account_id
 end
 
--- Sorted set: accounts of which something waits for a person, by the second at which that is to be judged anew, +inf for
--- none; and groups whose limit has risen (lua/judge_waiting.lua).
+-- Sorted set: accounts of which something waits for a person, by the second at which that is to be judged anew, +inf
+-- for none; and groups whose limit has risen (lua/judge_waiting.lua).
 function key.waiting_accounts(part)
   return part.prefix .. ':wa'
 end
