@@ -71,6 +71,18 @@ async def test_messages_come_to_the_end_of_the_stream() -> None:
         assert await taken_of(stream) == numbers(100)
 
 
+async def test_the_end_of_the_messages_of_a_client_that_is_gone_is_not_told() -> None:
+    client = Client(1)
+    client.go_on.set()
+    with OpenStreams().open(client.messages()) as stream:
+        taking = asyncio.ensure_future(taken_of(stream))
+        await settle()
+        assert not taking.done()
+        taking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await taking
+
+
 async def test_messages_are_taken_as_they_come() -> None:
     client = Client(1)
     client.sends_more = True

@@ -10,6 +10,9 @@ from creditgate.domain.errors import CreditError, ErrorReason
 _READ_AHEAD_MAX: Final = 16
 """Messages of a stream that are read before they are asked for."""
 
+_GONE_WITHIN_S: Final = 0.02
+"""How long after the end of a stream's messages its call is cancelled, if its client is gone."""
+
 
 class OpenStream:
     """One stream's messages."""
@@ -25,6 +28,10 @@ class OpenStream:
     async def messages(self) -> AsyncGenerator[bytes, None]:
         """Yield the messages as they come, to the end of the stream or until it is ended from this side.
 
+        gRPC says of a client that is gone that its messages have come to their end, and that its call is cancelled, one
+        after the other. Who takes the first for the whole would carry out half of what was to come: so the end is told
+        a moment late.
+
         Raises, behind what was read:
             CreditError: SHUTTING_DOWN, when it was ended from this side.
 
@@ -34,6 +41,7 @@ class OpenStream:
             yield message
         if self._error is not None:
             raise self._error
+        await asyncio.sleep(_GONE_WITHIN_S)
 
     def end(self) -> None:
         """Read no more; what was read is still given out."""
