@@ -8,7 +8,7 @@ from creditgate.domain.decision import Action, Decision, Exposure
 from creditgate.domain.errors import CreditError
 from creditgate.domain.operations import AccountPut, AgingUpdated, Amended, Committed, Recorded, Released, Reserved
 from creditgate.domain.reservation import Reservation
-from tests.model.reference import (
+from tests.model.words import (
     AccountAnswer,
     AgingAnswer,
     AgingUpdateAnswer,

@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from hypothesis import strategies as st
 
-from tests.model.reference import AMOUNT_MAX_MINOR, DAY_MS
+from tests.model.account import AMOUNT_MAX_MINOR, DAY_MS
 
 SOME_MINOR: Final = 20
 """What an order is ordinarily about."""

@@ -11,7 +11,7 @@ from creditgate.domain.errors import CreditError
 from creditgate.domain.operations import ImportOpenItem, Operation, Recorded
 from creditgate.domain.reservation import Reservation
 from creditgate.store import RedisCreditStore, Sweeper
-from tests.model.reference import ImportAnswer
+from tests.model.words import ImportAnswer
 from tests.patience import PATIENCE_S
 from tests.quiet_observer import QuietObserver
 

@@ -32,6 +32,7 @@ from creditgate.domain.operations import (
     UpdateAging,
 )
 from creditgate.domain.reservation import Etag, ReservationState
+from tests.model.account import AMOUNT_MAX_MINOR, MS, AccountModel, Document, Order, net, reads
 from tests.model.answers import in_the_models_words, reservation_in, times_in
 from tests.model.drafts import (
     LIMITS,
@@ -45,7 +46,7 @@ from tests.model.drafts import (
     OrderDraft,
 )
 from tests.model.gates import Gate
-from tests.model.reference import AMOUNT_MAX_MINOR, MS, AccountModel, Document, Order, ReferenceGate, net, reads
+from tests.model.reference import ReferenceGate
 from tests.model.rules import DEFAULT_RULEBOOK, Rulebook
 
 LONG_HOLD_S: Final = 3600

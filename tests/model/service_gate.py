@@ -73,10 +73,10 @@ from creditgate.v1.receivables_service_pb2 import (
 )
 from creditgate.v1.receivables_service_pb2_grpc import ReceivablesServiceStub
 from creditgate.v1.reservation_pb2 import Reservation
+from tests.model.account import MS
 from tests.model.answers import in_the_models_words
 from tests.model.gates import read_clock_ms, wait_until
-from tests.model.reference import (
-    MS,
+from tests.model.words import (
     AccountAnswer,
     AgingAnswer,
     AgingUpdateAnswer,

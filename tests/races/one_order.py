@@ -4,8 +4,10 @@ from collections.abc import Hashable, Iterator, Sequence
 from typing import NamedTuple
 
 from creditgate.domain.operations import Operation
+from tests.model.account import MS
 from tests.model.answers import times_in
-from tests.model.reference import MS, Answer, ReferenceGate
+from tests.model.reference import ReferenceGate
+from tests.model.words import Answer
 
 
 class Call(NamedTuple):

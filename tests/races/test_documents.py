@@ -16,8 +16,8 @@ from creditgate.domain.operations import (
     RecordPayment,
     UpdateAging,
 )
-from tests.model.reference import CommitAnswer, ImportAnswer, RecordedAnswer
 from tests.model.service_gate import ServiceGate
+from tests.model.words import CommitAnswer, ImportAnswer, RecordedAnswer
 from tests.races.one_order import Call
 from tests.races.racing import ORDER, begin, check_explained, race, reserve, shuffled
 

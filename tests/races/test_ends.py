@@ -13,7 +13,8 @@ from creditgate.domain.operations import (
     ReleaseReservation,
 )
 from creditgate.domain.reservation import Etag
-from tests.model.reference import MS, ReferenceGate
+from tests.model.account import MS
+from tests.model.reference import ReferenceGate
 from tests.model.service_gate import ServiceGate
 from tests.races.racing import ORDER, Asking, begin, check_explained, race, reserve, shuffled
 
