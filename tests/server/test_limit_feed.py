@@ -1,5 +1,6 @@
 """The limit feed over a real channel and a real Redis: files of rows, guard rails, and what people decide."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
 from contextlib import AsyncExitStack
@@ -345,3 +346,21 @@ async def test_what_a_server_has_left_half_way_is_carried_on_without_anybody_ask
             await anext(batches.restore_rows(left, deadline))
             back = await scorer.ended("b1")
             assert (back.state, back.restored_rows) == (LIMIT_BATCH_STATE_ROLLED_BACK, len(names))
+
+
+async def test_a_stream_that_breaks_off_is_not_taken_for_one_that_has_come_to_its_end(scorer: Scorer) -> None:
+    """gRPC ends the messages of a client that is gone before it cancels the call."""
+    names = names_of(5)
+    await scorer.open(names)
+    batch_ids = [f"broken-{number}" for number in range(40)]
+    for number, batch_id in enumerate(batch_ids):
+        call = scorer.stub.PushLimits(timeout=PATIENCE_S)
+        for request in requests(header(batch_id), rows_of(names, 110)):
+            await call.write(request)
+        await call.read()
+        await asyncio.sleep(number % 4 / 1000)
+        call.cancel()
+    await asyncio.sleep(0.5)
+    found = [await scorer.batch(batch_id) for batch_id in batch_ids]
+    assert {(batch.state, batch.HasField("receive_time")) for batch in found} == {(LIMIT_BATCH_STATE_RECEIVING, False)}
+    assert set(await scorer.limits(names)) == {100}
