@@ -61,7 +61,8 @@ def dying(store: RedisCreditStore, calls: int) -> RedisLimitBatches:
         if not left:
             raise KilledError
         left -= 1
-        return await store._calls.call_replicated(function, partition, arguments, deadline, read_only=read_only)  # noqa: SLF001 - cut short
+        whole = store._calls.call  # noqa: SLF001 - cut short
+        return await whole(function, partition, arguments, deadline, read_only=read_only, replicated=True)
 
     return RedisLimitBatches(store.partitions, lambda: store._policy, call, StepsUnderWay(lambda: 0, lambda: False))  # noqa: SLF001 - as the store has it
 
@@ -189,7 +190,8 @@ async def test_rows_that_another_server_has_taken_along_do_not_come_back(
         nonlocal overtaken
         if function == "creditgate_take_chunk":
             overtaken += (await batch.on(other).apply()).applied_rows
-        return await one._calls.call_replicated(function, partition, arguments, deadline, read_only=read_only)  # noqa: SLF001 - overtaken
+        whole = one._calls.call  # noqa: SLF001 - overtaken
+        return await whole(function, partition, arguments, deadline, read_only=read_only, replicated=True)
 
     batches = RedisLimitBatches(one.partitions, lambda: one._policy, call, StepsUnderWay(lambda: 0, lambda: False))  # noqa: SLF001 - as the store has it
     await some(batches.apply_rows(batch.record, deadline()))

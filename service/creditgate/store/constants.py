@@ -288,4 +288,5 @@ LIMIT_BATCHES_BYTES_MAX: Final = 1_000_000
 """Records of limit batches that one page holds, about, in bytes."""
 
 MOVE_PATIENCE_S: Final = 10
-"""A move of an account that is not finished after so many seconds is finished by the sweeper."""
+"""A move of an account that is not finished after so many seconds is finished by the sweeper; what it had to leave
+alone meanwhile it looks at again as long after."""

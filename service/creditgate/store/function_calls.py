@@ -57,18 +57,6 @@ class FunctionCalls:
             msg = "the deadline passed before the store answered; asking again is safe"
             raise CreditError(ErrorReason.DEADLINE_EXCEEDED, msg) from None
 
-    async def call_replicated(
-        self,
-        function: str,
-        partition: int,
-        arguments: tuple[Argument, ...],
-        deadline: float,
-        *,
-        read_only: bool = False,
-    ) -> Reply:
-        """Return a function's reply when replicas have what it changed."""
-        return await self.call(function, partition, arguments, deadline, read_only=read_only, replicated=True)
-
     async def at_account(self, account_id: str, ask: Callable[[int], Awaitable[Reply]]) -> Reply:
         """Ask about an account in the partition where it lives; raise the fault that is answered."""
         for _ in range(HOPS_MAX):

@@ -30,7 +30,7 @@ from creditgate.store.sentinel import Sentinels
 from creditgate.store.slot_map import ask_seeds
 
 LIBRARY_NAME: Final = "creditgate"
-LIBRARY_VERSION: Final = 2006
+LIBRARY_VERSION: Final = 2007
 _GENERATION: Final = 1000
 _ASK_TIMEOUT_S: Final = 5.0
 """How long a sentinel, or a node of a cluster, may take to tell where the primaries are."""
@@ -156,6 +156,7 @@ _NUMBERS: Final = {
     "NO_EXPOSURE": constants.NO_EXPOSURE,
     "RETENTION_STEP_S": constants.RETENTION_STEP_S,
     "AGING_AHEAD_MAX_S": constants.AGING_AHEAD_MAX_S,
+    "MOVE_PATIENCE_S": constants.MOVE_PATIENCE_S,
     "LIMIT_BATCHES_MAX": constants.LIMIT_BATCHES_MAX,
     "LIMIT_BATCHES_BYTES_MAX": constants.LIMIT_BATCHES_BYTES_MAX,
 }

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final, NamedTuple, TypeVar, cast
 
 from creditgate.domain.account import Account
@@ -119,7 +120,7 @@ class RedisCreditStore:
         """Knows of orders of other servers, once it is started."""
         steps = StepsUnderWay(lambda: self.operations_done, self.orders_watch.elsewhere)
         self.limit_batches = RedisLimitBatches(
-            options.partitions, lambda: self._policy, self._calls.call_replicated, steps
+            options.partitions, lambda: self._policy, partial(self._calls.call, replicated=True), steps
         )
         self._only = self._groups[0] if len(self._groups) == 1 else None
         self._stopping = False
@@ -300,32 +301,25 @@ class RedisCreditStore:
 
     async def sweep(self, partition: int, references_max: int) -> QueueStep:
         """Settle holds of a partition whose time is over, oldest first. Raises `CreditError` STORE_UNAVAILABLE."""
-        deadline = time.monotonic() + _SWEEP_WAIT_S
-        reply = await self._group_of[partition].call(
-            "creditgate_sweep", partition, (references_max,), deadline, read_only=False
-        )
-        return QueueStep(*cast("list[int]", reply))
+        return await self._queue_step("creditgate_sweep", partition, references_max)
 
     async def judge_waiting(self, partition: int, orders_max: int) -> QueueStep:
         """Judge what waits anew where a limit began or ended by itself, or a group's was raised.
 
         Raises `CreditError` STORE_UNAVAILABLE.
         """
-        deadline = time.monotonic() + _SWEEP_WAIT_S
-        reply = await self._group_of[partition].call(
-            "creditgate_judge_waiting", partition, (orders_max, self._policy), deadline, read_only=False
-        )
-        return QueueStep(*cast("list[int]", reply))
+        return await self._queue_step("creditgate_judge_waiting", partition, orders_max, self._policy)
 
     async def retire(self, partition: int, references_max: int, retention_s: int) -> QueueStep:
         """Clean up what ended in a partition longer ago than it has to be kept, oldest first.
 
         Raises `CreditError` STORE_UNAVAILABLE.
         """
+        return await self._queue_step("creditgate_retire", partition, references_max, retention_s)
+
+    async def _queue_step(self, function: str, partition: int, *arguments: Argument) -> QueueStep:
         deadline = time.monotonic() + _SWEEP_WAIT_S
-        reply = await self._group_of[partition].call(
-            "creditgate_retire", partition, (references_max, retention_s), deadline, read_only=False
-        )
+        reply = await self._group_of[partition].call(function, partition, arguments, deadline, read_only=False)
         return QueueStep(*cast("list[int]", reply))
 
     # --- inside

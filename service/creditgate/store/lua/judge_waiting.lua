@@ -2,9 +2,6 @@
 -- risen (lua/reviews.lua); a bounded number of orders a call. KEYS: the partition. ARGV: about how many orders to look
 -- at, the policy. Answers { released, looked at: accounts and groups, 0: there was nothing to do }.
 
--- An account that is being moved is looked at again later, should it stay.
-local MOVE_PATIENCE_S = 60
-
 local ACCOUNTS_MAX = 100
 
 -- Judges what waits for an account; returns how many orders are released, and of how many.
@@ -54,7 +51,8 @@ local function look_at_group(part, ref, group_id, cursor)
   return { 0, 1 }
 end
 
--- Says when accounts are looked at again that could not be, and forgets those that are not here.
+-- Says when accounts that are just being moved are looked at again, should they stay, and forgets those that are not
+-- here.
 local function put_off(part, account_ids)
   for index = 1, #account_ids do
     local account_id = account_ids[index]

@@ -3,10 +3,8 @@
 -- reservation and journals it as of its own time. KEYS: the partition. ARGV: how many references to look at. Answers
 -- { settled, looked at, seconds by which the oldest was late }.
 
--- An account that is being moved is looked at again later, should it stay.
-local MOVE_PATIENCE_S = 60
-
 -- Settles one order, if it is still the one that ends by now; returns whether it was. Its sums fell due by themselves.
+-- One of an account that is just being moved is looked at again later, should the account stay.
 local function settle_hold(part, account_id, order_id)
   local acc = load_account(part, account_id)
   if not acc and part.accounts[account_id] then
