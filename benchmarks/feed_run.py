@@ -22,6 +22,8 @@ from creditgate.v1.limit_batch_pb2 import (
 
 _SOURCE: Final = "benchmark"
 _PUSH_TIMEOUT_S: Final = 60.0
+_STRIDE: Final = 7919
+"""How far apart the accounts of two rows are where they come in no order: prime, so that each comes once."""
 
 
 class PushRun(NamedTuple):
@@ -32,6 +34,7 @@ class PushRun(NamedTuple):
         run: makes the batch and its version unlike those of every other run.
         updates: how many rows, each for another account.
         apply: put the limits in force; False: stage them.
+        in_order: send the rows in the order of their accounts; False: in none.
         server_pid: whose CPU time is the service's.
         redis_pid: whose CPU time is that of Redis.
 
@@ -41,6 +44,7 @@ class PushRun(NamedTuple):
     run: int
     updates: int
     apply: bool
+    in_order: bool
     server_pid: int
     redis_pid: int
 
@@ -93,7 +97,10 @@ def run_push(push: PushRun) -> Sample:
 def _rows(push: PushRun) -> Iterator[PushedRow]:
     for number in range(push.updates):
         yield limit_update(
-            account_id(number), limit_minor=LIMIT_MINOR + push.run, currency_code=CURRENCY_CODE, version=push.run
+            account_id(number if push.in_order else number * _STRIDE % push.updates),
+            limit_minor=LIMIT_MINOR + push.run,
+            currency_code=CURRENCY_CODE,
+            version=push.run,
         )
 
 

@@ -111,13 +111,16 @@ class MemoryBatchStore:
         rows: Sequence[LimitRow],
         noteworthy: Noteworthy | None,
         deadline: float,  # noqa: ARG002 - as above
+        *,
+        in_order: bool = False,
     ) -> WindowStaged:
         await self._step("stage_window")
         kept = self.rows.setdefault(batch.batch_id, _Rows())
         if window not in kept.windows:
             kept.windows[window], kept.duplicates[window] = [], []
+            accounts = {} if in_order else kept.accounts
             for row in rows:
-                first = kept.accounts.setdefault(row.account_id, row.row)
+                first = accounts.setdefault(row.account_id, row.row)
                 if first == row.row:
                     kept.windows[window].append(row)
                 else:
@@ -132,6 +135,13 @@ class MemoryBatchStore:
                     )
         measured = [RowsEffect([self._effect(batch, row) for row in kept.windows[window]])]
         return WindowStaged(list(kept.duplicates[window]), measured if noteworthy is not None else [])
+
+    async def index_accounts(self, batch_id: str, deadline: float) -> AsyncIterator[int]:  # noqa: ARG002 - as above
+        kept = self._kept(batch_id)
+        for _, window in sorted(kept.windows.items()):
+            await self._step("index_accounts")
+            kept.accounts |= {row.account_id: row.row for row in window}
+            yield len(window)
 
     async def measure_rows(
         self,

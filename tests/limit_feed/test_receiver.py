@@ -1,6 +1,8 @@
 """Receiving a batch: windows, going on, sending again, two senders, and what is not the same batch."""
 
 import asyncio
+import contextlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -25,6 +27,10 @@ def site() -> Site:
 
 def all_rows(limit_minor: int = 200, count: int = ROWS) -> list[LimitUpdate]:
     return [update(f"acc-{number}", limit_minor) for number in range(count)]
+
+
+def rows_in_order() -> list[LimitUpdate]:
+    return sorted(all_rows(), key=lambda row: row.account_id)
 
 
 async def reason_of(site: Site, sent: Sequence[SentUpdates], **fields: object) -> tuple[ErrorReason, str]:
@@ -234,6 +240,106 @@ async def test_a_store_that_fails_at_any_step_is_told_and_the_batch_gone_on_with
     assert (batch.state, batch.applied_rows) == (LimitBatchState.ACTIVE, ROWS)
 
 
+def counting(site: Site) -> Counter[str]:
+    """Count the steps of a site's store from now on."""
+    steps: Counter[str] = Counter()
+    site.store.before = lambda method: steps.update([method])
+    return steps
+
+
+async def test_rows_in_the_order_of_their_accounts_need_no_index(site: Site) -> None:
+    steps = counting(site)
+    rows = rows_in_order()
+    rows[10] = rows[9]  # within its window a row may name an account again
+    rows[20] = update("", 200)
+    batch = await site.push(rows)
+    assert (batch.applied_rows, batch.duplicate_rows, batch.received_errors) == (ROWS - 2, 1, 2)
+    assert steps["index_accounts"] == 0
+    assert batch.ordered_to == rows[-1].account_id
+
+
+@pytest.mark.parametrize(
+    ("place", "first_place"),
+    [
+        (0, 4),
+        (5, 4),
+        (WINDOW_ROWS - 1, WINDOW_ROWS - 2),
+        (WINDOW_ROWS, WINDOW_ROWS - 1),
+        (WINDOW_ROWS + 7, 4),
+        (2 * WINDOW_ROWS, WINDOW_ROWS - 2),
+        (2 * WINDOW_ROWS, 2 * WINDOW_ROWS - 1),
+        (ROWS - 1, 0),
+    ],
+)
+async def test_an_account_that_is_named_again_is_found_wherever_the_order_ends(
+    site: Site, place: int, first_place: int
+) -> None:
+    """The next row's account, or a far one's: of the same window, at its border, or some windows before."""
+    steps = counting(site)
+    rows = rows_in_order()
+    again = rows[place] = update(rows[first_place].account_id, 300)
+    batch = await site.push(rows)
+    assert [error.row for error in batch.row_errors] == [max(first_place, place) + 1]
+    assert (batch.duplicate_rows, batch.applied_rows) == (1, ROWS - 1)
+    assert site.limits()[again.account_id] == (300 if place < first_place else 200)
+    assert steps["index_accounts"] <= 2
+
+
+async def test_rows_that_never_were_in_order_are_indexed_as_they_come(site: Site) -> None:
+    steps = counting(site)
+    rows = rows_in_order()
+    rows[0], rows[1] = rows[1], rows[0]
+    rows[-1] = update(rows[2].account_id, 300)
+    batch = await site.push(rows)
+    assert (batch.duplicate_rows, steps["index_accounts"], batch.ordered_to) == (1, 0, "")
+
+
+@pytest.mark.parametrize("method", ["stage_window", "put_batch", "index_accounts"])
+@pytest.mark.parametrize("nth", [1, 2, 3])
+async def test_a_store_that_fails_where_the_order_ends_loses_no_account_named_again(
+    site: Site, method: str, nth: int
+) -> None:
+    rows = rows_in_order()
+    rows[-1] = update(rows[3].account_id, 300)
+    site.store.before = Falling(method, nth)
+    for _ in range(2):
+        with contextlib.suppress(CreditError):
+            await site.send(messages(rows), header())
+    batch = await site.feed.carry_on("b1")
+    assert (batch.state, batch.duplicate_rows, batch.applied_rows) == (LimitBatchState.ACTIVE, 1, ROWS - 1)
+
+
+async def test_a_slower_sender_of_the_same_rows_stores_none_again(site: Site) -> None:
+    rows = rows_in_order()
+    rows[-1] = update(rows[3].account_id, 300)
+    slower = await site.another().feed.begin_push(header(), FAR)
+    sent = messages(rows)
+    await slower.receive(sent[0])
+    faster = await site.send(sent, header())
+    steps = counting(site)
+    for message in sent[1:]:
+        await slower.receive(message)
+    await slower.finish()
+    await slower.close()
+    assert (slower.batch.received_rows, slower.batch.duplicate_rows) == (ROWS, 1)
+    assert slower.batch.rows_digest == faster.rows_digest
+    assert slower.gathered is None
+    assert not steps["stage_window"]
+    assert not steps["index_accounts"]
+
+
+async def test_a_slower_sender_of_other_rows_is_refused(site: Site) -> None:
+    slower = await site.another().feed.begin_push(header(), FAR)
+    sent = messages(all_rows(300, count=WINDOW_ROWS - 1))
+    for message in sent:
+        await slower.receive(message)
+    await site.send(messages(all_rows()), header())
+    with pytest.raises(CreditError) as caught:
+        await slower.finish()
+    await slower.close()
+    assert caught.value.reason is ErrorReason.LIMIT_BATCH_EXISTS_WITH_DIFFERENT_DETAILS
+
+
 async def test_a_window_that_was_stored_and_not_recorded_must_come_again_as_it_was(site: Site) -> None:
     site.store.before = Falling("put_batch", 3)
     reason, _ = await reason_of(site, messages(all_rows()))
@@ -255,10 +361,10 @@ async def test_a_window_that_is_full_is_announced_with_the_one_before(
     next_is_full = asyncio.Event()
     written: list[LimitBatch] = []
 
-    async def stage_late(*arguments: object) -> object:
+    async def stage_late(*arguments: object, in_order: bool) -> object:
         await next_is_full.wait()
         assert written[-1].next_digest
-        return await stage_window(*arguments)  # type: ignore[arg-type]  # passed on as they are
+        return await stage_window(*arguments, in_order=in_order)  # type: ignore[arg-type]  # passed on
 
     async def put_noted(batch: LimitBatch, deadline: float) -> LimitBatch:
         written.append(batch)
@@ -287,9 +393,9 @@ async def test_a_window_that_is_full_is_announced_with_the_one_before(
 async def test_rows_wait_when_two_full_windows_are_not_stored(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     stage_window, may_store = site.store.stage_window, asyncio.Event()
 
-    async def stage_late(*arguments: object) -> object:
+    async def stage_late(*arguments: object, in_order: bool) -> object:
         await may_store.wait()
-        return await stage_window(*arguments)  # type: ignore[arg-type]  # passed on as they are
+        return await stage_window(*arguments, in_order=in_order)  # type: ignore[arg-type]  # passed on
 
     monkeypatch.setattr(site.store, "stage_window", stage_late)
     receiver = await site.feed.begin_push(header(), FAR)

@@ -88,11 +88,18 @@ class Batch:
         """Return the same batch as another server sees it."""
         return Batch(store, self.batch_id, create_accounts=self.record.header.create_accounts)
 
-    async def stage(self, rows: Sequence[LimitRow], window: int = 0) -> list[LimitRowError]:
-        return [*(await self.batches.stage_window(self.record, window, rows, None, deadline())).left_out]
+    async def stage(self, rows: Sequence[LimitRow], window: int = 0, *, in_order: bool = False) -> list[LimitRowError]:
+        staged = await self.batches.stage_window(self.record, window, rows, None, deadline(), in_order=in_order)
+        return [*staged.left_out]
 
-    async def stage_measured(self, rows: Sequence[LimitRow], noteworthy: Noteworthy, window: int = 0) -> WindowStaged:
-        return await self.batches.stage_window(self.record, window, rows, noteworthy, deadline())
+    async def stage_measured(
+        self, rows: Sequence[LimitRow], noteworthy: Noteworthy, window: int = 0, *, in_order: bool = False
+    ) -> WindowStaged:
+        return await self.batches.stage_window(self.record, window, rows, noteworthy, deadline(), in_order=in_order)
+
+    async def index(self) -> int:
+        """Let the store remember which accounts the rows name; return how many rows those are."""
+        return sum(await some(self.batches.index_accounts(self.batch_id, deadline())))
 
     async def measure(self) -> list[RowEffect]:
         """Measure all rows one by one."""

@@ -344,6 +344,53 @@ async def test_rows_of_one_partition_are_stored_whatever_calls_bring_them(
     assert await limits_of(store, account_ids) == [(7, 1)] * 5 + [(70, 1)] * (len(account_ids) - 5)
 
 
+@pytest.mark.parametrize("measured", [False, True])
+async def test_rows_in_order_are_looked_up_only_once_they_are_indexed(
+    store: RedisCreditStore, batch: Batch, new_id: NewId, *, measured: bool
+) -> None:
+    account_ids = sorted(new_id("acc") for _ in range(3 * CHUNK_ROWS_MAX))
+    await put_accounts(store, account_ids)
+    rows = rows_of([account_ids[0], *account_ids[:-3]], 7, 1)
+    again = [account_ids[0], account_ids[-3], account_ids[-4], account_ids[-2], account_ids[1], account_ids[-1]]
+    later = [LimitRow(WINDOW_ROWS + number, name, 70, "USD", 1) for number, name in enumerate(again, 1)]
+    first_rows = {row.account_id: row.row for row in reversed(rows)}
+
+    async def stage(rows: list[LimitRow], window: int, *, in_order: bool) -> list[tuple[int, bool]]:
+        if measured:
+            staged = await batch.stage_measured(rows, Noteworthy(), window, in_order=in_order)
+            effects = {row.row for effect in staged.effects for row in effect.rows}
+            assert effects == {row.row for row in rows} - {error.row for error in staged.left_out}
+            errors = [*staged.left_out]
+        else:
+            errors = await batch.stage(rows, window, in_order=in_order)
+        return [(error.row, f"row {first_rows[error.account_id]} " in error.message) for error in errors]
+
+    for _ in range(2):
+        assert await stage(rows, 0, in_order=True) == [(2, True)]
+    for _ in range(2):  # a sender that goes on where another one broke off does it all again
+        assert await batch.index() in {len(rows) - 1, len(rows) - 1 + 3}
+        assert await stage(later, 1, in_order=False) == [(WINDOW_ROWS + number, True) for number in (1, 3, 5)]
+    assert len(await batch.measure()) == len(account_ids)
+    assert (await batch.apply()).applied_rows == len(account_ids)
+    assert await batch.index() == 0
+    expected = [(7, 1)] * (len(account_ids) - 3) + [(70, 1)] * 3
+    assert await limits_of(store, account_ids) == expected
+
+
+async def test_nothing_is_remembered_of_rows_in_order(own_redis: Callable[..., PrivateRedis], new_id: NewId) -> None:
+    server = own_redis()
+    async with open_store(server.url) as store:
+        account_ids = sorted(new_id("acc") for _ in range(50))
+        await put_accounts(store, account_ids)
+        batch = Batch(store, "batch")
+        await batch.stage(rows_of(account_ids, 7, 1), in_order=True)
+        with server.client() as client:
+            assert not list(client.scan_iter("cg:*:i:batch"))
+            assert await batch.index() == len(account_ids)
+            found = [pair for name in client.scan_iter("cg:*:i:batch") for pair in client.hgetall(name).items()]
+            assert sorted(found) == [(name.encode(), b"%d" % row) for row, name in enumerate(account_ids, 1)]
+
+
 async def test_dropping_leaves_the_accounts_and_nothing_else(
     own_redis: Callable[..., PrivateRedis], new_id: NewId
 ) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from creditgate.domain.limit_batch import LimitRow
-from creditgate.store.limit_row_blobs import pack_chunk, pack_row
+from creditgate.store.limit_row_blobs import naming, pack_row, pack_rows
 
 PLAIN = (
     LimitRow(1, "acme", 100, "USD", 1),
@@ -20,6 +20,5 @@ OTHERS = (
 
 @pytest.mark.parametrize("rows", [PLAIN, *((*PLAIN, other) for other in OTHERS)])
 def test_rows_are_packed_together_as_each_by_itself(rows: tuple[LimitRow, ...]) -> None:
-    blob, *named = pack_chunk(rows)
-    assert blob == b"".join(map(pack_row, rows))
-    assert named == [part for row in rows for part in (row.account_id, row.row)]
+    assert pack_rows(rows) == b"".join(map(pack_row, rows))
+    assert list(naming(rows)) == [part for row in rows for part in (row.account_id, row.row)]

@@ -170,9 +170,10 @@ class LimitBatch:
     """A batch as its record has it.
 
     `revision` counts the changes of the record. `rows_digest` tells the received rows apart from others, `next_digest`
-    those too that are just being stored (empty: none are). `received_errors` are the wrong rows found on receipt, the
-    other ones of `rejected_rows` when the batch was measured or activated. `row_errors` are read only where one batch
-    is.
+    those too that are just being stored (empty: none are). `ordered_to` is the account of the last row received, as
+    long as all rows came in the order of their accounts; empty once they have not. `received_errors` are the wrong rows
+    found on receipt, the other ones of `rejected_rows` when the batch was measured or activated. `row_errors` are read
+    only where one batch is.
     """
 
     header: LimitBatchHeader
@@ -183,6 +184,7 @@ class LimitBatch:
     duplicate_rows: int = 0
     rows_digest: str = ""
     next_digest: str = ""
+    ordered_to: str = ""
     rejected_rows: int = 0
     skipped_rows: int = 0
     applied_rows: int = 0

@@ -149,12 +149,28 @@ class LimitBatchStore(Protocol):
         ...
 
     async def stage_window(
-        self, batch: LimitBatch, window: int, rows: Sequence[LimitRow], noteworthy: Noteworthy | None, deadline: float
+        self,
+        batch: LimitBatch,
+        window: int,
+        rows: Sequence[LimitRow],
+        noteworthy: Noteworthy | None,
+        deadline: float,
+        *,
+        in_order: bool = False,
     ) -> WindowStaged:
         """Store the valid rows of a window of `WINDOW_ROWS` rows; window 0 begins with row 1.
 
         Returns those that are left out because an earlier row of the batch is for the same account, and, with
         `noteworthy`, what the others would do to their accounts as they are now. The same window again changes nothing.
+        `in_order` says that these rows and all before them are in the order of their accounts, so that no earlier
+        window names one of theirs: which accounts they name is not remembered.
+        """
+        ...
+
+    def index_accounts(self, batch_id: str, deadline: float) -> AsyncIterator[int]:
+        """Remember, chunk by chunk, which accounts the rows name that are there, and tell how many rows those are.
+
+        This comes before the first window that is not `in_order`.
         """
         ...
 

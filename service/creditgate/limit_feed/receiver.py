@@ -11,10 +11,10 @@ from creditgate.domain.errors import CreditError, ErrorReason
 from creditgate.domain.limit_batch import WINDOW_ROWS, LimitBatch, LimitBatchState, LimitRow, LimitRowError
 from creditgate.domain.ports import LimitBatchStore
 from creditgate.limit_feed.gathering import Gathered, Gathering
-from creditgate.limit_feed.records import Change, put_or_change, soon
+from creditgate.limit_feed.records import Change, put_or_change, soon, work_deadline
 from creditgate.limit_feed.rows_digest import RowsContent
 from creditgate.limit_feed.turns import Turns
-from creditgate.limit_feed.windows import Kept, Window, is_given_up, other_details
+from creditgate.limit_feed.windows import Kept, Window, is_given_up, ordered_to, other_details
 
 FIRST_ROW_FIELD: Final = "updates.first_row"
 _MS_PER_SECOND: Final = 1000
@@ -200,13 +200,22 @@ class Receiver:
         kept = Kept(window.first_row, window.last_row, digest_before, window.digest.behind(digest_before))
         if self.batch.next_digest != kept.digest:
             await self._write(kept.announce)
+        if self.batch.received_rows >= window.last_row:
+            await self._pass_over(kept, is_last=is_last)
+            return
+        order = ordered_to(self.batch, window.rows)
+        if self.batch.ordered_to and not order:
+            await self._index_accounts()
         self._turns.begin()
         noteworthy = self._gathering.noteworthy() if self._gathering is not None else None
-        staged = await self._store.stage_window(self.batch, window.number, window.rows, noteworthy, soon())
+        staged = await self._store.stage_window(
+            self.batch, window.number, window.rows, noteworthy, soon(), in_order=bool(order)
+        )
         await self._turns.rest(_REST_S_MAX)
         kept = replace(
             kept,
             next_digest=window.next_digest,
+            ordered_to=order,
             errors=tuple(sorted([*window.errors, *staged.left_out], key=attrgetter("row"))),
             duplicates=len(staged.left_out),
             receive_time_ms=self.batch.update_time_ms if is_last else 0,
@@ -214,6 +223,17 @@ class Receiver:
         await self._write(kept.change)
         if self._gathering is not None:
             self._gathering.add(staged, kept.digest)
+
+    async def _pass_over(self, kept: Kept, *, is_last: bool) -> None:
+        """Leave a window to another sender of the same rows, who was faster."""
+        self._gathering = None
+        await self._write(replace(kept, receive_time_ms=self.batch.update_time_ms if is_last else 0).change)
+
+    async def _index_accounts(self) -> None:
+        """Let the store learn which accounts the rows name that came in their order, now that one does not."""
+        self._turns.begin()
+        async for _ in self._store.index_accounts(self.batch.batch_id, work_deadline()):
+            await self._turns.rest()
 
     async def _write(self, change: Change) -> None:
         try:

@@ -1,6 +1,8 @@
 """Windows of a batch's rows, and how its record changes with each."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from operator import le
 
 from creditgate.domain.errors import CreditError, ErrorReason
 from creditgate.domain.limit_batch import WINDOW_ROWS, LimitBatch, LimitBatchState, LimitRow, LimitRowError
@@ -43,6 +45,7 @@ class Kept:
     digest_before: str
     digest: str
     next_digest: str = ""
+    ordered_to: str = ""
     errors: tuple[LimitRowError, ...] = ()
     duplicates: int = 0
     receive_time_ms: int = 0
@@ -74,6 +77,7 @@ class Kept:
             duplicate_rows=found.duplicate_rows + self.duplicates,
             rows_digest=self.digest,
             next_digest=self.next_digest,
+            ordered_to=self.ordered_to,
             receive_time_ms=self.receive_time_ms,
             row_errors=self.errors,
         )
@@ -97,6 +101,19 @@ class Kept:
         elif self.receive_time_ms:
             raise other_details(found, f"it ends with row {self.last_row}, and {found.received_rows} were sent before")
         return found
+
+
+def ordered_to(batch: LimitBatch, rows: Sequence[LimitRow]) -> str:
+    """Return the account of the last of the next window's rows if all so far are in the order of their accounts.
+
+    A row can then name an account again only of its own window. Empty: they are not, or nothing is known of them.
+    """
+    before = batch.ordered_to
+    if not rows or (batch.received_rows and not before):
+        return before
+    account_ids = [row.account_id for row in rows]
+    in_order = before < account_ids[0] and all(map(le, account_ids, account_ids[1:]))
+    return account_ids[-1] if in_order else ""
 
 
 def is_given_up(batch: LimitBatch) -> bool:

@@ -31,7 +31,7 @@ from creditgate.domain.ports import Page
 from creditgate.store import keys
 from creditgate.store.constants import LIMIT_BATCHES_MAX
 from creditgate.store.directory import HOPS_MAX
-from creditgate.store.lane import Argument
+from creditgate.store.lane import Argument, Reply
 from creditgate.store.limit_batch_record import parse_record, parse_row_error, render_record, render_row_error
 from creditgate.store.limit_chunks import CallFunction, Chunk, ChunkKind, LimitChunks
 from creditgate.store.limit_row_blobs import (
@@ -39,7 +39,8 @@ from creditgate.store.limit_row_blobs import (
     ChunkRestored,
     join_applied,
     join_restored,
-    pack_chunk,
+    naming,
+    pack_rows,
     pairs,
     unpack_applied,
     unpack_effect,
@@ -126,7 +127,14 @@ class RedisLimitBatches:
     # --- rows
 
     async def stage_window(
-        self, batch: LimitBatch, window: int, rows: Sequence[LimitRow], noteworthy: Noteworthy | None, deadline: float
+        self,
+        batch: LimitBatch,
+        window: int,
+        rows: Sequence[LimitRow],
+        noteworthy: Noteworthy | None,
+        deadline: float,
+        *,
+        in_order: bool = False,
     ) -> WindowStaged:
         """Store the valid rows of a window (see `LimitBatchStore.stage_window`)."""
         named_once, left_out = without_duplicates(rows)
@@ -138,12 +146,25 @@ class RedisLimitBatches:
 
         def begin() -> Awaitable[WindowStaged] | None:
             chunks = next(calls, None)
-            return self._stage(batch, chunks, noteworthy, deadline) if chunks is not None else None
+            return self._stage(batch, chunks, noteworthy, deadline, in_order=in_order) if chunks is not None else None
 
         async for staged in ahead(begin, self._steps.most_calls):
             left_out += staged.left_out
             effects += staged.effects
         return WindowStaged(sorted(left_out, key=lambda error: error.row), effects)
+
+    async def index_accounts(self, batch_id: str, deadline: float) -> AsyncIterator[int]:
+        """Remember which accounts the staged rows name (see `LimitBatchStore.index_accounts`)."""
+        chunks = iter(await self._chunks.pending(batch_id, ChunkKind.STAGED, deadline))
+
+        def begin() -> Awaitable[Reply] | None:
+            chunk = next(chunks, None)
+            if chunk is None:
+                return None
+            return self._call("creditgate_index_rows", chunk.partition, (batch_id, chunk.name), deadline)
+
+        async for rows in ahead(begin, self._steps.most):
+            yield cast("int", rows)
 
     async def measure_rows(
         self, batch: LimitBatch, noteworthy: Callable[[], Noteworthy], deadline: float
@@ -207,14 +228,21 @@ class RedisLimitBatches:
     # --- inside
 
     async def _stage(
-        self, batch: LimitBatch, chunks: Sequence[StagedChunk], noteworthy: Noteworthy | None, deadline: float
+        self,
+        batch: LimitBatch,
+        chunks: Sequence[StagedChunk],
+        noteworthy: Noteworthy | None,
+        deadline: float,
+        *,
+        in_order: bool,
     ) -> WindowStaged:
         """Store chunks of one partition."""
         place = chunks[0].chunk
         rows = list(chain.from_iterable(staged.rows for staged in chunks))
         arguments: list[Argument] = [batch.batch_id]
         for staged in chunks:
-            arguments += (staged.chunk.name, len(staged.rows), *pack_chunk(staged.rows))
+            named = () if in_order else staged.rows
+            arguments += (staged.chunk.name, len(named), pack_rows(staged.rows), *naming(named))
         if noteworthy is None:
             flat = await self._call("creditgate_stage_rows", place.partition, tuple(arguments), deadline)
             return WindowStaged(unpack_left_out(rows, cast("list[int]", flat)))

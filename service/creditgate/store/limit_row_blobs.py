@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import chain, repeat
+from operator import attrgetter
 from typing import Final, NamedTuple
 
 from creditgate.domain.limit_batch import (
@@ -27,11 +28,12 @@ _BEFORE_SET: Final = RowEffectFlag.BEFORE_SET.value
 _UNLIMITED_BEFORE: Final = RowEffectFlag.UNLIMITED_BEFORE.value
 _UNLIMITED_AFTER: Final = RowEffectFlag.UNLIMITED_AFTER.value
 _OVER_LIMIT: Final = RowEffectFlag.OVER_LIMIT.value
+_name_of: Final = attrgetter("account_id", "row")
 _STANDINGS: Final = {standing.value: standing for standing in RowStanding}
 
 
-def pack_chunk(rows: Sequence[LimitRow]) -> Iterator[Argument]:
-    """Return rows as they are staged, then account id and row of each in turn."""
+def pack_rows(rows: Sequence[LimitRow]) -> bytes:
+    """Return rows as they are staged."""
     columns = tuple(zip(*rows, strict=True))
     numbers, account_ids, limits, codes, versions, risk_classes, scores, effective_s, expire_s, reasons = columns
     if None in limits or any(risk_classes) or any(reasons) or scores.count(None) < len(scores):
@@ -41,7 +43,12 @@ def pack_chunk(rows: Sequence[LimitRow]) -> Iterator[Argument]:
         heads = map(_pack_numbers, numbers, repeat(0), limits, versions, effective_s, expire_s, repeat(0.0), encoded)
         texts = [f"{account_id}\0\0\0".encode() for account_id in account_ids]
         packed = chain.from_iterable(zip(heads, texts, strict=True))
-    return chain((b"".join(packed),), chain.from_iterable(zip(account_ids, numbers, strict=True)))
+    return b"".join(packed)
+
+
+def naming(rows: Sequence[LimitRow]) -> Iterator[Argument]:
+    """Return account id and number of each row in turn."""
+    return chain.from_iterable(map(_name_of, rows))
 
 
 @lru_cache(maxsize=512)

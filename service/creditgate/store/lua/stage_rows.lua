@@ -1,6 +1,7 @@
 -- creditgate_stage_rows: stores chunks of a limit batch's rows, less those whose accounts other rows have named. KEYS:
--- the partition. ARGV: batch id, then of each chunk: its name, how many rows it has, packed LIMIT_ROWs, account id and
--- row of each in turn. Answers the index, from 1 and counted through all chunks, and the row that named the account
+-- the partition. ARGV: batch id, then of each chunk: its name, how many rows are named, packed LIMIT_ROWs, account id
+-- and row of those named in turn: all, or none where no row can name an account again, since all so far are in the
+-- order of their accounts. Answers the index, from 1 and counted through all chunks, and the row that named the account
 -- first, in turn, of rows that are left out. The same chunks again change nothing.
 
 -- Returns the account ids of a chunk of so many rows whose arguments begin at a place, and what is left out of it:
@@ -40,15 +41,26 @@ local function store(part, batch_id, chunk, blob, ...)
   -- A call that was long under way must not bring back a chunk that is in force by now.
   if blob ~= '' and not redis.call('HGET', key.rows_applied(part, batch_id), chunk) then
     -- first write
-    redis.call('HSET', key.staged_accounts(part, batch_id), ...)
+    if select('#', ...) > 0 then
+      redis.call('HSET', key.staged_accounts(part, batch_id), ...)
+    end
     redis.call('HSET', key.staged_rows(part, batch_id), chunk, blob)
   end
 end
 
--- Stores a chunk of so many rows whose arguments begin at a place, and returns what is left out. What its rows would
--- do is told first, if `told` is given.
+local NONE = {}
+
+-- Stores a chunk of which so many rows are named and whose arguments begin at a place, and returns what is left out.
+-- What its rows would do is told first, if `told` is given.
 local function stage_chunk(part, batch_id, args, from, count, told, creates)
   local blob, naming = args[from + 2], nil
+  if count == 0 then
+    if told then
+      limit_effects.add(told, part, blob, limit_rows.records(part, blob), creates)
+    end
+    store(part, batch_id, args[from], blob)
+    return NONE
+  end
   local account_ids, left_out = sort_out(part, batch_id, args, from, count)
   if #left_out > 0 then
     blob, naming = keep(blob, args, from, left_out)
@@ -94,5 +106,23 @@ local function stage_measured(keys, args)
   return { left_out, limit_effects.answer(told) }
 end
 
+-- creditgate_index_rows: remembers which accounts the rows of a chunk name that was stored without. KEYS: the
+-- partition. ARGV: batch id, chunk. Answers how many rows those are; 0 when there is no such chunk.
+local function index_rows(keys, args)
+  local part = open_partitions(keys, nil, true)[1]
+  local blob = redis.call('HGET', key.staged_rows(part, args[1]), args[2])
+  if not blob then
+    return 0
+  end
+  local naming = {}
+  for row in limit_rows.each(blob) do
+    naming[#naming + 1], naming[#naming + 2] = row.account_id, text_of(row.number)
+  end
+  -- first write
+  redis.call('HSET', key.staged_accounts(part, args[1]), unpack(naming))
+  return #naming / 2
+end
+
+functions[#functions + 1] = { name = 'creditgate_index_rows', callback = index_rows, flags = {} }
 functions[#functions + 1] = { name = 'creditgate_stage_rows', callback = stage_rows, flags = {} }
 functions[#functions + 1] = { name = 'creditgate_stage_measured', callback = stage_measured, flags = {} }
