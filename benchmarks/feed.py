@@ -85,30 +85,28 @@ class _Feed:
 async def _speed_rows(bench: Bench, feed: _Feed, plain: Redis) -> list[Row]:
     program = shutil.which("redis-cli")
     updates = feed.gate.accounts
-    pipe, push = f"redis-cli --pipe, the fields of {updates:,} updates", f"PushLimits of {updates:,} updates, in force"
-    piped: list[Sample] = []
-    pushed: list[Sample] = []
-    unordered: list[Sample] = []
+    piped: dict[bool, list[Sample]] = {True: [], False: []}
+    pushed: dict[bool, list[Sample]] = {True: [], False: []}
     grown: list[float] = []
     for run in range(1, bench.size.feed_rounds + 1):
+        for in_order in (True, False):
+            if program is not None:
+                socket_path, file = plain.url.removeprefix("unix://"), bench.data_dir / "pipe"
+                spec = PipeRun(Path(program), socket_path, run, updates, in_order, file, plain.pid)
+                piped[in_order].append(await bench.in_load_process(run_pipe, spec))
+            before_kb = _memory_kb(feed.gate.server.pid, "VmRSS")
+            pushed[in_order].append(await feed.push(apply=True, in_order=in_order))
+            grown.append(max(0, _memory_kb(feed.gate.server.pid, "VmHWM") - before_kb) / _KB_PER_MB)
+    rows = []
+    for in_order, order in ((True, "by account"), (False, "in no order")):
+        pipe = f"redis-cli --pipe, the fields of {updates:,} updates {order}"
+        row = row_of(_GROUP, f"PushLimits of {updates:,} updates {order}, in force", _UPDATES, pushed[in_order])
         if program is not None:
-            spec = PipeRun(
-                Path(program), plain.url.removeprefix("unix://"), run, updates, bench.data_dir / "pipe", plain.pid
-            )
-            piped.append(await bench.in_load_process(run_pipe, spec))
-        before_kb = _memory_kb(feed.gate.server.pid, "VmRSS")
-        pushed.append(await feed.push(apply=True))
-        unordered.append(await feed.push(apply=True, in_order=False))
-        grown.append(max(0, _memory_kb(feed.gate.server.pid, "VmHWM") - before_kb) / _KB_PER_MB)
-    rows = [
-        row_of(_GROUP, f"{push}, in the order of their accounts", _UPDATES, pushed),
-        row_of(_GROUP, f"{push}, in no order", _UPDATES, unordered),
-    ]
-    if piped:
-        baseline = row_of(_GROUP, pipe, _UPDATES, piped)
-        rows = [against(row, baseline, Target("ratio", "at least", 0.25)) for row in rows]
-    else:
-        baseline = Row(group=_GROUP, name=pipe, unit=_UPDATES, note="not installed")
+            baseline = row_of(_GROUP, pipe, _UPDATES, piped[in_order])
+            row = against(row, baseline, Target("ratio", "at least", 0.25))
+        else:
+            baseline = Row(group=_GROUP, name=pipe, unit=_UPDATES, note="not installed")
+        rows += [baseline, row]
     memory = Row(
         group=_GROUP,
         name="PushLimits, growth of the service's memory",
@@ -117,7 +115,7 @@ async def _speed_rows(bench: Bench, feed: _Feed, plain: Redis) -> list[Row]:
         samples=tuple(grown),
         targets=(Target("figure", "at most", 100),),
     )
-    return [baseline, *rows, memory]
+    return [*rows, memory]
 
 
 async def _order_rows(bench: Bench, feed: _Feed) -> list[Row]:

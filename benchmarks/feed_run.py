@@ -55,12 +55,16 @@ class PushRun(NamedTuple):
 
 
 class PipeRun(NamedTuple):
-    """What to write with redis-cli: the fields of so many updates, into the Redis at a socket."""
+    """What to write with redis-cli: the fields of so many updates, into the Redis at a socket.
+
+    With `in_order`, in the order of their accounts; without, in none, as `PushRun` does.
+    """
 
     program: Path
     socket_path: str
     run: int
     updates: int
+    in_order: bool
     file: Path
     redis_pid: int
 
@@ -95,13 +99,12 @@ def run_push(push: PushRun) -> Sample:
 
 
 def _rows(push: PushRun) -> Iterator[PushedRow]:
-    for number in range(push.updates):
-        yield limit_update(
-            account_id(number if push.in_order else number * _STRIDE % push.updates),
-            limit_minor=LIMIT_MINOR + push.run,
-            currency_code=CURRENCY_CODE,
-            version=push.run,
-        )
+    for account in _accounts(push.updates, in_order=push.in_order):
+        yield limit_update(account, limit_minor=LIMIT_MINOR + push.run, currency_code=CURRENCY_CODE, version=push.run)
+
+
+def _accounts(count: int, *, in_order: bool) -> Iterator[str]:
+    return map(account_id, range(count) if in_order else (number * _STRIDE % count for number in range(count)))
 
 
 def run_pipe(pipe: PipeRun) -> Sample:
@@ -112,7 +115,7 @@ def run_pipe(pipe: PipeRun) -> Sample:
 
     """
     with pipe.file.open("wb") as commands:
-        commands.writelines(_command(number, pipe.run) for number in range(pipe.updates))
+        commands.writelines(_command(name, pipe.run) for name in _accounts(pipe.updates, in_order=pipe.in_order))
     before_s = _children_cpu_s()
     with pipe.file.open("rb") as commands, Meter(None, pipe.redis_pid) as meter:
         ended = subprocess.run(  # noqa: S603 - a program of this machine
@@ -129,9 +132,9 @@ def run_pipe(pipe: PipeRun) -> Sample:
     return replace(sample, load_cpu_s=used_s, elsewhere_cpu_s=max(0.0, sample.elsewhere_cpu_s - used_s))
 
 
-def _command(number: int, run: int) -> bytes:
+def _command(account: str, run: int) -> bytes:
     words = (
-        *("HSET", f"limit:{account_id(number)}"),
+        *("HSET", f"limit:{account}"),
         *("limit_minor", str(LIMIT_MINOR + run), "currency_code", CURRENCY_CODE, "version", str(run)),
     )
     return b"".join((b"*%d\r\n" % len(words), *(b"$%d\r\n%s\r\n" % (len(word), word.encode()) for word in words)))
