@@ -20,6 +20,7 @@ from creditgate.domain.limit_batch import (
     RowsEffect,
     RowsRestored,
     RowStanding,
+    WindowRows,
     WindowStaged,
 )
 from creditgate.domain.ports import Page
@@ -107,19 +108,16 @@ class MemoryBatchStore:
     async def stage_window(
         self,
         batch: LimitBatch,
-        window: int,
-        rows: Sequence[LimitRow],
+        rows: WindowRows,
         noteworthy: Noteworthy | None,
         deadline: float,  # noqa: ARG002 - as above
-        *,
-        in_order: bool = False,
     ) -> WindowStaged:
         await self._step("stage_window")
-        kept = self.rows.setdefault(batch.batch_id, _Rows())
+        kept, window = self.rows.setdefault(batch.batch_id, _Rows()), rows.window
         if window not in kept.windows:
             kept.windows[window], kept.duplicates[window] = [], []
-            accounts = {} if in_order else kept.accounts
-            for row in rows:
+            accounts = {} if rows.in_order else kept.accounts
+            for row in rows.rows:
                 first = accounts.setdefault(row.account_id, row.row)
                 if first == row.row:
                     kept.windows[window].append(row)

@@ -361,10 +361,10 @@ async def test_a_window_that_is_full_is_announced_with_the_one_before(
     next_is_full = asyncio.Event()
     written: list[LimitBatch] = []
 
-    async def stage_late(*arguments: object, in_order: bool) -> object:
+    async def stage_late(*arguments: object) -> object:
         await next_is_full.wait()
         assert written[-1].next_digest
-        return await stage_window(*arguments, in_order=in_order)  # type: ignore[arg-type]  # passed on
+        return await stage_window(*arguments)  # type: ignore[arg-type]  # passed on as they are
 
     async def put_noted(batch: LimitBatch, deadline: float) -> LimitBatch:
         written.append(batch)
@@ -393,9 +393,9 @@ async def test_a_window_that_is_full_is_announced_with_the_one_before(
 async def test_rows_wait_when_two_full_windows_are_not_stored(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     stage_window, may_store = site.store.stage_window, asyncio.Event()
 
-    async def stage_late(*arguments: object, in_order: bool) -> object:
+    async def stage_late(*arguments: object) -> object:
         await may_store.wait()
-        return await stage_window(*arguments, in_order=in_order)  # type: ignore[arg-type]  # passed on
+        return await stage_window(*arguments)  # type: ignore[arg-type]  # passed on as they are
 
     monkeypatch.setattr(site.store, "stage_window", stage_late)
     receiver = await site.feed.begin_push(header(), FAR)

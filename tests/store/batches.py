@@ -20,6 +20,7 @@ from creditgate.domain.limit_batch import (
     RowsApplied,
     RowsEffect,
     RowsRestored,
+    WindowRows,
     WindowStaged,
 )
 from creditgate.domain.operations import GetAccount, LimitSetting, PutAccount
@@ -89,13 +90,13 @@ class Batch:
         return Batch(store, self.batch_id, create_accounts=self.record.header.create_accounts)
 
     async def stage(self, rows: Sequence[LimitRow], window: int = 0, *, in_order: bool = False) -> list[LimitRowError]:
-        staged = await self.batches.stage_window(self.record, window, rows, None, deadline(), in_order=in_order)
-        return [*staged.left_out]
+        of_window = WindowRows(window, rows, in_order)
+        return [*(await self.batches.stage_window(self.record, of_window, None, deadline())).left_out]
 
     async def stage_measured(
         self, rows: Sequence[LimitRow], noteworthy: Noteworthy, window: int = 0, *, in_order: bool = False
     ) -> WindowStaged:
-        return await self.batches.stage_window(self.record, window, rows, noteworthy, deadline(), in_order=in_order)
+        return await self.batches.stage_window(self.record, WindowRows(window, rows, in_order), noteworthy, deadline())
 
     async def index(self) -> int:
         """Let the store remember which accounts the rows name; return how many rows those are."""

@@ -10,15 +10,17 @@ from creditgate.cli.deferred import connection
 from creditgate.cli.failures import ExitCode
 from creditgate.cli.options import (
     ADDRESS_DEFAULT,
+    FILE_PANEL,
     TIMEOUT_DEFAULT_S,
     ActorOption,
     AddressOption,
+    DelimiterOption,
+    FileCurrencyOption,
     JsonOption,
     MaxOption,
     TimeoutOption,
 )
 
-_FILE_PANEL: Final = "The file"
 _ACTIVATE_TIMEOUT_DEFAULT_S: Final = 60.0
 
 _PUSH_EXAMPLES: Final = """Examples:
@@ -49,23 +51,7 @@ ColumnOption = Annotated[
         metavar="FIELD=HEADER",
         help="Which column a field is read from; repeat it for each. An empty HEADER turns a field off.",
         show_default="each field from the column of its name",
-        rich_help_panel=_FILE_PANEL,
-    ),
-]
-DelimiterOption = Annotated[
-    str | None,
-    typer.Option(
-        "--delimiter",
-        metavar="CHARACTER",
-        help="What separates the fields of a CSV file: a character, or comma, semicolon, tab, pipe.",
-        show_default="found from the first line",
-        rich_help_panel=_FILE_PANEL,
-    ),
-]
-CurrencyOption = Annotated[
-    str,
-    typer.Option(
-        "--currency", metavar="CODE", help="The currency of rows that name none.", rich_help_panel=_FILE_PANEL
+        rich_help_panel=FILE_PANEL,
     ),
 ]
 VersionOption = Annotated[
@@ -75,7 +61,7 @@ VersionOption = Annotated[
         min=1,
         help="The version of rows that name none: only a limit of a higher version replaces an account's.",
         show_default="the seconds from 1970 to --as-of",
-        rich_help_panel=_FILE_PANEL,
+        rich_help_panel=FILE_PANEL,
     ),
 ]
 SourceOption = Annotated[str, typer.Option("--source", help="The scorer or job that the file comes from.")]
@@ -115,7 +101,7 @@ def push(  # noqa: PLR0913 - one parameter per option of the command
     as_of: AsOfOption = None,
     column: ColumnOption = None,
     delimiter: DelimiterOption = None,
-    currency: CurrencyOption = "USD",
+    currency: FileCurrencyOption = "USD",
     version: VersionOption = None,
     address: AddressOption = ADDRESS_DEFAULT,
     timeout_s: TimeoutOption = TIMEOUT_DEFAULT_S,
@@ -153,7 +139,7 @@ def preview(  # noqa: PLR0913 - one parameter per option of the command
     as_of: AsOfOption = None,
     column: ColumnOption = None,
     delimiter: DelimiterOption = None,
-    currency: CurrencyOption = "USD",
+    currency: FileCurrencyOption = "USD",
     version: VersionOption = None,
     address: AddressOption = ADDRESS_DEFAULT,
     timeout_s: TimeoutOption = TIMEOUT_DEFAULT_S,

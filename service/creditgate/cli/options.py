@@ -13,6 +13,7 @@ from creditgate.domain.bounds import HOLD_MAX_S, SECONDS_PER_DAY
 ADDRESS_DEFAULT: Final = "127.0.0.1:50051"
 TIMEOUT_DEFAULT_S: Final = 5.0
 
+FILE_PANEL: Final = "The file"
 _CONNECTION_PANEL: Final = "Connection and output"
 _UNIT_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": SECONDS_PER_DAY}
 _DURATION_PATTERN: Final = re.compile(r"(\d{1,9})([smhd])")
@@ -77,6 +78,20 @@ UntilOption = Annotated[
         help="When it ends by itself, such as 2026-12-31T18:00, in local time without a zone.",
         show_default="it does not",
     ),
+]
+DelimiterOption = Annotated[
+    str | None,
+    typer.Option(
+        "--delimiter",
+        metavar="CHARACTER",
+        help="What separates the fields of a CSV file: a character, or comma, semicolon, tab, pipe.",
+        show_default="found from the first line",
+        rich_help_panel=FILE_PANEL,
+    ),
+]
+FileCurrencyOption = Annotated[
+    str,
+    typer.Option("--currency", metavar="CODE", help="The currency of rows that name none.", rich_help_panel=FILE_PANEL),
 ]
 TermsOption = Annotated[int, typer.Option("--terms-days", help="Payment terms of the order, in days.")]
 LanguageOption = Annotated[

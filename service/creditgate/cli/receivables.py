@@ -10,12 +10,15 @@ from creditgate.cli.deferred import connection
 from creditgate.cli.failures import USAGE_CODE, CommandFailure, ExitCode
 from creditgate.cli.options import (
     ADDRESS_DEFAULT,
+    FILE_PANEL,
     TIMEOUT_DEFAULT_S,
     AccountArgument,
     AddressOption,
     AmountArgument,
     CurrencyArgument,
+    DelimiterOption,
     DocumentArgument,
+    FileCurrencyOption,
     JsonOption,
     TimeoutOption,
     parse_date,
@@ -27,7 +30,6 @@ if TYPE_CHECKING:
     from creditgate.open_items.load import OpenItemLoad
 
 _PANEL: Final = "Receivables"
-_FILE_PANEL: Final = "The file"
 
 
 def post(
@@ -169,28 +171,17 @@ def import_(  # noqa: PLR0913 - one parameter per option of the command
             help="Which column a field is read from; repeat it for each. Fields: account, document, amount (below 0: a"
             " credit that is not used yet) and, turned off by an empty HEADER, currency.",
             show_default="account=account document=document amount=amount currency=",
-            rich_help_panel=_FILE_PANEL,
+            rich_help_panel=FILE_PANEL,
         ),
     ] = None,
-    delimiter: Annotated[
-        str | None,
-        typer.Option(
-            metavar="CHARACTER",
-            help="What separates the fields: a character, or comma, semicolon, tab, pipe.",
-            show_default="found from the first line",
-            rich_help_panel=_FILE_PANEL,
-        ),
-    ] = None,
-    currency: Annotated[
-        str,
-        typer.Option(metavar="CODE", help="The currency of rows that name none.", rich_help_panel=_FILE_PANEL),
-    ] = "USD",
+    delimiter: DelimiterOption = None,
+    currency: FileCurrencyOption = "USD",
     errors_file: Annotated[
         Path | None,
         typer.Option(
             metavar="CSV",
             help="Write all rows that are not taken over here: line, column, reason.",
-            rich_help_panel=_FILE_PANEL,
+            rich_help_panel=FILE_PANEL,
         ),
     ] = None,
     address: AddressOption = ADDRESS_DEFAULT,

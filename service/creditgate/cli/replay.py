@@ -8,7 +8,16 @@ import typer
 
 from creditgate.cli.deferred import connection
 from creditgate.cli.failures import USAGE_CODE, CommandFailure, ExitCode
-from creditgate.cli.options import ADDRESS_DEFAULT, TIMEOUT_DEFAULT_S, AddressOption, JsonOption, TimeoutOption
+from creditgate.cli.options import (
+    ADDRESS_DEFAULT,
+    FILE_PANEL,
+    TIMEOUT_DEFAULT_S,
+    AddressOption,
+    DelimiterOption,
+    FileCurrencyOption,
+    JsonOption,
+    TimeoutOption,
+)
 from creditgate.csv_rows.errors import FileError
 
 if TYPE_CHECKING:
@@ -17,7 +26,6 @@ if TYPE_CHECKING:
 IN_FLIGHT_DEFAULT: Final = 16
 IN_FLIGHT_MAX: Final = 1000
 
-_FILE_PANEL: Final = "The file"
 _LIMIT_PANEL: Final = "Limits of the accounts"
 _PLAY_PANEL: Final = "The play"
 
@@ -35,32 +43,21 @@ def replay(  # noqa: PLR0913 - one parameter per option of the command
             " (a date) and, turned off by an empty HEADER, due, settled (never paid without it), currency.",
             show_default="account=customerID invoice=invoiceNumber amount=InvoiceAmount invoiced=InvoiceDate"
             " due=DueDate settled=SettledDate currency=",
-            rich_help_panel=_FILE_PANEL,
+            rich_help_panel=FILE_PANEL,
         ),
     ] = None,
     date_format: Annotated[
         str,
-        typer.Option(metavar="FORMAT", help="How dates are written, as in strptime.", rich_help_panel=_FILE_PANEL),
+        typer.Option(metavar="FORMAT", help="How dates are written, as in strptime.", rich_help_panel=FILE_PANEL),
     ] = "%m/%d/%Y",
-    delimiter: Annotated[
-        str | None,
-        typer.Option(
-            metavar="CHARACTER",
-            help="What separates the fields: a character, or comma, semicolon, tab, pipe.",
-            show_default="found from the first line",
-            rich_help_panel=_FILE_PANEL,
-        ),
-    ] = None,
-    currency: Annotated[
-        str,
-        typer.Option(metavar="CODE", help="The currency of rows that name none.", rich_help_panel=_FILE_PANEL),
-    ] = "USD",
+    delimiter: DelimiterOption = None,
+    currency: FileCurrencyOption = "USD",
     errors_file: Annotated[
         Path | None,
         typer.Option(
             metavar="CSV",
             help="Write all rows that can't be read here: line, column, reason.",
-            rich_help_panel=_FILE_PANEL,
+            rich_help_panel=FILE_PANEL,
         ),
     ] = None,
     unlimited: Annotated[

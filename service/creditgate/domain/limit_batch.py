@@ -280,6 +280,18 @@ class RowsEffect(NamedTuple):
     sums: Sequence[LimitSums] = ()
 
 
+class WindowRows(NamedTuple):
+    """The valid rows of a window of `WINDOW_ROWS` rows; window 0 begins with row 1.
+
+    `in_order` says that these rows and all before them are in the order of their accounts: no earlier window names one
+    of theirs.
+    """
+
+    window: int
+    rows: Sequence[LimitRow]
+    in_order: bool = False
+
+
 class WindowStaged(NamedTuple):
     """Rows of a window that were left out, and what those that are stored would do, where that was asked for."""
 

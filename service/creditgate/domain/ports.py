@@ -10,11 +10,11 @@ from creditgate.domain.group import CreditGroup
 from creditgate.domain.limit_batch import (
     LimitBatch,
     LimitBatchState,
-    LimitRow,
     Noteworthy,
     RowsApplied,
     RowsEffect,
     RowsRestored,
+    WindowRows,
     WindowStaged,
 )
 from creditgate.domain.operations import Operation
@@ -149,28 +149,19 @@ class LimitBatchStore(Protocol):
         ...
 
     async def stage_window(
-        self,
-        batch: LimitBatch,
-        window: int,
-        rows: Sequence[LimitRow],
-        noteworthy: Noteworthy | None,
-        deadline: float,
-        *,
-        in_order: bool = False,
+        self, batch: LimitBatch, rows: WindowRows, noteworthy: Noteworthy | None, deadline: float
     ) -> WindowStaged:
-        """Store the valid rows of a window of `WINDOW_ROWS` rows; window 0 begins with row 1.
+        """Store the rows of a window; which accounts those name that are in order is not remembered.
 
         Returns those that are left out because an earlier row of the batch is for the same account, and, with
         `noteworthy`, what the others would do to their accounts as they are now. The same window again changes nothing.
-        `in_order` says that these rows and all before them are in the order of their accounts, so that no earlier
-        window names one of theirs: which accounts they name is not remembered.
         """
         ...
 
     def index_accounts(self, batch_id: str, deadline: float) -> AsyncIterator[int]:
         """Remember, chunk by chunk, which accounts the rows name that are there, and tell how many rows those are.
 
-        This comes before the first window that is not `in_order`.
+        This comes before the first window that is not in order.
         """
         ...
 

@@ -8,7 +8,14 @@ from operator import attrgetter
 from typing import Final, NamedTuple, Protocol
 
 from creditgate.domain.errors import CreditError, ErrorReason
-from creditgate.domain.limit_batch import WINDOW_ROWS, LimitBatch, LimitBatchState, LimitRow, LimitRowError
+from creditgate.domain.limit_batch import (
+    WINDOW_ROWS,
+    LimitBatch,
+    LimitBatchState,
+    LimitRow,
+    LimitRowError,
+    WindowRows,
+)
 from creditgate.domain.ports import LimitBatchStore
 from creditgate.limit_feed.gathering import Gathered, Gathering
 from creditgate.limit_feed.records import Change, put_or_change, soon, work_deadline
@@ -208,9 +215,8 @@ class Receiver:
             await self._index_accounts()
         self._turns.begin()
         noteworthy = self._gathering.noteworthy() if self._gathering is not None else None
-        staged = await self._store.stage_window(
-            self.batch, window.number, window.rows, noteworthy, soon(), in_order=bool(order)
-        )
+        rows = WindowRows(window.number, window.rows, in_order=bool(order))
+        staged = await self._store.stage_window(self.batch, rows, noteworthy, soon())
         await self._turns.rest(_REST_S_MAX)
         kept = replace(
             kept,

@@ -8,7 +8,7 @@ import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
 from typing import Final, NamedTuple, cast
@@ -25,6 +25,7 @@ from creditgate.domain.limit_batch import (
     RowsApplied,
     RowsEffect,
     RowsRestored,
+    WindowRows,
     WindowStaged,
 )
 from creditgate.domain.ports import Page
@@ -64,10 +65,11 @@ _ITEM_FIELDS: Final = 5
 
 
 class StagedChunk(NamedTuple):
-    """Rows on their way to where they are staged."""
+    """Rows on their way to where they are staged; `is_named` says that their accounts are to be remembered."""
 
     chunk: Chunk
     rows: Sequence[LimitRow]
+    is_named: bool
 
 
 class RedisLimitBatches:
@@ -127,26 +129,16 @@ class RedisLimitBatches:
     # --- rows
 
     async def stage_window(
-        self,
-        batch: LimitBatch,
-        window: int,
-        rows: Sequence[LimitRow],
-        noteworthy: Noteworthy | None,
-        deadline: float,
-        *,
-        in_order: bool = False,
+        self, batch: LimitBatch, rows: WindowRows, noteworthy: Noteworthy | None, deadline: float
     ) -> WindowStaged:
-        """Store the valid rows of a window (see `LimitBatchStore.stage_window`)."""
-        named_once, left_out = without_duplicates(rows)
+        """Store the rows of a window (see `LimitBatchStore.stage_window`)."""
+        named_once, left_out = without_duplicates(rows.rows)
         effects: list[RowsEffect] = []
-        by_partition: defaultdict[int, list[LimitRow]] = defaultdict(list)
-        for row in named_once:
-            by_partition[keys.partition_of(row.account_id, self._partitions)].append(row)
-        calls = _in_calls(window, by_partition, self._steps.most_in_call)
+        calls = _in_calls(rows._replace(rows=named_once), self._partitions, self._steps.most_in_call)
 
         def begin() -> Awaitable[WindowStaged] | None:
             chunks = next(calls, None)
-            return self._stage(batch, chunks, noteworthy, deadline, in_order=in_order) if chunks is not None else None
+            return self._stage(batch, chunks, noteworthy, deadline) if chunks is not None else None
 
         async for staged in ahead(begin, self._steps.most_calls):
             left_out += staged.left_out
@@ -228,20 +220,14 @@ class RedisLimitBatches:
     # --- inside
 
     async def _stage(
-        self,
-        batch: LimitBatch,
-        chunks: Sequence[StagedChunk],
-        noteworthy: Noteworthy | None,
-        deadline: float,
-        *,
-        in_order: bool,
+        self, batch: LimitBatch, chunks: Sequence[StagedChunk], noteworthy: Noteworthy | None, deadline: float
     ) -> WindowStaged:
         """Store chunks of one partition."""
         place = chunks[0].chunk
         rows = list(chain.from_iterable(staged.rows for staged in chunks))
         arguments: list[Argument] = [batch.batch_id]
         for staged in chunks:
-            named = () if in_order else staged.rows
+            named = staged.rows if staged.is_named else ()
             arguments += (staged.chunk.name, len(named), pack_rows(staged.rows), *naming(named))
         if noteworthy is None:
             flat = await self._call("creditgate_stage_rows", place.partition, tuple(arguments), deadline)
@@ -291,13 +277,16 @@ class RedisLimitBatches:
             await self._call("creditgate_drop_rows", partition, (batch_id, int(received_only)), deadline)
 
 
-def _in_calls(
-    window: int, by_partition: Mapping[int, Sequence[LimitRow]], most: Callable[[], int]
-) -> Iterator[Sequence[StagedChunk]]:
+def _in_calls(window: WindowRows, partitions: int, most: Callable[[], int]) -> Iterator[Sequence[StagedChunk]]:
     """Yield the chunks of a window, those of a call together: as many as `most` returns when it is asked for."""
+    by_partition: defaultdict[int, list[LimitRow]] = defaultdict(list)
+    for row in window.rows:
+        by_partition[keys.partition_of(row.account_id, partitions)].append(row)
     for partition, rows in by_partition.items():
         chunks = deque(
-            StagedChunk(Chunk(partition, f"{window}.{number}"), rows[start : start + CHUNK_ROWS_MAX])
+            StagedChunk(
+                Chunk(partition, f"{window.window}.{number}"), rows[start : start + CHUNK_ROWS_MAX], not window.in_order
+            )
             for number, start in enumerate(range(0, len(rows), CHUNK_ROWS_MAX))
         )
         while chunks:
