@@ -145,7 +145,12 @@ def test_serve_says_what_is_wrong_with_the_policy_file(tmp_path: Path, workers: 
     policy.write_text("default:\n  rules:\n    near_limit: {action: flg}\n    overdue_days: {days: -1}\n")
     ended = subprocess.run(
         [CREDITGATE, "serve", "--workers", workers],
-        env=environment(POLICY_FILE=str(policy), DATA_DIR=str(tmp_path / "data"), LISTEN="127.0.0.1:0"),
+        env=environment(
+            POLICY_FILE=str(policy),
+            DATA_DIR=str(tmp_path / "data"),
+            LISTEN="127.0.0.1:0",
+            METRICS_LISTEN="127.0.0.1:0",
+        ),
         capture_output=True,
         text=True,
         timeout=PATIENCE_S,
