@@ -4,6 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from itertools import count
 from typing import TypeVar
 
 import pytest
@@ -44,6 +45,8 @@ T = TypeVar("T")
 HOLD_S = 3600
 AHEAD_S = 3_786_912_000
 """A second far ahead of every real clock."""
+MANY_HOLDS = 5000
+"""More than one command of Lua takes."""
 CURRENCIES = ("USD", "CHF", "JPY")
 RATES = (("CHF", "1.0842"), ("JPY", "0.0065"))
 
@@ -207,8 +210,8 @@ async def test_accounts_join_and_leave_with_what_they_have(family: Family, new_i
     assert (await store.run(CommitReservation(account_id, "o2", 100, "USD", "d1"), deadline())).replayed
     assert await family.differences() == []
     await family.leave(account_id)
-    (sums,) = (await family.read()).currencies
-    assert (sums.reserved_minor, sums.receivable_minor, (await family.read()).account_count) == (0, 0, 0)
+    group = await family.read()
+    assert (group.currencies, group.account_count) == ((), 0)
     assert (await store.run(GetAccount(account_id), deadline())).exposure == before.exposure
     assert await family.differences() == []
 
@@ -251,6 +254,62 @@ async def test_the_seventeenth_currency_is_refused_and_the_account_stays_as_it_i
     account = await family.store.run(GetAccount(account_id), deadline())
     assert (account.group_id, account.base_limit_minor) == ("", 5)
     await family.store.run(PutAccount(account_id, base_limit=LimitSetting(6)), deadline())
+
+
+async def test_a_currency_leaves_with_its_last_account(family: Family, new_id: Callable[[str], str]) -> None:
+    await family.put(10_000)
+    codes = "EUR CHF JPY GBP NOK SEK DKK PLN CZK HUF RON TRY ZAR INR CNY"
+    names = {code: new_id("acc") for code in ("USD", *codes.split())}
+    for code, account_id in names.items():
+        await family.join(account_id, code)
+    await family.reserve(names["CHF"], "o1", 5, "CHF")
+    for code in codes.split():
+        await family.leave(names[code])
+    assert [sums.currency_code for sums in (await family.read()).currencies] == ["USD"]
+    await family.join(names["CHF"])
+    await family.join(new_id("acc"), "KRW")
+    assert {sums.currency_code for sums in (await family.read()).currencies} == {"USD", "CHF", "KRW"}
+    assert await family.differences() == []
+
+
+async def test_a_currency_of_which_nothing_is_owed_needs_no_rate(family: Family, new_id: Callable[[str], str]) -> None:
+    await family.put(10_000)
+    dollars, dinars = new_id("acc"), new_id("acc")
+    await family.join(dollars, "USD")
+    await family.join(dinars, "KWD")
+    assert (await family.reserve(dollars, "o1", 100)).decision.outcome is Outcome.APPROVED
+    await family.store.run(PostReceivable(dinars, "d1", 5, "KWD"), deadline())
+    with pytest.raises(CreditError) as caught:
+        await family.reserve(dollars, "o2", 100)
+    assert caught.value.reason is ErrorReason.EXCHANGE_RATE_NOT_FOUND
+
+
+@pytest.mark.parametrize("is_away", [True, False])
+async def test_an_account_joins_with_thousands_of_holds(
+    family: Family, new_id: Callable[[str], str], *, is_away: bool
+) -> None:
+    """Each falls due in a second of its own: more than one command writes, among later ones of the group."""
+    await family.put(10**9)
+    store, home = family.store, keys.partition_of(family.group_id, family.store.partitions)
+    sister, account_id = (
+        new_id("acc"),
+        next(
+            each
+            for each in (new_id("acc") for _ in count())
+            if (keys.partition_of(each, store.partitions) != home) == is_away
+        ),
+    )
+    await family.join(sister, "USD")
+    await store.run(ReserveCredit(sister, "late", 7, "USD", HOLD_S + 10_000), deadline())
+    await store.run(PutAccount(account_id, "USD", base_limit=LimitSetting(10**9)), deadline())
+    orders = [ReserveCredit(account_id, f"o{number}", 2, "USD", HOLD_S + number) for number in range(MANY_HOLDS)]
+    await store.run_each(orders, deadline())
+    for join in (True, False, True):
+        await store.run(PutAccount(account_id, group_id=family.group_id if join else ""), deadline())
+        (sums,) = (await family.read()).currencies
+        assert sums.reserved_minor == 7 + (2 * MANY_HOLDS if join else 0)
+    assert (await family.reserve(account_id, "more", 3)).decision.outcome is Outcome.APPROVED
+    assert await family.differences() == []
 
 
 async def test_an_unknown_group_is_refused(family: Family, new_id: Callable[[str], str]) -> None:

@@ -23,7 +23,15 @@ from creditgate.domain.limit_batch import (
     RowStanding,
     WindowStaged,
 )
-from creditgate.domain.operations import PutAccount, PutGroup, SetManualLimit, SetTemporaryLimit
+from creditgate.domain.operations import (
+    GetGroup,
+    LimitSetting,
+    PutAccount,
+    PutGroup,
+    ReserveCredit,
+    SetManualLimit,
+    SetTemporaryLimit,
+)
 from creditgate.domain.policy import DEFAULT_CLASS, DEFAULT_RULES, ClassPolicy, Policy, RuleSetting
 from creditgate.store import PARTITIONS_DEFAULT, RedisCreditStore, keys
 from tests.private_redis import PrivateRedis
@@ -411,6 +419,32 @@ async def test_dropping_leaves_the_accounts_and_nothing_else(
             assert not list(client.scan_iter("*batch*"))
         assert await batch.apply() == RowsApplied()
         assert await batch.applied() == RowsApplied()
+
+
+async def test_a_chunk_may_release_thousands_of_orders_of_a_group(
+    own_redis: Callable[..., PrivateRedis], new_id: NewId
+) -> None:
+    """Each ends in a second of its own: the group's record has no room for all of them."""
+    rules = {**DEFAULT_RULES, ReasonCode.LIMIT_EXCEEDED: RuleSetting(Action.REVIEW)}
+    policy = Policy("review", {DEFAULT_CLASS: ClassPolicy(rules, limit_rise_releases_reviews=True)})
+    async with open_store(own_redis().url, policy=policy) as store:
+        together = (name for name in map(new_id, repeat("acc")) if keys.partition_of(name, PARTITIONS_DEFAULT) == 3)
+        group_id, *account_ids = islice(together, 61)
+        await store.run(PutGroup(group_id, "USD", None, ""), deadline())
+        puts = [PutAccount(name, "USD", base_limit=LimitSetting(1), group_id=group_id) for name in account_ids]
+        for put in puts:
+            await store.run(put, deadline())
+        orders = [
+            ReserveCredit(account_id, f"o{number}", 10, "USD", DAY_S - 100 * place - number)
+            for number in range(100)
+            for place, account_id in enumerate(account_ids)
+        ]
+        for start in range(0, len(orders), 1000):
+            await store.run_each(orders[start : start + 1000], deadline())
+        assert (await Batch(store, "batch").put(rows_of(account_ids, 1000, 1))).released_reviews == len(orders)
+        assert (await store.run(GetGroup(group_id), deadline())).exposure_minor == 10 * len(orders)
+        page = await store.verify_accounts(page_size=1000, page_token="", repair=False, deadline=deadline())
+        assert not page.differences
 
 
 async def test_a_full_store_refuses_rows_and_loses_none(own_redis: Callable[..., PrivateRedis], new_id: NewId) -> None:

@@ -1,29 +1,37 @@
 """Accounts move to their group's partition, whatever is killed or meets on the way."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from itertools import count
+from itertools import count, islice
 
 import pytest
 
-from creditgate.domain.decision import Outcome
+from creditgate.domain.account import Block
+from creditgate.domain.bounds import AMOUNT_MAX_MINOR
+from creditgate.domain.decision import Action, Outcome, ReasonCode
 from creditgate.domain.errors import CreditError, ErrorReason
 from creditgate.domain.operations import (
+    BlockSetting,
     CommitReservation,
     GetAccount,
     GetGroup,
     GetReservation,
     LimitSetting,
+    PostReceivable,
     PutAccount,
     PutGroup,
     RecordPayment,
+    ReleaseReservation,
     ReserveCredit,
 )
+from creditgate.domain.policy import DEFAULT_CLASS, DEFAULT_RULES, ClassPolicy, Policy, RuleSetting
+from creditgate.domain.reservation import ReservationState
 from creditgate.store import RedisCreditStore, keys
 from creditgate.store.directory import Directory
 from creditgate.store.lane import Argument, Reply
-from creditgate.store.mover import Mover
+from creditgate.store.mover import CallFunction, Mover
 from tests.patience import PATIENCE_S
 from tests.private_redis import PrivateRedis
 from tests.quiet_observer import QuietObserver
@@ -99,13 +107,27 @@ async def move_and_die(store: RedisCreditStore, account_id: str, group_id: str, 
         left -= 1
         return await store._move_step(function, partition, arguments, read_only=read_only)  # noqa: SLF001 - cut short
 
-    directory = store._directory  # noqa: SLF001 - the place that the dying server knows
-    mover = Mover(directory, call)
     try:
-        await mover.move(account_id, directory.partition_of(account_id), directory.home_of(group_id), group_id)
+        await move_by(store, account_id, group_id, call)
     except KilledError:
         return True
     return False
+
+
+async def move_by(store: RedisCreditStore, account_id: str, group_id: str, call: CallFunction) -> CreditError | None:
+    """Move an account as a server does whose steps are made by a function of the test's."""
+    directory = store._directory  # noqa: SLF001 - the place that this server knows
+    put = PutAccount(account_id, group_id=group_id)
+    return await Mover(directory, call).move(put, directory.partition_of(account_id), directory.home_of(group_id))
+
+
+async def fill_with_currencies(store: RedisCreditStore, group_id: str, new_id: Callable[[str], str]) -> None:
+    """Put a group with as many currencies as there may be, KWD not among them."""
+    await put_group(store, group_id)
+    codes = "USD EUR CHF JPY GBP NOK SEK DKK PLN CZK HUF RON TRY ZAR INR CNY"
+    puts = [PutAccount(new_id("member"), code, group_id=group_id) for code in codes.split()]
+    for put in puts:
+        await store.run(put, deadline())
 
 
 @pytest.mark.parametrize("resumed_by", ["sweeper", "caller"])
@@ -267,3 +289,177 @@ async def test_orders_go_on_while_an_account_is_moved_to_and_fro(
     assert account.exposure.reserved_minor == before + approved
     assert [(await one.run(GetGroup(group_id), deadline())).account_count for group_id in groups] == [0, 0, 1]
     assert await differences(one) == []
+
+
+async def test_a_server_may_be_killed_at_any_step_of_a_move_that_is_refused(
+    one: RedisCreditStore, other: RedisCreditStore, new_id: Callable[[str], str]
+) -> None:
+    group_id = new_id("full")
+    await fill_with_currencies(one, group_id, new_id)
+    for steps in count():
+        account_id = next(
+            each
+            for each in (new_id("acc") for _ in count())
+            if keys.partition_of(each, one.partitions) != keys.partition_of(group_id, one.partitions)
+        )
+        await one.run(PutAccount(account_id, "KWD", base_limit=LimitSetting(100)), deadline())
+        await one.run(ReserveCredit(account_id, "o1", 60, "KWD", HOLD_S), deadline())
+        died = await move_and_die(one, account_id, group_id, steps)
+        for partition in range(other.partitions):
+            await other.resume_moves(partition, 0)
+        for store in (one, other):
+            account = await store.run(GetAccount(account_id), deadline())
+            assert (account.exposure.reserved_minor, account.group_id) == (60, "")
+        reserved = await other.run(ReserveCredit(account_id, "o2", 40, "KWD", HOLD_S), deadline())
+        assert reserved.decision.outcome is Outcome.APPROVED
+        with pytest.raises(CreditError) as caught:
+            await one.run(PutAccount(account_id, group_id=group_id), deadline())
+        assert caught.value.reason is ErrorReason.GROUP_CURRENCIES_EXHAUSTED
+        if not died:
+            break
+    assert steps > 8
+    assert await differences(one) == []
+
+
+async def test_one_move_that_cannot_be_finished_keeps_no_other_waiting(
+    one: RedisCreditStore, other: RedisCreditStore, new_id: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together = (each for each in (new_id("acc") for _ in count()) if keys.partition_of(each, one.partitions) == 3)
+    account_ids = list(islice(together, 6))
+    for account_id in account_ids:
+        group_id = away_from(account_id, new_id, one.partitions)
+        await put_group(one, group_id)
+        await put_account(one, account_id)
+        assert await move_and_die(one, account_id, group_id, 2)
+    stuck = set(account_ids[::2])
+    step = other._move_step  # noqa: SLF001 - made to fail for some
+
+    async def fail_for_some(
+        function: str, partition: int, arguments: Sequence[Argument], *, read_only: bool = False
+    ) -> Reply:
+        if function == "creditgate_move_arrive" and arguments[0] in stuck:
+            raise CreditError(ErrorReason.STORE_UNAVAILABLE, "gone")
+        return await step(function, partition, arguments, read_only=read_only)
+
+    monkeypatch.setattr(other._mover, "_call", fail_for_some)  # noqa: SLF001 - as above
+    for partition in range(other.partitions):
+        with contextlib.suppress(CreditError):
+            await other.resume_moves(partition, 0)
+    found = [await one.run(GetAccount(account_id), deadline()) for account_id in account_ids]
+    assert {account.account_id for account in found if not account.group_id} == stuck
+
+
+async def test_an_account_that_arrived_by_another_server_is_not_thawed_where_it_was(
+    one: RedisCreditStore, other: RedisCreditStore, new_id: Callable[[str], str]
+) -> None:
+    """One server finds that the group's sum has no room and is slow; meanwhile there is room, and another goes on."""
+    account_id, sister = new_id("acc"), new_id("acc")
+    group_id = away_from(account_id, new_id, one.partitions)
+    await put_group(one, group_id)
+    await one.run(PutAccount(sister, "USD", unlimited=True, group_id=group_id), deadline())
+    await one.run(PostReceivable(sister, "d1", AMOUNT_MAX_MINOR - 1, "USD"), deadline())
+    await one.run(PutAccount(account_id, "USD", base_limit=LimitSetting(10_000)), deadline())
+    await one.run(PostReceivable(account_id, "d1", 500, "USD"), deadline())
+    arrived, may_leave = asyncio.Event(), asyncio.Event()
+    finishing: list[asyncio.Task[CreditError | None]] = []
+
+    async def leave_late(
+        function: str, partition: int, arguments: Sequence[Argument], *, read_only: bool = False
+    ) -> Reply:
+        if function == "creditgate_move_leave":
+            arrived.set()
+            await may_leave.wait()
+        return await other._move_step(function, partition, arguments, read_only=read_only)  # noqa: SLF001 - delayed
+
+    async def cancel_late(
+        function: str, partition: int, arguments: Sequence[Argument], *, read_only: bool = False
+    ) -> Reply:
+        if function == "creditgate_move_cancel":
+            await other.run(RecordPayment(sister, "p1", 10_000, "USD"), deadline())
+            finishing.append(asyncio.create_task(move_by(other, account_id, group_id, leave_late)))
+            await arrived.wait()
+        return await one._move_step(function, partition, arguments, read_only=read_only)  # noqa: SLF001 - delayed
+
+    assert await move_by(one, account_id, group_id, cancel_late) is None
+    may_leave.set()
+    assert await finishing[0] is None
+    for number, store in enumerate((one, other)):
+        await store.run(ReserveCredit(account_id, f"o{number}", 100, "USD", HOLD_S), deadline())
+    for store in (one, other):
+        account = await store.run(GetAccount(account_id), deadline())
+        assert (account.group_id, account.exposure.reserved_minor) == (group_id, 200)
+    assert await differences(one) == []
+
+
+@pytest.mark.parametrize("is_away", [True, False])
+async def test_what_is_refused_with_a_put_leaves_the_account_in_no_group(
+    one: RedisCreditStore, new_id: Callable[[str], str], *, is_away: bool
+) -> None:
+    account_id = new_id("acc")
+    home = keys.partition_of(account_id, one.partitions)
+    group_id = next(
+        each
+        for each in (new_id("fam") for _ in count())
+        if (keys.partition_of(each, one.partitions) != home) == is_away
+    )
+    await put_group(one, group_id)
+    await put_account(one, account_id)
+    refused = (
+        (
+            PutAccount(account_id, "EUR", group_id=group_id, base_limit=LimitSetting(5)),
+            ErrorReason.ACCOUNT_EXISTS_WITH_DIFFERENT_CURRENCY,
+        ),
+        (
+            PutAccount(account_id, group_id=group_id, block=BlockSetting(Block("late", "ann", 0, 1))),
+            ErrorReason.INVALID_FIELD,
+        ),
+    )
+    for put, reason in refused:
+        with pytest.raises(CreditError) as caught:
+            await one.run(put, deadline())
+        assert caught.value.reason is reason
+        account = await one.run(GetAccount(account_id), deadline())
+        assert (account.group_id, account.base_limit_minor, account.block) == ("", 1_000_000, None)
+    put = PutAccount(account_id, group_id=group_id, base_limit=LimitSetting(7))
+    assert (await one.run(put, deadline())).account.base_limit_minor == 7
+    assert (await one.run(GetGroup(group_id), deadline())).account_count == 1
+    assert await differences(one) == []
+
+
+async def test_what_has_fallen_due_where_an_account_was_is_not_held_where_it_goes(
+    server: PrivateRedis, one: RedisCreditStore, new_id: Callable[[str], str]
+) -> None:
+    """After a failover, one partition's clock may be ahead of another's."""
+    account_id = new_id("acc")
+    group_id = away_from(account_id, new_id, one.partitions)
+    await put_group(one, group_id)
+    await one.run(PutAccount(account_id, "USD", base_limit=LimitSetting(1000)), deadline())
+    await one.run(ReserveCredit(account_id, "short", 500, "USD", 60), deadline())
+    await one.run(ReserveCredit(account_id, "long", 70, "USD", 7200), deadline())
+    with server.client() as client:
+        client.set(keys.clock(keys.partition_of(account_id, one.partitions)), int(time.time()) + 120)
+    await one.run(PutAccount(account_id, group_id=group_id), deadline())
+    assert (await one.run(GetReservation(account_id, "short"), deadline())).state is ReservationState.EXPIRED
+    await one.run(ReleaseReservation(account_id, "short"), deadline())
+    assert (await one.run(GetAccount(account_id), deadline())).exposure.reserved_minor == 70
+    assert await differences(one) == []
+
+
+async def test_what_waits_keeps_its_turn(one: RedisCreditStore, new_id: Callable[[str], str]) -> None:
+    review = {**DEFAULT_RULES, ReasonCode.LIMIT_EXCEEDED: RuleSetting(Action.REVIEW)}
+    one.use_policy(Policy("review", {DEFAULT_CLASS: ClassPolicy(review, limit_rise_releases_reviews=True)}))
+    account_id = new_id("acc")
+    group_id = away_from(account_id, new_id, one.partitions)
+    await put_group(one, group_id)
+    await one.run(PutAccount(account_id, "USD", base_limit=LimitSetting(10)), deadline())
+    order_ids = ("z-first", "m-second", "a-third")
+    for order_id in order_ids:
+        await one.run(ReserveCredit(account_id, order_id, 100, "USD", HOLD_S), deadline())
+        await asyncio.sleep(0.005)
+    await one.run(PutAccount(account_id, group_id=group_id), deadline())
+    states = []
+    for limit in (100, 200):
+        await one.run(PutAccount(account_id, base_limit=LimitSetting(limit)), deadline())
+        found = [await one.run(GetReservation(account_id, order_id), deadline()) for order_id in order_ids]
+        states.append([each.state is ReservationState.HELD for each in found])
+    assert states == [[True, False, False], [True, True, False]]

@@ -384,7 +384,7 @@ class RedisCreditStore:
                     await self.run(replace(operation, group_id=None), deadline)
                     continue
             elif lives_in != target:
-                failed = await self._mover.move(account_id, lives_in, target, group_id)
+                failed = await self._mover.move(operation, lives_in, target)
                 if failed is not None:
                     raise failed
                 continue
@@ -399,15 +399,22 @@ class RedisCreditStore:
     async def resume_moves(self, partition: int, patience_s: int) -> int:
         """Finish moves away from a partition that somebody began longer ago and did not finish; return how many.
 
-        Raises `CreditError` STORE_UNAVAILABLE.
+        Raises `CreditError`, when all have been tried, where one can't be finished now.
         """
         now_s, flat = cast("tuple[int, list[bytes]]", await self._move_step("creditgate_moves", partition, ()))
         resumed = 0
+        failed: CreditError | None = None
         for account_id, begun in zip(flat[::2], flat[1::2], strict=True):
             target, since_s, group_id = begun.decode().split("|")
             if now_s - int(since_s) >= patience_s:
-                await self._mover.move(account_id.decode(), partition, int(target), group_id)
-                resumed += 1
+                put = PutAccount(account_id.decode(), group_id=group_id)
+                try:
+                    await self._mover.move(put, partition, int(target))
+                    resumed += 1
+                except CreditError as error:
+                    failed = error
+        if failed is not None:
+            raise failed
         return resumed
 
     async def _move_step(

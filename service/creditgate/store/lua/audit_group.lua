@@ -73,20 +73,6 @@ local function kept_sums_of(group)
   return by_currency
 end
 
--- Lets all that falls due of a group stand in its sorted set, even where that has what it should not have.
-local function sort_due(part, group)
-  local unsorted, last = {}, math.max(group.sorted_until, unsorted_due.last_sorted(part, group.id))
-  unsorted_due.each(group, part.now_s, function(second, currency, sum)
-    unsorted[#unsorted + 1] = { second = second, currency = currency, sum = sum }
-    last = math.max(last, second)
-  end)
-  group.unsorted, group.sorted_until = '', last
-  for index = 1, #unsorted do
-    local due = unsorted[index]
-    add_due(part, group, due.second, due.currency, due.sum)
-  end
-end
-
 local NOTHING = { reserved = 0, receivable = 0, owed = 0 }
 
 -- Returns what differs, and whether anything does; with `repairs`, the group's sums are put right in the call's tables.
@@ -109,7 +95,7 @@ local function audit_group(part, args, repairs)
     end
   end)
   if repairs then
-    sort_due(part, group)
+    unsorted_due.sort(part, group, unsorted_due.last_sorted(part, group.id))
   end
   compare(kept_due_of(part, group), recomputed_due, function(name, kept, should)
     add_difference(found, 'due@' .. name, kept or 0, should or 0)

@@ -10,9 +10,6 @@ local NO_POLICY = {
   classes = { ['|'] = { credit_counts = false, rules = {}, by_code = {} } }, resolved = {}, resolved_count = 0,
 }
 
--- How many keys and values one command writes; Lua's `unpack` has a bound of some thousands.
-local STRINGS_AT_ONCE = 1000
-
 -- Returns the partition behind a declared key. Time never goes back within a partition, even after a failover to a
 -- server whose clock is behind.
 local function open_partition(prefix, time, policy, writes)
@@ -85,121 +82,129 @@ local function retire_later(part, second, account_id, field)
   part.changed = true
 end
 
--- Writes the changed records of a hash: field -> { changed, record } or { removed }, or false for a field that is known
--- to be absent.
-local function write_changed(hash_key, records)
-  local fields, count, removed = nil, 0, nil
-  for field, entry in pairs(records) do
-    if entry and entry.changed then
-      fields = fields or { field, entry.record }
-      fields[count + 1], fields[count + 2] = field, entry.record
-      count = count + 2
-    elseif entry and entry.removed then
-      removed = removed or {}
-      removed[#removed + 1] = field
+local flush
+
+do
+  -- How many keys and values one command writes; Lua's `unpack` has a bound of some thousands.
+  local STRINGS_AT_ONCE = 1000
+
+  -- Writes the changed records of a hash: field -> { changed, record } or { removed }, or false for a field that is
+  -- known to be absent.
+  local function write_changed(hash_key, records)
+    local fields, count, removed = nil, 0, nil
+    for field, entry in pairs(records) do
+      if entry and entry.changed then
+        fields = fields or { field, entry.record }
+        fields[count + 1], fields[count + 2] = field, entry.record
+        count = count + 2
+      elseif entry and entry.removed then
+        removed = removed or {}
+        removed[#removed + 1] = field
+      end
+    end
+    if fields then
+      redis.call('HSET', hash_key, unpack(fields, 1, count))
+    end
+    if removed then
+      redis.call('HDEL', hash_key, unpack(removed))
     end
   end
-  if fields then
-    redis.call('HSET', hash_key, unpack(fields, 1, count))
-  end
-  if removed then
-    redis.call('HDEL', hash_key, unpack(removed))
-  end
-end
 
--- Appends references to the lists of a queue of the partition: score -> references.
-local function write_queue(part, queue_key, list_key_of, lists)
-  for score, refs in pairs(lists) do
-    local text = second_text(part, score)
-    redis.call('RPUSH', list_key_of(part, text), unpack(refs))
-    redis.call('ZADD', queue_key, text, text)
+  -- Appends references to the lists of a queue of the partition: score -> references.
+  local function write_queue(part, queue_key, list_key_of, lists)
+    for score, refs in pairs(lists) do
+      local text = second_text(part, score)
+      redis.call('RPUSH', list_key_of(part, text), unpack(refs))
+      redis.call('ZADD', queue_key, text, text)
+    end
   end
-end
 
-local function write_texts(texts_key, texts)
-  for name, text in pairs(texts) do
-    if text == '' then
-      redis.call('HDEL', texts_key, name)
+  local function write_texts(texts_key, texts)
+    for name, text in pairs(texts) do
+      if text == '' then
+        redis.call('HDEL', texts_key, name)
+      else
+        redis.call('HSET', texts_key, name, text)
+      end
+    end
+  end
+
+  -- Writes what waits for an account, since when, and when that is to be judged anew: when the limit next changes by
+  -- itself. What waits already has waited longer.
+  local function write_waiting(part, acc)
+    local waiting_key = key.waiting(part, acc.id)
+    for order_id, waits in pairs(acc.waiting) do
+      if waits then
+        redis.call('ZADD', waiting_key, 'NX', text_of(part.now_ms), order_id)
+      else
+        redis.call('ZREM', waiting_key, order_id)
+      end
+    end
+    if redis.call('ZRANGE', waiting_key, '0', '0')[1] then
+      local second = next_limit_second(acc)
+      redis.call('ZADD', key.waiting_accounts(part), second and text_of(second) or '+inf', acc.id)
     else
-      redis.call('HSET', texts_key, name, text)
+      redis.call('ZREM', key.waiting_accounts(part), acc.id)
     end
   end
-end
 
--- Writes what waits for an account, and when that is to be judged anew: when the limit next changes by itself.
-local function write_waiting(part, acc)
-  local waiting_key = key.waiting(part, acc.id)
-  for order_id, waits in pairs(acc.waiting) do
-    if waits then
-      redis.call('ZADD', waiting_key, text_of(part.now_ms), order_id)
-    else
-      redis.call('ZREM', waiting_key, order_id)
+  local function write_account(part, acc)
+    if acc.changed then
+      write_string(part, key.account(part, acc.id), pack_account(acc))
+      write_due(part, acc)
+      drop_velocity_key(acc)
+    end
+    write_changed(key.orders(part, acc.id), acc.orders)
+    if acc.ledger then
+      write_changed(key.ledger(part, acc.id), acc.ledger)
+    end
+    if acc.texts then
+      write_texts(key.texts(part, acc.id), acc.texts)
+    end
+    if acc.waiting then
+      write_waiting(part, acc)
     end
   end
-  if redis.call('ZRANGE', waiting_key, '0', '0')[1] then
-    local second = next_limit_second(acc)
-    redis.call('ZADD', key.waiting_accounts(part), second and text_of(second) or '+inf', acc.id)
-  else
-    redis.call('ZREM', key.waiting_accounts(part), acc.id)
-  end
-end
 
-local function write_account(part, acc)
-  if acc.changed then
-    write_string(part, key.account(part, acc.id), pack_account(acc))
-    write_due(part, acc)
-    drop_velocity_key(acc)
-  end
-  write_changed(key.orders(part, acc.id), acc.orders)
-  if acc.ledger then
-    write_changed(key.ledger(part, acc.id), acc.ledger)
-  end
-  if acc.texts then
-    write_texts(key.texts(part, acc.id), acc.texts)
-  end
-  if acc.waiting then
-    write_waiting(part, acc)
-  end
-end
-
-local function write_partition(part)
-  for _, acc in pairs(part.accounts) do
-    if acc then
-      write_account(part, acc)
+  local function write_partition(part)
+    for _, acc in pairs(part.accounts) do
+      if acc then
+        write_account(part, acc)
+      end
+    end
+    for _, group in pairs(part.groups) do
+      if group then
+        write_group(part, group)
+      end
+    end
+    for group_id, name in pairs(part.group_names) do
+      redis.call('HSET', key.group_names(part), group_id, name)
+    end
+    for account_id, name in pairs(part.names) do
+      redis.call('HSET', key.names(part), account_id, name)
+    end
+    write_queue(part, key.sweep_seconds(part), key.sweep_list, part.sweep)
+    write_queue(part, key.retention_steps(part), key.retention_list, part.retired)
+    if #part.effects > 0 then
+      redis.call('XADD', key.journal(part), 'MAXLEN', '~', JOURNAL_ENTRIES_MAX, '*', 'e', table.concat(part.effects))
+    end
+    if part.now_s > part.stored_s then
+      write_string(part, key.clock(part), second_text(part, part.now_s))
+    end
+    local strings = part.strings
+    for from = 1, #strings, STRINGS_AT_ONCE do
+      redis.call('MSET', unpack(strings, from, math.min(#strings, from + STRINGS_AT_ONCE - 1)))
     end
   end
-  for _, group in pairs(part.groups) do
-    if group then
-      write_group(part, group)
-    end
-  end
-  for group_id, name in pairs(part.group_names) do
-    redis.call('HSET', key.group_names(part), group_id, name)
-  end
-  for account_id, name in pairs(part.names) do
-    redis.call('HSET', key.names(part), account_id, name)
-  end
-  write_queue(part, key.sweep_seconds(part), key.sweep_list, part.sweep)
-  write_queue(part, key.retention_steps(part), key.retention_list, part.retired)
-  if #part.effects > 0 then
-    redis.call('XADD', key.journal(part), 'MAXLEN', '~', JOURNAL_ENTRIES_MAX, '*', 'e', table.concat(part.effects))
-  end
-  if part.now_s > part.stored_s then
-    write_string(part, key.clock(part), second_text(part, part.now_s))
-  end
-  local strings = part.strings
-  for from = 1, #strings, STRINGS_AT_ONCE do
-    redis.call('MSET', unpack(strings, from, math.min(#strings, from + STRINGS_AT_ONCE - 1)))
-  end
-end
 
--- Writes what the operations of this call have changed. A call that changed nothing writes nothing.
-local function flush(parts)
-  -- first write
-  for index = 1, #parts do
-    local part = parts[index]
-    if part.changed then
-      write_partition(part)
+  -- Writes what the operations of this call have changed. A call that changed nothing writes nothing.
+  function flush(parts)
+    -- first write
+    for index = 1, #parts do
+      local part = parts[index]
+      if part.changed then
+        write_partition(part)
+      end
     end
   end
 end

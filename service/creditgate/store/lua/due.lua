@@ -61,6 +61,9 @@ local function add_due(part, owner, second, tag, amount)
   if amount == 0 then
     return
   end
+  if owner.unsorted and unsorted_due.is_full(owner) then
+    unsorted_due.sort(part, owner, second)
+  end
   local sum
   if owner.unsorted and owner.sorted_until < second then
     sum = unsorted_due.add(owner, second, tag, amount)
@@ -91,6 +94,21 @@ local function each_due(part, owner, visit)
     end
   end
   unsorted_due.each(owner, part.now_s, visit)
+end
+
+-- Lets all that falls due of a group stand in its sorted set, and what will fall due up to a second. So each of many
+-- sums is added without a look at all the others.
+function unsorted_due.sort(part, group, until_s)
+  local unsorted, last = {}, math.max(group.sorted_until, until_s)
+  unsorted_due.each(group, part.now_s, function(second, currency, sum)
+    unsorted[#unsorted + 1] = { second = second, currency = currency, sum = sum }
+    last = math.max(last, second)
+  end)
+  group.unsorted, group.sorted_until = '', last
+  for index = 1, #unsorted do
+    local due = unsorted[index]
+    add_sorted(part, group, due.second, due.currency, due.sum)
+  end
 end
 
 -- Writes the sums of the sorted set that have changed.

@@ -85,7 +85,7 @@ local function load_group(part, group_id)
     group = record and unpack_group(part, group_id, group_key, record)
     if group and group.next_due ~= 0 and group.next_due <= part.now_s then
       lapse_due(part, group, function(currency, sum)
-        local sums, at = find_sums(group, currency)
+        local sums, at = group_sums(group, currency)
         sums[at + GROUP_SUM.RESERVED] = sums[at + GROUP_SUM.RESERVED] - sum
       end)
     end
@@ -152,7 +152,7 @@ local function group_exposure(part, group, currency, more)
     if of == currency then
       amount, more = amount + more, 0
     end
-    if of ~= group.currency then
+    if of ~= group.currency and amount ~= 0 then
       amount = in_group_currency(part, group, of, amount)
       if not amount then
         return nil, of

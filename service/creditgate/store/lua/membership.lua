@@ -21,23 +21,53 @@ local function cannot_join(part, acc, group_id)
   end
 end
 
--- Adds all that an account has to its group's sums (`sign` 1), or takes it off (-1).
-local function count_in_group(acc, sign)
-  local group = acc.group_id ~= '' and load_group(acc.part, acc.group_id)
-  if not group then
-    return
-  end
-  local sums, at = group_sums(group, acc.currency)
-  sums[at + GROUP_SUM.RESERVED] = sums[at + GROUP_SUM.RESERVED] + sign * acc.reserved
-  sums[at + GROUP_SUM.RECEIVABLE] = sums[at + GROUP_SUM.RECEIVABLE] + sign * acc.receivable
-  sums[at + GROUP_SUM.OWED] = sums[at + GROUP_SUM.OWED] + sign * math.max(0, acc.receivable)
-  group.account_count = group.account_count + sign
-  group.changed = true
-  each_due(acc.part, acc, function(second, tag, sum)
-    if tag == '' then
-      add_due(acc.part, group, second, acc.currency, sign * sum)
+local count_in_group
+
+do
+  -- Adds what falls due of an account to what does of its group (`sign` 1), or takes it off (-1).
+  local function count_due_in_group(acc, group, sign)
+    local seconds, sums, last = {}, {}, 0
+    each_due(acc.part, acc, function(second, tag, sum)
+      if tag == '' then
+        seconds[#seconds + 1], sums[#sums + 1], last = second, sum, math.max(last, second)
+      end
+    end)
+    if #seconds > UNSORTED_MAX then
+      unsorted_due.sort(acc.part, group, last)
     end
-  end)
+    for index = 1, #seconds do
+      add_due(acc.part, group, seconds[index], acc.currency, sign * sums[index])
+    end
+  end
+
+  -- Lets a currency leave a group with an account when nothing is left of it. Another account of that currency that
+  -- has nothing either brings it back with its next order.
+  local function drop_unused(sums, at)
+    if sums[at + GROUP_SUM.RESERVED] == 0 and sums[at + GROUP_SUM.RECEIVABLE] == 0
+      and sums[at + GROUP_SUM.OWED] == 0 then
+      for _ = 1, GROUP_SUMS_STEP do
+        table.remove(sums, at)
+      end
+    end
+  end
+
+  -- Adds all that an account has to its group's sums (`sign` 1), or takes it off (-1).
+  function count_in_group(acc, sign)
+    local group = acc.group_id ~= '' and load_group(acc.part, acc.group_id)
+    if not group then
+      return
+    end
+    local sums, at = group_sums(group, acc.currency)
+    sums[at + GROUP_SUM.RESERVED] = sums[at + GROUP_SUM.RESERVED] + sign * acc.reserved
+    sums[at + GROUP_SUM.RECEIVABLE] = sums[at + GROUP_SUM.RECEIVABLE] + sign * acc.receivable
+    sums[at + GROUP_SUM.OWED] = sums[at + GROUP_SUM.OWED] + sign * math.max(0, acc.receivable)
+    group.account_count = group.account_count + sign
+    group.changed = true
+    count_due_in_group(acc, group, sign)
+    if sign < 0 then
+      drop_unused(sums, at)
+    end
+  end
 end
 
 -- Takes an account out of its group and into another ('': none), with all that it has.

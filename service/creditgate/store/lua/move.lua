@@ -6,7 +6,8 @@
 --   freeze  nothing may change the account any more; it can still be read
 --   read    a part of what the account has, as it is stored
 --   write   the same, stored where it goes; invisible until it has arrived
---   arrive  the account lives here from now on, and joins its group
+--   arrive  the account lives here from now on, and joins its group; what else is put with that is put in the same step
+--   cancel  what was copied goes, where the account can't join; then it is thawed where it was
 --   leave   the account's group lets it go, and a stub stands in its place
 
 local MOVE_KEYS = { o = key.orders, l = key.ledger, t = key.texts }
@@ -69,16 +70,21 @@ local function move_freeze(keys, args)
   return { acc.moving.epoch, acc.moving.partition, args[3] }
 end
 
--- creditgate_move_read: ARGV account id, epoch, which ('' for the account itself, or o, l, t of MOVE_KEYS), cursor,
--- count. Answers { next cursor ('0' at the end), what is stored in turn }; for the account itself { '0', its record,
--- its name, its velocity, its due sums }; or { '' } when it is not frozen for this move any more.
+-- creditgate_move_read: ARGV account id, epoch, which ('' for the account itself, c for the partition's clock, w for
+-- what waits and since when, or o, l, t of MOVE_KEYS), cursor, count. Answers { next cursor ('0' at the end), what is
+-- stored in turn }; for the account itself { '0', its record, its name, its velocity, its due sums }; or { '' } when it
+-- is not frozen for this move any more.
 local function move_read(keys, args)
   local part = open_partitions(keys)[1]
   local acc = load_moving(part, args[1])
   if not acc or not acc.moving or acc.moving.arriving or acc.moving.epoch ~= tonumber(args[2]) then
     return { '' }
   end
-  if args[3] ~= '' then
+  if args[3] == 'c' then
+    return { '0', { acc.id, text_of(part.now_s) } }
+  elseif args[3] == 'w' then
+    return redis.call('ZSCAN', key.waiting(part, acc.id), args[4], 'COUNT', args[5])
+  elseif args[3] ~= '' then
     return redis.call('HSCAN', MOVE_KEYS[args[3]](part, acc.id), args[4], 'COUNT', args[5])
   end
   return { '0', {
@@ -95,15 +101,17 @@ local function is_arriving(part, account_id, epoch)
 end
 
 -- creditgate_move_begin: ARGV account id, epoch, partition that it comes from, its record, name, velocity, then its due
--- sums and their seconds in turn. Prepares the place of an account that is moved here. Answers 1, or 0 when it has
--- arrived.
+-- sums and their seconds in turn. Prepares the place of an account that is moved here. Answers 1; 0 when it has
+-- arrived; or -1 when this move was cancelled, and the account is to be thawed where it was.
 local function move_begin(keys, args)
   local part = open_partitions(keys, nil, true)[1]
   local account_id, epoch = args[1], tonumber(args[2])
   local here = redis.call('GET', key.account(part, account_id))
   local _, stub_epoch = stub_of(here)
   local standing = here and not stub_epoch and load_moving(part, account_id)
-  if stub_epoch and stub_epoch >= epoch
+  if stub_epoch == epoch then
+    return -1
+  elseif stub_epoch and stub_epoch > epoch
     or standing and (not standing.moving or not standing.moving.arriving or standing.moving.epoch > epoch) then
     return 0
   end
@@ -143,28 +151,69 @@ local function queue_arrived(part, account_id, which, field, record)
   end
 end
 
--- creditgate_move_write: ARGV account id, epoch, which (o, l or t), then what `read` gave of it in turn. Answers 1, or
--- 0 when the account is not arriving by this move any more.
+-- Lets a partition's time go on to a second that another one has seen.
+local function raise_clock(part, second)
+  if second > part.now_s then
+    part.now_s, part.now_ms, part.changed = second, second * 1000, true
+  end
+end
+
+-- Returns how a part of what an account has is stored here: a command, a key, and whether its values come before the
+-- names that they belong to.
+local function place_of(part, account_id, which)
+  if which == 'w' then
+    return 'ZADD', key.waiting(part, account_id), true
+  end
+  return 'HSET', MOVE_KEYS[which](part, account_id), false
+end
+
+-- creditgate_move_write: ARGV account id, epoch, which (c, w, o, l or t), then what `read` gave of it in turn. What
+-- waits comes before the orders. Answers 1, or 0 when the account is not arriving by this move any more.
 local function move_write(keys, args)
   local part = open_partitions(keys, nil, true)[1]
   local account_id, which = args[1], args[3]
   if not is_arriving(part, account_id, tonumber(args[2])) then
     return 0
   end
+  if which == 'c' then
+    -- What has fallen due by the clock there must not be held here.
+    raise_clock(part, tonumber(args[5]))
+    -- first write
+    flush({ part })
+    return 1
+  end
   for index = 4, #args, 2 do
     queue_arrived(part, account_id, which, args[index], args[index + 1])
   end
   part.changed = #args > 3
+  local command, place, is_value_first = place_of(part, account_id, which)
   -- first write
   for index = 4, #args, 2 do
-    redis.call('HSET', MOVE_KEYS[which](part, account_id), args[index], args[index + 1])
+    local name, value = args[index], args[index + 1]
+    redis.call(command, place, is_value_first and value or name, is_value_first and name or value)
   end
   flush({ part })
   return 1
 end
 
--- creditgate_move_arrive: ARGV account id, epoch, group id ('' for none). Answers 1 when the account has come here by
--- this move, even if it has gone on since, 0 when it has not, or a FAILURE when it can't join the group.
+-- Lets an account that has arrived join its group, with all else that is put, if that is given; returns a FAILURE when
+-- that can't be, or nil.
+local function settle_in(part, acc, group_id, put)
+  if put then
+    local answer = operations[OPERATION.PUT_ACCOUNT](part, put)
+    return string.byte(answer) ~= 0 and answer or nil
+  end
+  local failed = cannot_join(part, acc, group_id)
+  if not failed then
+    change_group(acc, group_id)
+    account_changed(acc, EFFECT.ACCOUNT_CHANGED, '', '', 0)
+  end
+  return failed
+end
+
+-- creditgate_move_arrive: ARGV account id, epoch, group id ('' for none), and, where the move was for that, the packed
+-- PUT_ACCOUNT. Answers 1 when the account has come here by this move, even if it has gone on since, 0 when it has not,
+-- or a FAILURE when it can't join the group, or be put so.
 local function move_arrive(keys, args)
   local part = open_partitions(keys, nil, true)[1]
   local account_id, epoch = args[1], tonumber(args[2])
@@ -174,15 +223,12 @@ local function move_arrive(keys, args)
     return stub_epoch and stub_epoch > epoch and 1 or 0
   end
   if acc.moving and acc.moving.arriving and acc.epoch == epoch then
-    local failed = cannot_join(part, acc, args[3])
+    acc.moving, part.changed = false, true
+    journal_entry(acc, EFFECT.MOVED_HERE, args[3], '')
+    local failed = settle_in(part, acc, args[3], args[4])
     if failed then
       return failed
     end
-    acc.moving = false
-    change_group(acc, args[3])
-    part.changed = true
-    journal_entry(acc, EFFECT.MOVED_HERE, args[3], '')
-    account_changed(acc, EFFECT.ACCOUNT_CHANGED, '', '', 0)
     -- first write
     flush({ part })
     return 1
@@ -191,11 +237,13 @@ local function move_arrive(keys, args)
 end
 
 -- creditgate_move_cancel: ARGV account id, epoch, partition that it lives in. Takes back what was copied by a move.
+-- Answers 1 when it is, or 0 when the account has arrived meanwhile.
 local function move_cancel(keys, args)
   local part = open_partitions(keys, nil, true)[1]
   local account_id, epoch = args[1], tonumber(args[2])
   if not is_arriving(part, account_id, epoch) then
-    return 0
+    local _, stub_epoch = stub_of(part.elsewhere[account_id])
+    return stub_epoch == epoch and 1 or 0
   end
   local due_key = part.accounts[account_id].due_key
   -- first write

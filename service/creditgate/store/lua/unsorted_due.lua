@@ -1,9 +1,10 @@
 -- What falls due last of an owner whose sums change with every order of many accounts, a group. It stands in the
 -- owner's own record, which is written anyway: packed DUE_SUMs by second, one for a second and a tag. All of them fall
 -- due after the second `sorted_until`; what falls due until then stands in the sorted set (lua/due.lua). Mostly what is
--- new falls due last; so an order reads and writes no sorted set, but for one in many, when all goes into it.
+-- new falls due last; so an order reads and writes no sorted set, but for one in many, when all goes into it. Where a
+-- call adds many, they go there before: each would look at all others, and one command has no room for thousands.
 
-local unsorted_due = {}
+local unsorted_due = { CALL_MAX = 200 }
 
 -- Returns the member of the sorted set for a sum.
 local function due_member(text, tag, sum)
@@ -93,6 +94,11 @@ function unsorted_due.add(owner, second, tag, amount)
     return amount
   end
   return add_before_last(owner, second, tag, amount)
+end
+
+-- Returns whether there are so many that the next ones are to be added to the sorted set.
+function unsorted_due.is_full(owner)
+  return #owner.unsorted >= unsorted_due.CALL_MAX * SIZE.DUE_SUM
 end
 
 -- Lets all go into the sorted set when they are many.
