@@ -11,7 +11,7 @@ from typing import cast
 
 import pytest
 from redis import Redis
-from redis.exceptions import AuthenticationError, NoPermissionError
+from redis.exceptions import AuthenticationError, ResponseError
 
 from creditgate.domain.decision import Outcome
 from creditgate.domain.operations import (
@@ -19,6 +19,7 @@ from creditgate.domain.operations import (
     CheckCredit,
     CloseAccount,
     CommitReservation,
+    GetAccount,
     LimitSetting,
     PutAccount,
     RecordPayment,
@@ -27,7 +28,7 @@ from creditgate.domain.operations import (
     UpdateAging,
 )
 from creditgate.store import RedisCreditStore, StoreOptions, Sweeper, keys
-from creditgate.store.embedded.binary import all_redis_servers, find_redis_server
+from creditgate.store.embedded.binary import RedisBinary, all_redis_servers, find_redis_server
 from creditgate.store.library import render_library
 from tests.deploy.deployed_redis import PASSWORDS, DeployedRedis, start_command
 from tests.patience import PATIENCE_S, PATIENT_REDIS_S
@@ -72,6 +73,7 @@ ASKED_OUTSIDE_OF_FUNCTIONS = {
 """What the service asks itself: the calls of the library and what `creditgate.store.readiness` looks at."""
 
 YEAR_S = 365 * 86_400
+HOLD_S = 3600
 
 REFUSED = {
     "creditgate": (
@@ -236,37 +238,78 @@ async def test_the_service_is_ready_only_after_the_deploy_step(tmp_path: Path) -
         server.kill()
 
 
-async def test_what_was_acknowledged_is_there_after_a_kill(tmp_path: Path, new_id: Callable[[str], str]) -> None:
-    server, key = DeployedRedis(tmp_path, find_redis_server()), f"cg:{new_id('kill')}"
+async def loaded_store(server: DeployedRedis) -> RedisCreditStore:
+    """Return the service's store on a server that has the library."""
+    with server.client("library") as client:
+        client.function_load(render_library(), replace=True)
+    store = RedisCreditStore(
+        server.url("creditgate"), options=StoreOptions(redis_timeout_s=PATIENT_REDIS_S), observer=QuietObserver()
+    )
+    await store.start()
+    assert await store.wait_ready(PATIENCE_S), store.unready_reason
+    return store
+
+
+async def fill(server: DeployedRedis, account_id: str) -> None:
+    """Change an account by the library: Redis logs what a function writes as one transaction."""
+    store = await loaded_store(server)
+    await store.run(PutAccount(account_id, "USD", base_limit=LimitSetting(1000)), deadline())
+    for order_id in ("o1", "o2"):
+        await store.run(ReserveCredit(account_id, order_id, 200, "USD", HOLD_S), deadline())
+    await store.run(CommitReservation(account_id, "o1", 200, "USD", "d1", final=True), deadline())
+    await store.close()
+
+
+async def check_filled(server: DeployedRedis, account_id: str) -> None:
+    """Make sure that all is there."""
+    store = await loaded_store(server)
+    exposure = (await store.run(GetAccount(account_id), deadline())).exposure
+    assert (exposure.limit_minor, exposure.reserved_minor, exposure.receivable_minor) == (1000, 200, 200)
+    assert (await store.run(ReserveCredit(account_id, "o2", 200, "USD", HOLD_S), deadline())).replayed
+    assert await store.verify_account(account_id, repair=False, deadline=deadline()) == ()
+    await store.close()
+
+
+@pytest.mark.parametrize("binary", all_redis_servers(), ids=str)
+@pytest.mark.parametrize("ends", ["kill", "stop"])
+async def test_what_was_acknowledged_is_there_after_a_restart(
+    binary: RedisBinary, tmp_path: Path, new_id: Callable[[str], str], ends: str
+) -> None:
+    """Also what functions have written: Redis reads its log again as the user `default`."""
+    server, account_id = DeployedRedis(tmp_path, binary), new_id("acc")
     server.start()
     try:
-        with server.client("creditgate") as client:
-            client.set(key, "kept")
-        server.kill()
+        await fill(server, account_id)
+        if ends == "stop":
+            server.stop()
+        else:
+            server.kill()
         server.start()
-        with server.client("creditgate") as client:
-            assert client.get(key) == "kept"
+        await check_filled(server, account_id)
     finally:
         server.kill()
 
 
+@pytest.mark.parametrize("binary", all_redis_servers(), ids=str)
 async def test_a_copy_made_while_it_runs_can_be_started(
-    deployed_redis: DeployedRedis, tmp_path: Path, new_id: Callable[[str], str]
+    binary: RedisBinary, tmp_path: Path, new_id: Callable[[str], str]
 ) -> None:
     """The backup of docs/operations.md."""
-    key = f"cg:{new_id('backup')}"
-    with deployed_redis.client("operator") as operator:
-        operator.set(key, "kept")
-        operator.config_set("auto-aof-rewrite-percentage", 0)
-        assert cast("dict[str, int]", operator.info("persistence"))["aof_rewrite_in_progress"] == 0
-        shutil.copytree(deployed_redis.directory / "appendonlydir", tmp_path / "appendonlydir")
-        operator.config_set("auto-aof-rewrite-percentage", 100)
-    restored = DeployedRedis(tmp_path, deployed_redis.binary)
+    (tmp_path / "copy").mkdir()
+    server, restored = DeployedRedis(tmp_path, binary), DeployedRedis(tmp_path / "copy", binary)
+    account_id = new_id("acc")
     try:
+        server.start()
+        await fill(server, account_id)
+        with server.client("operator") as operator:
+            operator.config_set("auto-aof-rewrite-percentage", 0)
+            assert cast("dict[str, int]", operator.info("persistence"))["aof_rewrite_in_progress"] == 0
+            shutil.copytree(tmp_path / "appendonlydir", tmp_path / "copy" / "appendonlydir")
+            operator.config_set("auto-aof-rewrite-percentage", 100)
         restored.start()
-        with restored.client("operator") as operator:
-            assert operator.get(key) == "kept"
+        await check_filled(restored, account_id)
     finally:
+        server.kill()
         restored.kill()
 
 
@@ -293,11 +336,14 @@ def test_the_service_may_run_the_commands_of_the_library_and_no_others(deployed_
 
 
 def test_nobody_gets_in_without_a_name(deployed_redis: DeployedRedis) -> None:
-    with (
-        Redis.from_url(f"unix://{deployed_redis.directory / 'r.sock'}", socket_timeout=5) as client,
-        pytest.raises((AuthenticationError, NoPermissionError)),
-    ):
-        client.ping()
+    with Redis(unix_socket_path=str(deployed_redis.directory / "r.sock"), socket_timeout=PATIENCE_S) as nobody:
+        with pytest.raises(AuthenticationError):
+            nobody.ping()
+        for password in ("", *PASSWORDS.values()):
+            with pytest.raises((AuthenticationError, ResponseError)):
+                nobody.execute_command("AUTH", password)
+            with pytest.raises((AuthenticationError, ResponseError)):
+                nobody.execute_command("AUTH", "default", password)
 
 
 def test_the_users_file_has_no_password_and_is_for_its_owner(deployed_redis: DeployedRedis) -> None:

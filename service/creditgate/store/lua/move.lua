@@ -158,15 +158,6 @@ local function raise_clock(part, second)
   end
 end
 
--- Returns how a part of what an account has is stored here: a command, a key, and whether its values come before the
--- names that they belong to.
-local function place_of(part, account_id, which)
-  if which == 'w' then
-    return 'ZADD', key.waiting(part, account_id), true
-  end
-  return 'HSET', MOVE_KEYS[which](part, account_id), false
-end
-
 -- creditgate_move_write: ARGV account id, epoch, which (c, w, o, l or t), then what `read` gave of it in turn. What
 -- waits comes before the orders. Answers 1, or 0 when the account is not arriving by this move any more.
 local function move_write(keys, args)
@@ -186,11 +177,13 @@ local function move_write(keys, args)
     queue_arrived(part, account_id, which, args[index], args[index + 1])
   end
   part.changed = #args > 3
-  local command, place, is_value_first = place_of(part, account_id, which)
   -- first write
   for index = 4, #args, 2 do
-    local name, value = args[index], args[index + 1]
-    redis.call(command, place, is_value_first and value or name, is_value_first and name or value)
+    if which == 'w' then
+      redis.call('ZADD', key.waiting(part, account_id), args[index + 1], args[index])
+    else
+      redis.call('HSET', MOVE_KEYS[which](part, account_id), args[index], args[index + 1])
+    end
   end
   flush({ part })
   return 1
