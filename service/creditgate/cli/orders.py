@@ -75,7 +75,9 @@ def reserve(  # noqa: PLR0913 - one parameter per option of the command
 ) -> ExitCode:
     """Decide about an order and hold its exposure.
 
-    The same order with the same details again gives the first decision and holds nothing twice.
+    The same order with the same details again gives the first decision and
+    holds nothing twice. An order that was refused, or whose hold has expired,
+    is judged anew.
     """
     money = connection.parse_amount("AMOUNT", amount, currency)
     hold_s = parse_duration_s("--hold", hold) if hold else None

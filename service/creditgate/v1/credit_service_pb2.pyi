@@ -153,7 +153,7 @@ class ReserveCreditResponse(_message.Message):
     RESERVATION_FIELD_NUMBER: _builtins.int
     REPLAYED_FIELD_NUMBER: _builtins.int
     replayed: _builtins.bool
-    """True: this order had been decided before, and nothing was changed now."""
+    """True: this order had been decided before, and nothing was changed now. Never true of an order that was rejected."""
     @_builtins.property
     def decision(self) -> _decision_pb2.Decision:
         """What was decided (the first decision again, when replayed)."""

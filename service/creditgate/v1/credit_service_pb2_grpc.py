@@ -105,8 +105,9 @@ class CreditServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ReserveCredit(self, request, context):
-        """Decides about an order and, if it is approved, holds its exposure in the same atomic step. Asking again for the same
-        order with the same details answers with the first decision and holds nothing twice.
+        """Decides about an order and, if it is approved, holds its exposure in the same atomic step. Asking again for an order that
+        is held or waits for a person, with the same details, answers with the first decision and holds nothing twice. An order
+        that was rejected is not kept, and one whose hold has expired holds nothing: asked again, they are judged anew.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -40,8 +40,9 @@ class CreditServiceStub:
     CheckCredit: _grpc.UnaryUnaryMultiCallable[_credit_service_pb2.CheckCreditRequest, _credit_service_pb2.CheckCreditResponse]
     """Says what `ReserveCredit` would decide now. Writes nothing and holds nothing."""
     ReserveCredit: _grpc.UnaryUnaryMultiCallable[_credit_service_pb2.ReserveCreditRequest, _credit_service_pb2.ReserveCreditResponse]
-    """Decides about an order and, if it is approved, holds its exposure in the same atomic step. Asking again for the same
-    order with the same details answers with the first decision and holds nothing twice.
+    """Decides about an order and, if it is approved, holds its exposure in the same atomic step. Asking again for an order that
+    is held or waits for a person, with the same details, answers with the first decision and holds nothing twice. An order
+    that was rejected is not kept, and one whose hold has expired holds nothing: asked again, they are judged anew.
     """
     BatchReserveCredit: _grpc.UnaryUnaryMultiCallable[_credit_service_pb2.BatchReserveCreditRequest, _credit_service_pb2.BatchReserveCreditResponse]
     """`ReserveCredit` for up to 1000 orders. The items are independent: one that fails leaves the others alone."""
@@ -78,8 +79,9 @@ class CreditServiceAsyncStub(CreditServiceStub):
     CheckCredit: _aio.UnaryUnaryMultiCallable[_credit_service_pb2.CheckCreditRequest, _credit_service_pb2.CheckCreditResponse]  # type: ignore[assignment]
     """Says what `ReserveCredit` would decide now. Writes nothing and holds nothing."""
     ReserveCredit: _aio.UnaryUnaryMultiCallable[_credit_service_pb2.ReserveCreditRequest, _credit_service_pb2.ReserveCreditResponse]  # type: ignore[assignment]
-    """Decides about an order and, if it is approved, holds its exposure in the same atomic step. Asking again for the same
-    order with the same details answers with the first decision and holds nothing twice.
+    """Decides about an order and, if it is approved, holds its exposure in the same atomic step. Asking again for an order that
+    is held or waits for a person, with the same details, answers with the first decision and holds nothing twice. An order
+    that was rejected is not kept, and one whose hold has expired holds nothing: asked again, they are judged anew.
     """
     BatchReserveCredit: _aio.UnaryUnaryMultiCallable[_credit_service_pb2.BatchReserveCreditRequest, _credit_service_pb2.BatchReserveCreditResponse]  # type: ignore[assignment]
     """`ReserveCredit` for up to 1000 orders. The items are independent: one that fails leaves the others alone."""
@@ -125,8 +127,9 @@ class CreditServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _credit_service_pb2.ReserveCreditRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_credit_service_pb2.ReserveCreditResponse, _abc.Awaitable[_credit_service_pb2.ReserveCreditResponse]]:
-        """Decides about an order and, if it is approved, holds its exposure in the same atomic step. Asking again for the same
-        order with the same details answers with the first decision and holds nothing twice.
+        """Decides about an order and, if it is approved, holds its exposure in the same atomic step. Asking again for an order that
+        is held or waits for a person, with the same details, answers with the first decision and holds nothing twice. An order
+        that was rejected is not kept, and one whose hold has expired holds nothing: asked again, they are judged anew.
         """
 
     @_abc_1.abstractmethod
