@@ -30,7 +30,9 @@ class _ReservationStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Rese
     RESERVATION_STATE_HELD: _ReservationState.ValueType  # 1
     """Exposure is held for the order until `expire_time`."""
     RESERVATION_STATE_PENDING_REVIEW: _ReservationState.ValueType  # 2
-    """A person decides; nothing is held. It ends as a hold does, at `expire_time`."""
+    """Waits for a person; nothing is held. It ends as a hold does, at `expire_time`, with a release, or is held when a higher
+    limit lets it pass (docs/policy.md).
+    """
     RESERVATION_STATE_COMMITTED: _ReservationState.ValueType  # 3
     """Invoiced; what was not invoiced is no longer held."""
     RESERVATION_STATE_RELEASED: _ReservationState.ValueType  # 4
@@ -38,7 +40,7 @@ class _ReservationStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Rese
     RESERVATION_STATE_EXPIRED: _ReservationState.ValueType  # 5
     """The hold's time is over; the order is judged anew when it is asked again."""
     RESERVATION_STATE_REFUSED: _ReservationState.ValueType  # 6
-    """A person refused it."""
+    """A person refused it. Not used yet: no call lets a person decide about one order."""
 
 class ReservationState(_ReservationState, metaclass=_ReservationStateEnumTypeWrapper):
     """Where a reservation is in its life."""
@@ -48,7 +50,9 @@ RESERVATION_STATE_UNSPECIFIED: ReservationState.ValueType  # 0
 RESERVATION_STATE_HELD: ReservationState.ValueType  # 1
 """Exposure is held for the order until `expire_time`."""
 RESERVATION_STATE_PENDING_REVIEW: ReservationState.ValueType  # 2
-"""A person decides; nothing is held. It ends as a hold does, at `expire_time`."""
+"""Waits for a person; nothing is held. It ends as a hold does, at `expire_time`, with a release, or is held when a higher
+limit lets it pass (docs/policy.md).
+"""
 RESERVATION_STATE_COMMITTED: ReservationState.ValueType  # 3
 """Invoiced; what was not invoiced is no longer held."""
 RESERVATION_STATE_RELEASED: ReservationState.ValueType  # 4
@@ -56,7 +60,7 @@ RESERVATION_STATE_RELEASED: ReservationState.ValueType  # 4
 RESERVATION_STATE_EXPIRED: ReservationState.ValueType  # 5
 """The hold's time is over; the order is judged anew when it is asked again."""
 RESERVATION_STATE_REFUSED: ReservationState.ValueType  # 6
-"""A person refused it."""
+"""A person refused it. Not used yet: no call lets a person decide about one order."""
 Global___ReservationState: _TypeAlias = ReservationState  # noqa: Y015
 
 @_typing.final
