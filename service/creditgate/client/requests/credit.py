@@ -61,8 +61,8 @@ def reserve_credit(  # noqa: PLR0913 - one parameter per field of the contract, 
     """Decide about an order and, if it is approved, hold its exposure in the same atomic step.
 
     A refusal is an answer (`decision.outcome`), not an exception. Asking again for an order that is held or waits for a
-    person, with the same details, gives the first decision again (`replayed`) and holds nothing twice. An order that was
-    refused, or whose hold has expired, is judged anew.
+    person, with the same details, gives the first decision again (`replayed`) and holds nothing twice. An order that
+    was refused, or whose hold has expired, is judged anew.
 
     Args:
         account_id: the account that buys.
