@@ -48,6 +48,37 @@ def test_a_file_is_imported_summed_up_and_imported_again(creditgate: Invoke, acc
     assert document["open"] == [{"currency_code": "USD", "amount_minor": 112_640_000}]
 
 
+def test_a_row_that_is_there_twice_counts_once_in_the_sum_too(creditgate: Invoke, account: str, file: Path) -> None:
+    write(file, f"{account},x1,10.00", f"{account},x1,10.00", f"{account},x1,20.00", f"{account},x2,1.00")
+    result = creditgate("import", file)
+    assert result.exit_code == 1, result.output
+    assert result.stdout.splitlines()[:6] == [
+        "  rows      4 read, 0 bad",
+        "  imported  2",
+        "  replayed  1 had been imported before: nothing was changed for them",
+        "  repeated  1 name a document that an earlier row names: it counts once",
+        "  failed    1",
+        "  open      11.00 USD",
+    ]
+    assert "  receivable  11.00 USD" in creditgate("account", "show", account).output
+
+
+def test_faults_are_told_and_listed_in_the_order_of_the_file(
+    creditgate: Invoke, account: str, file: Path, tmp_path: Path
+) -> None:
+    listing = tmp_path / "bad.csv"
+    rows = [[f"nobody-{account},d-{n},5", f"{account},g-{n},5", f"{account},b-{n},0"] for n in range(600)]
+    write(file, *(row for three in rows for row in three))
+    result = creditgate("import", file, "--errors-file", listing)
+    assert result.exit_code == 1, result.output
+    with listing.open(newline="") as bad:
+        lines = [int(row["line"]) for row in csv.DictReader(bad)]
+    assert lines == sorted(lines)
+    assert len(lines) == 1200
+    told = [line for line in result.stderr.splitlines() if line.startswith("line ")]
+    assert [line.split(":")[0] for line in told] == [f"line {number}" for number in lines[:20]]
+
+
 def test_rows_that_are_not_taken_are_told_and_the_others_imported(
     creditgate: Invoke, account: str, file: Path, tmp_path: Path
 ) -> None:
@@ -77,7 +108,7 @@ def test_rows_that_are_not_taken_are_told_and_the_others_imported(
     assert told[2].startswith("line 5: document posted was recorded with other details")
     assert told[3:] == ["line 6: document is missing", "line 7: has 2 fields where the header has 3"]
     with listing.open(newline="") as bad:
-        assert sorted(row["line"] for row in csv.DictReader(bad)) == ["3", "4", "5", "6", "7"]
+        assert [row["line"] for row in csv.DictReader(bad)] == ["3", "4", "5", "6", "7"]
 
 
 def test_a_field_that_the_service_refuses_is_told_by_its_column(creditgate: Invoke, account: str, file: Path) -> None:

@@ -15,7 +15,7 @@ def print_summary(summary: LoadSummary, *, as_json: bool) -> None:
     else:
         _print_facts(summary)
     sys.stdout.flush()
-    for fault in sorted(summary.faults):
+    for fault in summary.faults:
         sys.stderr.write(f"{fault}\n")
     more = summary.bad + summary.failed - len(summary.faults)
     if more > 0:
@@ -29,10 +29,14 @@ def _print_facts(summary: LoadSummary) -> None:
     ]
     if summary.replayed:
         facts.append(("replayed", f"{summary.replayed:,} had been imported before: nothing was changed for them"))
+    if summary.open.repeated:
+        facts.append(
+            ("repeated", f"{summary.open.repeated:,} name a document that an earlier row names: it counts once")
+        )
     if summary.failed:
         facts.append(("failed", f"{summary.failed:,}"))
     if summary.complete:
-        sums = [format_money(amount_minor, code) for code, amount_minor in sorted(summary.open_minor.items())]
+        sums = [format_money(amount_minor, code) for code, amount_minor in sorted(summary.open.minor.items())]
         facts.append(("open", ", ".join(sums) or "nothing"))
     else:
         facts.append(("ended early", "import the file again to carry on from here"))

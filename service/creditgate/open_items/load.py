@@ -2,7 +2,6 @@
 
 import time
 from array import array
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,11 +11,15 @@ from creditgate.client import AsyncCreditClient, ImportSummary, OpenItemFailure,
 from creditgate.csv_rows.errors import FileError
 from creditgate.csv_rows.listing import bad_row_listing
 from creditgate.csv_rows.rows import BadRow, read_lines
-from creditgate.open_items.csv_source import ItemLayout, read_items
+from creditgate.open_items.csv_source import Item, ItemLayout, read_items
+from creditgate.open_items.open_sum import OpenSum
 from creditgate.progress import Progress
 from creditgate.v1.receivables_service_pb2 import OpenItem
 
 FAULTS_KEPT_MAX: Final = 20
+
+_FAULTS_WAITING_MAX: Final = 100_000
+"""Faults that wait for the answer about earlier rows, to be listed behind them; more of them are listed at once."""
 
 _COUNT_AT_ONCE_BYTES: Final = 1024 * 1024
 _FIELDS: Final = {
@@ -41,7 +44,7 @@ class LoadSummary:
         replayed: items that had been recorded before.
         failed: items that the service did not take.
         faults: the first of the rows that are bad or failed.
-        open_minor: by currency, the sum of what was sent and not failed, in minor units.
+        open: what was sent and not failed, each document once.
 
     """
 
@@ -53,7 +56,7 @@ class LoadSummary:
     replayed: int = 0
     failed: int = 0
     faults: list[BadRow] = field(default_factory=list)
-    open_minor: Counter[str] = field(default_factory=Counter)
+    open: OpenSum = field(default_factory=OpenSum)
 
     def document(self) -> dict[str, Any]:
         """Return the summary as JSON values. Money is in minor units."""
@@ -63,12 +66,13 @@ class LoadSummary:
             "rows": {"read": self.read, "bad": self.bad},
             "imported": self.imported,
             "replayed": self.replayed,
+            "repeated": self.open.repeated,
             "failed": self.failed,
             "open": [
                 {"currency_code": currency_code, "amount_minor": amount_minor}
-                for currency_code, amount_minor in sorted(self.open_minor.items())
+                for currency_code, amount_minor in sorted(self.open.minor.items())
             ],
-            "faults": [fault._asdict() for fault in sorted(self.faults)],
+            "faults": [fault._asdict() for fault in self.faults],
         }
 
 
@@ -87,6 +91,8 @@ class OpenItemLoad:
         self._layout = layout
         self._faults_path = faults_path
         self._lines = array("q")
+        self._waiting: list[BadRow] = []
+        self._received = 0
         self._done = 0
         self.summary = LoadSummary()
 
@@ -101,23 +107,28 @@ class OpenItemLoad:
         begin_s = time.monotonic()
         progress.begin(_count_rows(self._path))
 
-        def show(so_far: ImportSummary) -> None:
-            self._take_over(so_far)
-            progress.advance(so_far.received + self.summary.bad - self._done)
-            self._done = so_far.received + self.summary.bad
-
         try:
             with bad_row_listing(self._faults_path, self._path) as list_fault:
-                await client.import_open_items(
-                    self._items(list_fault),
-                    on_progress=show,
-                    on_failure=lambda failure: self._add_failure(failure, list_fault),
-                )
+                await self._send(client, progress, list_fault)
         finally:
             self.summary.elapsed_s = time.monotonic() - begin_s
         if not self.summary.read:
             raise FileError(f"{self._path} has no rows")
         self.summary.complete = True
+
+    async def _send(
+        self, client: AsyncCreditClient, progress: Progress, list_fault: Callable[[BadRow], object]
+    ) -> None:
+        def show(so_far: ImportSummary) -> None:
+            self._take_over(so_far)
+            self._list_faults(list_fault)
+            progress.advance(so_far.received + self.summary.bad - self._done)
+            self._done = so_far.received + self.summary.bad
+
+        try:
+            await client.import_open_items(self._items(list_fault), on_progress=show, on_failure=self._add_failure)
+        finally:
+            self._list_faults(list_fault, all_of_them=True)
 
     def _items(self, list_fault: Callable[[BadRow], object]) -> Iterator[OpenItem]:
         summary = self.summary
@@ -125,32 +136,40 @@ class OpenItemLoad:
             summary.read += 1
             if isinstance(row, BadRow):
                 summary.bad += 1
-                self._add_fault(row, list_fault)
+                self._waiting.append(row)
+                self._list_faults(list_fault)
                 continue
+            summary.open.add(len(self._lines), row)
             self._lines.append(row.line)
-            summary.open_minor[row.currency_code] += row.amount_minor
             yield open_item(
                 row.account_id, row.document_id, amount_minor=row.amount_minor, currency_code=row.currency_code
             )
 
     def _take_over(self, so_far: ImportSummary) -> None:
+        self._received = so_far.received
         self.summary.imported = so_far.imported
         self.summary.replayed = so_far.replayed
         self.summary.failed = so_far.failed
 
-    def _add_failure(self, failure: OpenItemFailure, list_fault: Callable[[BadRow], object]) -> None:
-        self.summary.open_minor[failure.item.currency_code] -= failure.item.amount_minor
-        violations = failure.error.violations
+    def _add_failure(self, failure: OpenItemFailure) -> None:
+        line, item, violations = self._lines[failure.position], failure.item, failure.error.violations
+        refused = Item(line, item.account_id, item.document_id, item.amount_minor, item.currency_code)
+        self.summary.open.take_back(failure.position, refused)
         column, reason = "", failure.error.message
         if violations and violations[0].field in _FIELDS:
             name = _FIELDS[violations[0].field]
             column, reason = self._layout.columns[name] or name, violations[0].description
-        self._add_fault(BadRow(self._lines[failure.position], column, reason), list_fault)
+        self._waiting.append(BadRow(line, column, reason))
 
-    def _add_fault(self, fault: BadRow, list_fault: Callable[[BadRow], object]) -> None:
-        if len(self.summary.faults) < FAULTS_KEPT_MAX:
-            self.summary.faults.append(fault)
-        list_fault(fault)
+    def _list_faults(self, list_fault: Callable[[BadRow], object], *, all_of_them: bool = False) -> None:
+        """List the faults so far in the order of the file, unless an answer may tell of one before them."""
+        if self._received < len(self._lines) and len(self._waiting) < _FAULTS_WAITING_MAX and not all_of_them:
+            return
+        self._waiting.sort()
+        self.summary.faults += self._waiting[: FAULTS_KEPT_MAX - len(self.summary.faults)]
+        for fault in self._waiting:
+            list_fault(fault)
+        self._waiting.clear()
 
 
 def _count_rows(path: Path) -> int:
