@@ -19,8 +19,18 @@ LINE_LENGTH_MAX: Final = 1_000_000
 
 _ID: Final = re.compile(rf"[A-Za-z0-9._:/@-]{{1,{ID_LENGTH_MAX}}}")
 _WHOLE_NUMBER: Final = re.compile(r"[+-]?[0-9]{1,18}")
+_PREDICATE: Final = re.compile(r"(is|has|must|was|can't)\b|['\"]")
+"""How a reason begins that lacks its subject."""
+
 _VALUE_SHOWN_MAX: Final = 40
 _HEADERS_SHOWN_MAX: Final = 30
+
+
+def column_sentence(column: str, reason: str) -> str:
+    """Return a reason with the column that it is about, if any: as its subject, or before a sentence of its own."""
+    if not column:
+        return reason
+    return f"{column} {reason}" if _PREDICATE.match(reason) else f"{column}: {reason}"
 
 
 class BadRow(NamedTuple):
@@ -31,7 +41,7 @@ class BadRow(NamedTuple):
     reason: str
 
     def __str__(self) -> str:
-        return f"line {self.line}: {' '.join(filter(None, (self.column, self.reason)))}"
+        return f"line {self.line}: {column_sentence(self.column, self.reason)}"
 
 
 class RowError(Exception):

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from creditgate.client import AsyncCreditClient, PushedRow
 from creditgate.csv_rows.errors import FileError
-from creditgate.csv_rows.rows import BadRow, Row, read_lines, read_table
+from creditgate.csv_rows.rows import BadRow, Row, column_sentence, read_lines, read_table
 from creditgate.limit_files.cells import RowReader, unreadable
 from creditgate.limit_files.layout import FIELDS, REQUIRED_FIELDS, LimitLayout
 from creditgate.progress import Progress
@@ -122,7 +122,7 @@ class LimitFilePush:
         column = self._layout.column_of(error.field) if error.field else ""
         if 0 < error.row <= len(self._lines):
             return str(BadRow(self._lines[error.row - 1], column, error.message))
-        return f"row {error.row}: {' '.join(filter(None, (column, error.message)))}"
+        return f"row {error.row}: {column_sentence(column, error.message)}"
 
     def _pushed_rows(self) -> Iterator[PushedRow]:
         reader: RowReader | None = None
