@@ -68,6 +68,38 @@ def test_each_mistake_is_told_with_its_line(offline: Invoke, file: Path, command
     ]
 
 
+def test_each_mistake_is_a_violation_for_programs(offline: Invoke, file: Path) -> None:
+    file.write_text(POLICY.replace("flag", "flg").replace("days: 30", "days: 30d"))
+    result = offline("policy", "check", file, "--json")
+    assert (result.exit_code, result.stdout) == (2, "")
+    error = json.loads(result.stderr)["error"]
+    assert error["code"] == "USAGE"
+    assert error["violations"] == [
+        {
+            "line": 4,
+            "field": "default.rules.near_limit.action",
+            "description": "must be off, shadow, flag, review or reject, was 'flg'",
+        },
+        {
+            "line": 6,
+            "field": "default.rules.terms_too_long.days",
+            "description": "must be a whole number of days from 0 to 3650, was '30d'",
+        },
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "field"),
+    [("a: [", 1, ""), ("hold: {}\nhold: {}\n", 2, "hold"), ("", 1, "the policy"), ("\ufeff", 1, "the policy")],
+)
+def test_what_is_no_policy_at_all_is_a_violation_too(
+    offline: Invoke, file: Path, text: str, line: int, field: str
+) -> None:
+    file.write_text(text)
+    (violation,) = json.loads(offline("policy", "check", file, "--json").stderr)["error"]["violations"]
+    assert (violation["line"], violation["field"]) == (line, field)
+
+
 def test_a_file_that_is_not_there_is_told(offline: Invoke, tmp_path: Path) -> None:
     result = offline("policy", "check", tmp_path / "absent.yaml")
     assert result.exit_code == 2
