@@ -210,6 +210,14 @@ def test_explain_in_chinese(by_policy: Invoke, limited: str) -> None:
     assert CHINESE.fired[ReasonCode.LIMIT_EXCEEDED].partition("{")[0] in checked.output
 
 
+@pytest.mark.parametrize("language", ["fr", "zhuang", "q", "en, zh"])
+@pytest.mark.parametrize("words", [("policy", "explain"), ("check",)])
+def test_there_are_two_languages(offline: Invoke, words: tuple[str, ...], language: str) -> None:
+    result = offline(*words, "a", "1 USD", "--language", language)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith(f"creditgate: --language: {language!r} is none of en, zh; see")
+
+
 def test_explain_says_that_the_policy_has_just_been_replaced(
     served_with_policy: ServedService, scripted: ScriptedService, limited: str, offline: Invoke
 ) -> None:
