@@ -9,8 +9,10 @@ import yaml
 from creditgate.api.reason_texts import CHINESE
 from creditgate.client import CreditClient
 from creditgate.domain.decision import ReasonCode
-from creditgate.policies import parse_policy
+from creditgate.policies import parse_policy, render_policy
 from creditgate.v1.admin_service_pb2 import GetPolicyResponse
+from creditgate.v1.credit_service_pb2 import CheckCreditResponse, GetAccountResponse
+from creditgate.v1.decision_pb2 import OUTCOME_APPROVED, Decision, Exposure, Reason
 from tests.cli.conftest import POLICY, Invoke
 from tests.cli.served import ServedService
 from tests.client.scripted_service import ScriptedService
@@ -172,6 +174,47 @@ def test_explain_tells_what_every_rule_says(by_policy: Invoke, limited: str) -> 
     assert "off: LIMIT_STALE, WITHIN_TOLERANCE, OVERDUE_AMOUNT, OVERDUE_DAYS, VELOCITY_EXCEEDED" in lines
     assert f"policy {VERSION}, the default class" in lines
     assert "  available   1,000.00 USD" in lines
+
+
+def test_explain_an_account_without_a_limit(by_policy: Invoke, account_id: str) -> None:
+    assert by_policy("account", "put", account_id, "--currency", "USD").exit_code == 0
+    rows = rows_of(by_policy("policy", "explain", account_id, "850.00", "USD").output)
+    assert rows["LIMIT_EXCEEDED"][:4] == ["reject", "not set", "850.00 USD", "passes"]
+    assert rows["NEAR_LIMIT"][:4] == ["flag", "not set", "850.00 USD", "passes"]
+    assert rows["GROUP_LIMIT_EXCEEDED"][:2] == ["reject", "passes"]
+
+
+def test_explain_an_account_without_a_ceiling(by_policy: Invoke, account_id: str) -> None:
+    assert by_policy("account", "put", account_id, "--currency", "USD", "--unlimited").exit_code == 0
+    rows = rows_of(by_policy("policy", "explain", account_id, "850.00", "USD").output)
+    assert rows["LIMIT_EXCEEDED"][:4] == ["reject", "unlimited", "850.00 USD", "passes"]
+    assert rows["NEAR_LIMIT"][:4] == ["flag", "unlimited", "850.00 USD", "passes"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "observed", "shown"),
+    [
+        ("group_limit_exceeded: {action: reject}", 500, "unlimited, or 0.00 GBP"),
+        ("overdue_amount: {action: flag, amount: {EUR: 1}}", 500, "none in GBP"),
+        ("overdue_amount: {action: flag, amount: {EUR: 1}}", 0, "none in GBP"),
+        ("overdue_amount: {action: flag, amount: {GBP: 0}, above_percent_used: 50}", 500, "0.00 GBP"),
+        ("order_too_large: {action: flag, amount: {EUR: 1}}", 500, "none in GBP"),
+        ("velocity_exceeded: {action: flag, amount: {EUR: 1}}", 500, "none in GBP"),
+        ("velocity_exceeded: {action: flag, amount: {GBP: 0}}", 500, "0.00 GBP"),
+    ],
+)
+def test_a_threshold_that_is_not_there_is_not_shown_as_0(
+    offline: Invoke, scripted: ScriptedService, rule: str, observed: int, shown: str
+) -> None:
+    name = rule.partition(":")[0].upper()
+    passed = Reason(code=f"REASON_CODE_{name}", observed=observed, currency_code="GBP", message="is kept")  # type: ignore[arg-type] # a name
+    decision = Decision(outcome=OUTCOME_APPROVED, passed_rules=[passed], exposure=Exposure(currency_code="GBP"))
+    scripted.script("CheckCredit", CheckCreditResponse(decision=decision))
+    scripted.script("GetAccount", GetAccountResponse())
+    document = parse_policy(f"default: {{rules: {{{rule}}}}}")
+    scripted.script("GetPolicy", GetPolicyResponse(document=render_policy(document)))
+    result = offline("policy", "explain", "a", "5 GBP", "--address", scripted.address)
+    assert rows_of(result.output)[name][1] == shown
 
 
 def test_explain_by_the_class_of_the_account(by_policy: Invoke, limited: str) -> None:
