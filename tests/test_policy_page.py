@@ -23,7 +23,7 @@ from creditgate.domain.operations import (
     ReserveCredit,
     UpdateAging,
 )
-from creditgate.policies import parse_policy
+from creditgate.policies import FixedPolicy, parse_policy
 from creditgate.store import RedisCreditStore, keys
 from tests.patience import PATIENCE_S
 from tests.private_redis import PrivateRedis
@@ -105,6 +105,12 @@ def test_what_decides_without_a_file_is_what_it_says() -> None:
         *("account_blocked", "account_closed", "limit_not_set", "limit_expired", "limit_exceeded"),
         "group_limit_exceeded",
     }
+
+
+def test_the_version_without_a_file_is_the_one_that_it_names() -> None:
+    named = re.search(r"Without a file that is\s`(\w+)`", PAGE)
+    assert named is not None
+    assert named[1] == FixedPolicy().policy.version != FixedPolicy(shadow=True).policy.version
 
 
 # --- its orders
