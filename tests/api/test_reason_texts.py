@@ -154,7 +154,7 @@ def test_an_old_limit_in_chinese(code: ReasonCode, observed: int, threshold: int
             0,
             30,
             LIMITED,
-            "The credit limit was last confirmed less than a day ago, or is not the scorer's.",
+            "The credit limit was last confirmed less than a day ago, or a manual or temporary one counts.",
         ),
         (ReasonCode.LIMIT_STALE, 0, 30, NO_LIMIT, "No credit limit is set that would have to be confirmed."),
     ],

@@ -96,7 +96,7 @@ ENGLISH: Final = Language(
     "{threshold}.",
     none_to_expire="No credit limit is set that could expire.",
     none_to_confirm="No credit limit is set that would have to be confirmed.",
-    maybe_confirmed="The credit limit was last confirmed less than a day ago, or is not the scorer's.",
+    maybe_confirmed="The credit limit was last confirmed less than a day ago, or a manual or temporary one counts.",
     without_limit="The exposure with the order would be {observed}; there is no limit to compare it with.",
     secured="The order is fully secured and takes no credit; the exposure stays {observed}, limit {limit}.",
     beyond_tolerance="The order would bring the exposure to {observed}, above the limit of {threshold} by more than "
@@ -158,7 +158,7 @@ CHINESE: Final = Language(
     maybe_in_grace="当前适用的信用额度未过期，或过期不到 1 天，仍在 {threshold}的宽限期内。",
     none_to_expire="尚未设置会过期的信用额度。",
     none_to_confirm="尚未设置需要确认的信用额度。",
-    maybe_confirmed="信用额度上次确认距今不到 1 天，或当前适用的不是评分系统给出的额度。",
+    maybe_confirmed="信用额度上次确认距今不到 1 天，或当前适用的是手动或临时额度。",
     without_limit="加上该订单，信用占用将为 {observed}；没有可比较的额度。",
     secured="该订单有全额担保，不占用信用；占用仍为 {observed}，额度为 {limit}。",
     beyond_tolerance="该订单将使信用占用达到 {observed}，超过额度 {threshold}，且超出其容差。",
