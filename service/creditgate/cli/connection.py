@@ -4,10 +4,11 @@ This module and what it imports take long to import (gRPC, protobuf, the currenc
 `creditgate.cli.deferred`.
 """
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
-from typing import Final, TypeVar
+from types import MappingProxyType
+from typing import Final, TypeAlias, TypeVar
 
 import grpc
 import uvloop
@@ -18,11 +19,16 @@ from creditgate.cli.desk_tables import group_table
 from creditgate.cli.failures import CommandFailure, ExitCode, Violation, usage_failure
 from creditgate.cli.json_output import print_message, print_message_line
 from creditgate.cli.limit_batch_tables import batch_table
-from creditgate.cli.tables import account_table, print_answer, print_listing, reservation_table
+from creditgate.cli.tables import account_table, print_account, print_answer, print_listing, reservation_table
 from creditgate.client import AsyncCreditClient, ClearableField, CreditCallError, CreditClient
 from creditgate.domain.money import Money, MoneyFormatError, parse_money
 from creditgate.v1.account_pb2 import ACCOUNT_STATUS_OPEN, Block
 from creditgate.v1.admin_service_pb2 import GetPolicyResponse, PutExchangeRatesResponse
+from creditgate.v1.credit_desk_service_pb2 import (
+    ClearManualLimitResponse,
+    ClearTemporaryLimitResponse,
+    UnblockAccountResponse,
+)
 from creditgate.v1.credit_service_pb2 import AmendReservationResponse, CheckCreditResponse, ReserveCreditResponse
 from creditgate.v1.decision_pb2 import OUTCOME_APPROVED, OUTCOME_FLAGGED
 from creditgate.v1.limit_batch_pb2 import (
@@ -59,10 +65,14 @@ __all__ = [
 RowT = TypeVar("RowT", bound=Message)
 ValueT = TypeVar("ValueT")
 
+_OfAnAccount: TypeAlias = ClearManualLimitResponse | ClearTemporaryLimitResponse | UnblockAccountResponse
+
 _TABLE_ROWS_MAX: Final = 1000
 
 _ACCEPTED_BATCHES: Final = frozenset({LIMIT_BATCH_STATE_STAGED, LIMIT_BATCH_STATE_ACTIVATING, LIMIT_BATCH_STATE_ACTIVE})
 """What a pushed batch may have ended up as, for its limits to be in force or to wait only for being activated."""
+
+_NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 _NEXT_STEPS: Final = {
     "ACCOUNT_NOT_FOUND": "create it with `creditgate account put`, or look with `creditgate account list`",
@@ -123,6 +133,14 @@ class Connection:
             print_answer(answer)
         return exit_code(answer)
 
+    def show_account(self, answer: _OfAnAccount, words: str, note: str = "") -> ExitCode:
+        """Print an answer that is an account under the words that say what was done, and a note on what is unusual."""
+        if self._as_json:
+            print_message(answer)
+        else:
+            print_account(words, answer.account, note)
+        return ExitCode.DONE
+
     def currency_of(self, account_id: str) -> str:
         """Return the currency that an account is kept in."""
         return self.client.get_account(account_id).account.currency_code
@@ -161,8 +179,22 @@ class Connection:
 
 
 @contextmanager
-def connect(address: str, timeout_s: float, *, as_json: bool, language: str = "") -> Iterator[Connection]:
+def connect(
+    address: str,
+    timeout_s: float,
+    *,
+    as_json: bool,
+    language: str = "",
+    said_as: Mapping[str, str] = _NOTHING,
+) -> Iterator[Connection]:
     """Give a connection to the service at an address, which says its sentences in a language.
+
+    Args:
+        address: where the service is.
+        timeout_s: how long a call may take.
+        as_json: whether answers are printed for programs.
+        language: what sentences are to be in; empty: as the service likes.
+        said_as: by field of a request, the option that it comes from: what is wrong is told of that.
 
     Raises:
         CommandFailure: a call in the block failed.
@@ -172,7 +204,7 @@ def connect(address: str, timeout_s: float, *, as_json: bool, language: str = ""
         try:
             yield Connection(client, address, as_json=as_json)
         except CreditCallError as error:
-            raise _call_failure(error, address, timeout_s) from None
+            raise _call_failure(error, address, timeout_s, said_as) from None
 
 
 def parse_amount(argument: str, amount: str, currency: str = "") -> Money:
@@ -256,12 +288,21 @@ def exit_code(answer: Message) -> ExitCode:
     return ExitCode.DONE if accepted else ExitCode.REFUSED
 
 
-def _call_failure(error: CreditCallError, address: str, timeout_s: float) -> CommandFailure:
-    message, next_step = error.message, _NEXT_STEPS.get(error.reason, "")
+def _call_failure(error: CreditCallError, address: str, timeout_s: float, said_as: Mapping[str, str]) -> CommandFailure:
+    message, next_step = _as_said(error.message, said_as), _NEXT_STEPS.get(error.reason, "")
     if not error.reason:
         message, next_step = _unexplained(error, address, timeout_s)
-    violations = tuple(Violation(*violation) for violation in error.violations)
+    violations = tuple(
+        Violation(_as_said(violation.field, said_as), _as_said(violation.description, said_as))
+        for violation in error.violations
+    )
     return CommandFailure(message, next_step, code=error.code.name, reason=error.reason, violations=violations)
+
+
+def _as_said(text: str, said_as: Mapping[str, str]) -> str:
+    for field, option in said_as.items():
+        text = text.replace(field, option)
+    return text
 
 
 def _unexplained(error: CreditCallError, address: str, timeout_s: float) -> tuple[str, str]:

@@ -11,6 +11,7 @@ from creditgate.cli.failures import ExitCode
 from creditgate.cli.options import (
     ADDRESS_DEFAULT,
     FILE_PANEL,
+    INSTANT_HELP,
     TIMEOUT_DEFAULT_S,
     ActorOption,
     AddressOption,
@@ -71,7 +72,7 @@ AsOfOption = Annotated[
     typer.Option(
         "--as-of",
         metavar="INSTANT",
-        help="The instant whose facts were scored, in local time without a zone.",
+        help=f"The instant whose facts were scored{INSTANT_HELP}.",
         show_default="when the file was last changed",
     ),
 ]
