@@ -29,6 +29,7 @@ from creditgate.v1.limit_batch_pb2 import (
     LIMIT_BATCH_STATE_CANCELLED,
     LIMIT_BATCH_STATE_FAILED,
     LIMIT_BATCH_STATE_QUARANTINED,
+    LIMIT_BATCH_STATE_RECEIVING,
     LIMIT_BATCH_STATE_ROLLED_BACK,
     LIMIT_BATCH_STATE_STAGED,
     GuardRailReport,
@@ -315,6 +316,99 @@ def test_a_push_that_is_cut_off_tells_how_far_it_came(limits: Invoke, scripted: 
     assert "RESOURCE_EXHAUSTED" in result.stderr
 
 
+def refused(code: grpc.StatusCode, reason: str, message: str) -> Failure:
+    details = Status(code=code.value[0], message=message)
+    details.details.add().Pack(ErrorInfo(reason=reason, domain="creditgate"))
+    return Failure(code, message, details)
+
+
+OTHER_DETAILS = refused(
+    grpc.StatusCode.ALREADY_EXISTS, "LIMIT_BATCH_EXISTS_WITH_DIFFERENT_DETAILS", "b-1 exists with other details"
+)
+
+
+def test_a_push_that_is_refused_is_not_to_be_carried_on(limits: Invoke, scripted: ScriptedService, file: Path) -> None:
+    def refuse(requests: Iterator[Message]) -> Iterator[Message | Failure]:
+        next(requests)
+        yield PushLimitsResponse(progress=LimitPushProgress(received_rows=2))
+        yield OTHER_DETAILS
+
+    scripted.script_streams("PushLimits", refuse)
+    result = limits("push", file)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "carry on" not in result.stderr
+    assert "b-1 exists with other details; look with `creditgate limits show`, or push it under" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("there", "words", "says"),
+    [
+        (
+            LimitBatch(mode=LIMIT_BATCH_MODE_STAGE, state=LIMIT_BATCH_STATE_STAGED),
+            [],
+            "`creditgate limits activate b-1`",
+        ),
+        (
+            LimitBatch(mode=LIMIT_BATCH_MODE_STAGE, state=LIMIT_BATCH_STATE_QUARANTINED),
+            [],
+            "`creditgate limits activate b-1 --force --comment …`",
+        ),
+        (
+            LimitBatch(mode=LIMIT_BATCH_MODE_STAGE, state=LIMIT_BATCH_STATE_RECEIVING),
+            [],
+            "push it with --stage, as before",
+        ),
+        (
+            LimitBatch(mode=LIMIT_BATCH_MODE_APPLY, state=LIMIT_BATCH_STATE_RECEIVING),
+            ["--stage"],
+            "push it without --stage, as before",
+        ),
+        (
+            LimitBatch(mode=LIMIT_BATCH_MODE_APPLY, state=LIMIT_BATCH_STATE_ACTIVE),
+            ["--stage"],
+            "push it without --stage, as before",
+        ),
+        (
+            LimitBatch(mode=LIMIT_BATCH_MODE_STAGE, state=LIMIT_BATCH_STATE_STAGED, all_or_nothing=True),
+            [],
+            "or push it under another --batch",
+        ),
+    ],
+)
+def test_a_file_that_was_pushed_in_another_mode_is_told_with_the_way_on(
+    limits: Invoke, scripted: ScriptedService, file: Path, there: LimitBatch, words: list[str], says: str
+) -> None:
+    def refuse(requests: Iterator[Message]) -> Iterator[Message | Failure]:
+        next(requests)
+        yield OTHER_DETAILS
+
+    there.MergeFrom(LimitBatch(batch_id="b-1", source="cli", as_of=Timestamp(seconds=1_780_000_000)))
+    scripted.script("GetLimitBatch", GetLimitBatchResponse(batch=there))
+    scripted.script_streams("PushLimits", refuse)
+    result = limits("push", file, "--batch", "b-1", *words)
+    assert result.exit_code == 2
+    assert "b-1 exists with other details; " in result.stderr
+    assert says in result.stderr
+
+
+def test_a_push_that_gets_no_answer_tells_how_long_it_has_waited(
+    limits: Invoke, scripted: ScriptedService, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stuck(requests: Iterator[Message]) -> Iterator[Message | Wait]:
+        next(requests)
+        yield PushLimitsResponse(progress=LimitPushProgress(received_rows=1))
+        yield Wait()
+
+    monkeypatch.setattr("creditgate.cli.limit_push.ANSWER_TIMEOUT_S", 0.25)
+    scripted.script_streams("PushLimits", stuck)
+    result = limits("push", file)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.splitlines()[-2:] == [
+        "1 row is received: push the file again to carry on from here",
+        "creditgate: no answer within 0.25 s; it is safe to push the file again",
+    ]
+
+
 def test_ctrl_c_tells_how_far_it_came(scripted: ScriptedService, file: Path) -> None:
     def stuck(requests: Iterator[Message]) -> Iterator[Message | Wait]:
         next(requests)
@@ -336,7 +430,7 @@ def test_ctrl_c_tells_how_far_it_came(scripted: ScriptedService, file: Path) -> 
     process.send_signal(signal.SIGINT)
     stdout, stderr = process.communicate(timeout=30)
     assert (process.returncode, stdout) == (130, ""), stderr
-    assert "1 rows are received: push the file again" in stderr
+    assert "1 row is received: push the file again" in stderr
     assert "Traceback" not in stderr
 
 

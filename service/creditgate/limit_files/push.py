@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Final, NamedTuple
 
 from creditgate.client import AsyncCreditClient, PushedRow
+from creditgate.client.limit_push import ANSWER_TIMEOUT_S
 from creditgate.csv_rows.errors import FileError
 from creditgate.csv_rows.rows import BadRow, Row, read_lines, read_table
 from creditgate.limit_files.cells import RowReader, unreadable
@@ -100,8 +101,14 @@ class LimitFilePush:
         self._activating = False
         self.progress: LimitPushProgress | None = None
 
-    async def run(self, client: AsyncCreditClient, header: LimitBatchHeader, progress: Progress) -> LimitBatch:
-        """Push the file; return its batch.
+    async def run(
+        self,
+        client: AsyncCreditClient,
+        header: LimitBatchHeader,
+        progress: Progress,
+        answer_timeout_s: float = ANSWER_TIMEOUT_S,
+    ) -> LimitBatch:
+        """Push the file; return its batch. The service may take so long for each answer.
 
         Raises:
             FileError: the file can't be read or used, or has no rows.
@@ -114,7 +121,10 @@ class LimitFilePush:
             raise FileError(f"{self._path} has no rows")
         progress.begin(self._rows)
         return await client.push_limits(
-            chain((first,), rows), header, on_progress=lambda so_far: self._show(so_far, progress)
+            chain((first,), rows),
+            header,
+            on_progress=lambda so_far: self._show(so_far, progress),
+            answer_timeout_s=answer_timeout_s,
         )
 
     def fault(self, error: LimitRowError) -> str:
