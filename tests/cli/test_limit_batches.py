@@ -31,6 +31,7 @@ from creditgate.v1.limit_batch_pb2 import (
     LIMIT_BATCH_STATE_QUARANTINED,
     LIMIT_BATCH_STATE_RECEIVING,
     LIMIT_BATCH_STATE_ROLLED_BACK,
+    LIMIT_BATCH_STATE_ROLLING_BACK,
     LIMIT_BATCH_STATE_STAGED,
     GuardRailReport,
     LimitBatch,
@@ -192,8 +193,8 @@ def test_the_same_file_is_the_same_batch(limits: Invoke, scripted: ScriptedServi
     ("state", "exit_code", "says"),
     [
         (LIMIT_BATCH_STATE_STAGED, 0, "no limit is in force yet: activate it with `creditgate limits activate`"),
-        (LIMIT_BATCH_STATE_QUARANTINED, 1, "a guard rail has tripped: no limit is in force"),
-        (LIMIT_BATCH_STATE_CANCELLED, 1, "given up: no limit is in force"),
+        (LIMIT_BATCH_STATE_QUARANTINED, 1, "no limit is in force; if it is right, activate it with `creditgate limits"),
+        (LIMIT_BATCH_STATE_CANCELLED, 1, "no limit is in force; the same rows can be pushed under another --batch"),
         (LIMIT_BATCH_STATE_ROLLED_BACK, 1, "the limits before it are in force again"),
         (LIMIT_BATCH_STATE_FAILED, 1, "a row is wrong, and the batch is all or nothing"),
     ],
@@ -209,6 +210,52 @@ def test_what_is_not_in_force_is_told(
     header = header_of(scripted)
     assert (header.mode, header.all_or_nothing, header.create_accounts) == (LIMIT_BATCH_MODE_STAGE, True, True)
     assert limits("push", file, "--json").exit_code == exit_code
+
+
+@pytest.mark.parametrize(
+    ("wrong", "skipped", "exit_code", "says"),
+    [
+        (3, 0, 1, "nothing is in force: 3 rows wrong, 0 skipped"),
+        (1, 2, 0, "nothing is in force: 1 row wrong, 2 skipped"),
+        (
+            0,
+            3,
+            0,
+            "nothing is in force: 3 rows skipped, none above the version that its account has; if",
+        ),
+    ],
+)
+def test_a_batch_that_is_active_with_nothing_in_force_says_so(
+    limits: Invoke, scripted: ScriptedService, file: Path, wrong: int, skipped: int, exit_code: int, says: str
+) -> None:
+    answer = keep_and_answer(
+        state=LIMIT_BATCH_STATE_ACTIVE, rejected_rows=wrong, skipped_rows=skipped, effect=LimitEffect()
+    )
+    scripted.script_streams("PushLimits", answer)
+    result = limits("push", file)
+    assert result.exit_code == exit_code, result.output
+    assert result.stdout.startswith(f"ACTIVE  ({says}")
+    assert "What it does to the accounts:" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("counts", "exit_code", "says"),
+    [
+        ({"rejected_rows": 1, "all_or_nothing": True}, 1, "it would fail: all or nothing, and 1 row wrong"),
+        ({"rejected_rows": 1}, 0, "no guard rail would hold it back"),
+        ({"rejected_rows": 3}, 1, "nothing would be: 3 rows wrong, 0 skipped"),
+        ({"skipped_rows": 3}, 0, "nothing would be: 3 rows skipped, none above the version"),
+    ],
+)
+def test_a_preview_tells_that_a_push_would_be_in_vain(
+    limits: Invoke, scripted: ScriptedService, file: Path, counts: dict[str, object], exit_code: int, says: str
+) -> None:
+    scripted.script_streams("PushLimits", keep_and_answer(state=LIMIT_BATCH_STATE_CANCELLED, effect=EFFECT, **counts))
+    words = ["--all-or-nothing"] if "all_or_nothing" in counts else []
+    result = limits("preview", file, *words)
+    assert result.exit_code == exit_code, result.output
+    assert header_of(scripted).all_or_nothing == bool(words)
+    assert result.stdout.startswith(f"PREVIEW  (nothing is in force; {says}")
 
 
 def test_options_say_how_the_file_is_read(limits: Invoke, scripted: ScriptedService, tmp_path: Path) -> None:
@@ -246,7 +293,7 @@ def test_a_preview_tells_what_would_happen_and_whether_it_would_be_held_back(
     held_back = "a guard rail would hold it back" if guard_rails else "no guard rail would hold it back"
     assert result.stdout.splitlines()[0] == f"PREVIEW  (nothing is in force; {held_back})"
     assert "What it would do to the accounts:" in result.stdout
-    assert "  over limit  1 accounts go over their limit\n" in result.stdout
+    assert "  over limit  1 account goes over its limit\n" in result.stdout
     assert "  reviews     4 orders that wait for review fit\n" in result.stdout
     raises, cuts = result.stdout.split("Largest raises:")[1].split("Largest cuts:")
     assert raises.split()[-5:] == ["acme", "none", "500.00", "0.00", "USD"]
@@ -481,7 +528,7 @@ def test_a_batch_is_shown_with_its_wrong_rows(limits: Invoke, scripted: Scripted
         "  in force    5, 1 of them from a later time on",
         "  wrong       3",
         "  skipped     2: the accounts have limits of these or later versions",
-        "  created     1 accounts",
+        "  created     1 account",
         "  over limit  2 accounts: acme and 1 more",
         "  released    3 orders that waited for review",
         "row 5: acme: version: must be from 1 to 2^53-1",
@@ -489,6 +536,34 @@ def test_a_batch_is_shown_with_its_wrong_rows(limits: Invoke, scripted: Scripted
     ):
         assert line in result.stdout.splitlines()
     assert json.loads(limits("show", "b-1", "--json").stdout)["batch"]["row_errors"][0]["row"] == "5"
+
+
+def test_a_batch_that_was_rolled_back_is_told_as_what_was(limits: Invoke, scripted: ScriptedService) -> None:
+    batch = LimitBatch(
+        batch_id="b-1",
+        state=LIMIT_BATCH_STATE_ROLLED_BACK,
+        applied_rows=5,
+        restored_rows=5,
+        scheduled_rows=1,
+        effect=EFFECT,
+        forced=True,
+        actor="bea",
+    )
+    scripted.script("GetLimitBatch", GetLimitBatchResponse(batch=batch))
+    shown = limits("show", "b-1").stdout
+    for line in (
+        "  in force     none; 5 until the rollback",
+        "  rolled back  by bea",
+        "  forced       it was activated in spite of its guard rails",
+        "What it did to the accounts:",
+    ):
+        assert line in shown.splitlines()
+    assert "decided by" not in shown
+    scripted.script("ListLimitBatches", ListLimitBatchesResponse(batches=[batch]))
+    assert "ROLLED_BACK 0 0 0 0" in " ".join(limits("batches").stdout.split())
+    batch.state = LIMIT_BATCH_STATE_ROLLING_BACK
+    scripted.script("GetLimitBatch", GetLimitBatchResponse(batch=batch))
+    assert "  in force     5 until the rollback" in limits("show", "b-1").stdout.splitlines()
 
 
 def test_people_decide_about_a_batch(limits: Invoke, scripted: ScriptedService) -> None:
@@ -507,9 +582,9 @@ def test_people_decide_about_a_batch(limits: Invoke, scripted: ScriptedService) 
         "ACTIVATING  (limits are being put in force; the service finishes this by itself)"
     )
     assert "  decided by  ann, in spite of its guard rails\n  comment     checked with sales\n" in activated.stdout
-    assert limits("cancel", "b-1").stdout.startswith("CANCELLED  (given up: no limit is in force)\n")
+    assert limits("cancel", "b-1").stdout.startswith("CANCELLED  (given up: no limit is in force; ")
     restored = limits("rollback", "b-1", "--comment", "wrong model", "--actor", "bea").stdout
-    assert "  restored    4\n  left alone  1, changed since: coal\n" in restored
+    assert "  restored     4\n  left alone   1, changed since: coal\n  rolled back  by bea\n" in restored
     requests = scripted.requests[-3:]
     assert requests == [
         ActivateLimitBatchRequest(batch_id="b-1", force=True, actor="ann", comment="checked with sales"),

@@ -115,8 +115,8 @@ def push(  # noqa: PLR0913 - one parameter per option of the command
     interrupt it carries on. Wrong rows are listed and left out.
 
     Exit code: 0 the limits are in force (or staged), 1 the batch is
-    quarantined, has failed or was given up, 2 the push can't start or was cut
-    off, 130 interrupted.
+    quarantined, has failed or was given up, or every row is wrong, 2 the push
+    can't start or was cut off, 130 interrupted.
     """
     from creditgate.cli import limit_push  # noqa: PLC0415 - help comes without what it imports
 
@@ -133,6 +133,7 @@ def push(  # noqa: PLR0913 - one parameter per option of the command
 def preview(  # noqa: PLR0913 - one parameter per option of the command
     file: FileArgument,
     *,
+    all_or_nothing: AllOrNothingOption = False,
     create_accounts: CreateAccountsOption = False,
     source: SourceOption = "cli",
     model_version: ModelOption = "",
@@ -150,13 +151,14 @@ def preview(  # noqa: PLR0913 - one parameter per option of the command
     How many limits rise and fall, how many accounts go over theirs, how many
     waiting orders would fit, the totals, and the largest changes.
 
-    Exit code: 0 no guard rail would hold the batch back, 1 one would, 2 error.
+    Exit code: 0 no guard rail would hold the batch back, 1 one would, or every
+    row is wrong (with --all-or-nothing: any), 2 error.
     """
     from creditgate.cli import limit_push  # noqa: PLC0415 - help comes without what it imports
 
     instant = limit_push.parse_as_of(file, as_of)
     read_as = limit_push.ReadAs(column or (), delimiter, currency, version, instant)
-    about = limit_push.About("", "PREVIEW", source, model_version, create_accounts=create_accounts)
+    about = limit_push.About("", "PREVIEW", source, model_version, all_or_nothing, create_accounts)
     with connection.connect(address, timeout_s, as_json=as_json) as service:
         return limit_push.push_file(service, file, read_as, about)
 

@@ -178,4 +178,4 @@ def _print_faults(pushed: LimitFilePush, batch: LimitBatch) -> None:
     more = batch.rejected_rows - len(faults)
     if more > 0:
         tells = f"`creditgate limits show {batch.batch_id} --json` tells the first 10,000"
-        sys.stderr.write(f"… and {more:,} more wrong rows; {tells}\n")
+        sys.stderr.write(f"… and {counted(more, 'more wrong row')}; {tells}\n")
