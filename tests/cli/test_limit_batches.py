@@ -600,11 +600,24 @@ def test_a_batch_that_may_not_be_activated_is_told_with_what_to_do(limits: Invok
         "ActivateLimitBatch", Failure(grpc.StatusCode.FAILED_PRECONDITION, "a guard rail holds b-1 back", details)
     )
     result = limits("activate", "b-1")
-    assert result.exit_code == 2
+    assert result.exit_code == 1
+    assert json.loads(limits("activate", "b-1", "--json").stderr)["error"]["reason"] == "LIMIT_BATCH_QUARANTINED"
     assert "a guard rail holds b-1 back; look with `creditgate limits show`, and if it is right" in result.stderr
 
 
-def test_a_rollback_takes_a_comment(limits: Invoke) -> None:
-    result = limits("rollback", "b-1")
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["rollback", "b-1"],
+        ["rollback", "b-1", "--comment", " "],
+        ["activate", "b-1", "--force"],
+        ["activate", "b-1", "--force", "--comment", " "],
+    ],
+)
+def test_who_takes_a_batch_back_or_forces_it_says_why(
+    limits: Invoke, scripted: ScriptedService, words: list[str]
+) -> None:
+    result = limits(*words)
     assert result.exit_code == 2
     assert "--comment" in result.stderr
+    assert scripted.requests == []

@@ -89,6 +89,9 @@ _NEXT_STEPS: Final = {
     "STORE_UNAVAILABLE": "the service itself answers: look at its Redis",
 }
 
+_REFUSALS: Final = frozenset({"LIMIT_BATCH_QUARANTINED"})
+"""Reasons of errors with which the gate says no, as it does in its answers: nothing has failed."""
+
 
 class Connection:
     """The service that a command talks to, and how its answers are shown.
@@ -266,7 +269,10 @@ def _call_failure(error: CreditCallError, address: str, timeout_s: float) -> Com
     if not error.reason:
         message, next_step = _unexplained(error, address, timeout_s)
     violations = tuple(Violation(*violation) for violation in error.violations)
-    return CommandFailure(message, next_step, code=error.code.name, reason=error.reason, violations=violations)
+    exit_code = ExitCode.REFUSED if error.reason in _REFUSALS else ExitCode.FAILED
+    return CommandFailure(
+        message, next_step, code=error.code.name, reason=error.reason, violations=violations, exit_code=exit_code
+    )
 
 
 def _unexplained(error: CreditCallError, address: str, timeout_s: float) -> tuple[str, str]:

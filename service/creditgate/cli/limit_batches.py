@@ -7,7 +7,7 @@ import typer
 
 from creditgate.cli.command_group import CommandGroup
 from creditgate.cli.deferred import connection
-from creditgate.cli.failures import ExitCode
+from creditgate.cli.failures import ExitCode, usage_failure
 from creditgate.cli.options import (
     ADDRESS_DEFAULT,
     FILE_PANEL,
@@ -20,6 +20,7 @@ from creditgate.cli.options import (
     MaxOption,
     TimeoutOption,
 )
+from creditgate.domain.limit_batch import LimitBatchMode
 
 _ACTIVATE_TIMEOUT_DEFAULT_S: Final = 60.0
 
@@ -122,9 +123,8 @@ def push(  # noqa: PLR0913 - one parameter per option of the command
 
     instant = limit_push.parse_as_of(file, as_of)
     read_as = limit_push.ReadAs(column or (), delimiter, currency, version, instant)
-    about = limit_push.About(
-        batch, "STAGE" if stage else "APPLY", source, model_version, all_or_nothing, create_accounts
-    )
+    mode = LimitBatchMode.STAGE if stage else LimitBatchMode.APPLY
+    about = limit_push.About(batch, mode, source, model_version, all_or_nothing, create_accounts)
     with connection.connect(address, timeout_s, as_json=as_json) as service:
         return limit_push.push_file(service, file, read_as, about)
 
@@ -158,7 +158,7 @@ def preview(  # noqa: PLR0913 - one parameter per option of the command
 
     instant = limit_push.parse_as_of(file, as_of)
     read_as = limit_push.ReadAs(column or (), delimiter, currency, version, instant)
-    about = limit_push.About("", "PREVIEW", source, model_version, all_or_nothing, create_accounts)
+    about = limit_push.About("", LimitBatchMode.PREVIEW, source, model_version, all_or_nothing, create_accounts)
     with connection.connect(address, timeout_s, as_json=as_json) as service:
         return limit_push.push_file(service, file, read_as, about)
 
@@ -209,7 +209,12 @@ def activate(
     """Put a staged batch in force; with --force one that is quarantined.
 
     It is measured anew before: a large batch takes some seconds.
+
+    Exit code: 0 its limits are being put in force, 1 its guard rails hold it
+    back, 2 error.
     """
+    if force and not comment.strip():
+        raise usage_failure("--force takes a --comment that says why, for the journal")
     with connection.connect(address, timeout_s, as_json=as_json) as service:
         return service.show(service.client.activate_limit_batch(batch, force=force, actor=actor, comment=comment))
 
@@ -240,5 +245,7 @@ def rollback(
     as_json: JsonOption = False,
 ) -> ExitCode:
     """Restore the limits before an active batch, where they have not been changed since."""
+    if not comment.strip():
+        raise usage_failure("--comment must say why, for the journal")
     with connection.connect(address, timeout_s, as_json=as_json) as service:
         return service.show(service.client.rollback_limit_batch(batch, actor=actor, comment=comment))

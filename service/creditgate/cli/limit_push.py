@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
 import grpc
 
@@ -16,20 +16,19 @@ from creditgate.cli.tables import counted
 from creditgate.client import CreditCallError, limit_batch_header
 from creditgate.client.limit_push import ANSWER_TIMEOUT_S
 from creditgate.csv_rows.errors import FileError
+from creditgate.domain.limit_batch import LimitBatchMode
 from creditgate.limit_files.layout import parse_layout
 from creditgate.limit_files.push import LimitFilePush, batch_id_of, read_content
 from creditgate.progress import show_progress
 from creditgate.v1.limit_batch_pb2 import (
-    LIMIT_BATCH_MODE_APPLY,
     LIMIT_BATCH_MODE_PREVIEW,
     LIMIT_BATCH_MODE_STAGE,
     LIMIT_BATCH_STATE_QUARANTINED,
     LIMIT_BATCH_STATE_STAGED,
     LimitBatch,
 )
+from creditgate.v1.limit_batch_pb2 import LimitBatchMode as LimitBatchModeNumber
 from creditgate.v1.limit_feed_service_pb2 import LimitBatchHeader, PushLimitsResponse
-
-Mode = Literal["APPLY", "STAGE", "PREVIEW"]
 
 _FAULTS_SHOWN_MAX: Final = 20
 _BATCH_DETAILS: Final = ("source", "model_version", "as_of", "all_or_nothing", "create_accounts")
@@ -45,11 +44,6 @@ _PASSING_CODES: Final = frozenset(
     }
 )
 """Codes of faults that pass by themselves: pushing the same file again carries it on."""
-_MODES: Final = {
-    "APPLY": LIMIT_BATCH_MODE_APPLY,
-    "STAGE": LIMIT_BATCH_MODE_STAGE,
-    "PREVIEW": LIMIT_BATCH_MODE_PREVIEW,
-}
 
 
 class ReadAs(NamedTuple):
@@ -66,7 +60,7 @@ class About(NamedTuple):
     """What options say about a batch. No id: from the file."""
 
     batch_id: str
-    mode: Mode
+    mode: LimitBatchMode
     source: str
     model_version: str
     all_or_nothing: bool = False
@@ -119,14 +113,14 @@ def push_file(service: Connection, file: Path, read_as: ReadAs, about: About) ->
 
 def _header(about: About, as_of: datetime, file_id: str) -> LimitBatchHeader:
     """Return a file's header. Each preview is a batch of its own: the accounts have changed since the last one."""
-    if about.mode == "PREVIEW":
+    if about.mode is LimitBatchMode.PREVIEW:
         file_id = f"{file_id}-preview-{datetime.now(UTC):%Y%m%dT%H%M%S.%f}"
     return limit_batch_header(
         about.batch_id or file_id,
         source=about.source,
         model_version=about.model_version,
         as_of=as_of,
-        mode=_MODES[about.mode],
+        mode=LimitBatchModeNumber.Value(f"LIMIT_BATCH_MODE_{about.mode.name}"),
         all_or_nothing=about.all_or_nothing,
         create_accounts=about.create_accounts,
     )
@@ -139,7 +133,8 @@ def _with_the_way_on(service: Connection, pushed: LimitFilePush, header: LimitBa
         yield
     except (KeyboardInterrupt, CreditCallError) as ended:
         passes = isinstance(ended, KeyboardInterrupt) or ended.code in _PASSING_CODES
-        if passes and pushed.progress is not None:
+        # A preview that is asked for again is another batch.
+        if passes and pushed.progress is not None and header.mode != LIMIT_BATCH_MODE_PREVIEW:
             count = pushed.progress.received_rows
             received = f"{counted(count, 'row')} {'is' if count == 1 else 'are'} received"
             sys.stderr.write(f"{received}: push the file again to carry on from here\n")
