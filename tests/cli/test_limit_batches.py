@@ -270,6 +270,22 @@ def test_options_say_how_the_file_is_read(limits: Invoke, scripted: ScriptedServ
     assert header_of(scripted).as_of == MAY_31
 
 
+@pytest.mark.parametrize("command", ["push", "preview"])
+def test_columns_that_are_not_read_are_told_before_the_file_is_sent(
+    limits: Invoke, scripted: ScriptedService, file: Path, command: str
+) -> None:
+    file.write_text("account,limit,expires,note\nacme,500.00,2026-12-31,x\n")
+    scripted.script_streams("PushLimits", keep_and_answer(state=LIMIT_BATCH_STATE_ACTIVE))
+    told = limits(command, file).stderr.splitlines()
+    assert (
+        told[0] == "columns not read: 'expires', 'note' (--column FIELD=HEADER says which column a field is read from)"
+    )
+    assert sum("not read" in line for line in told) == 1
+    json.loads(limits(command, file, "--json").stdout)
+    file.write_text("account,limit\nacme,500.00\n")
+    assert "not read" not in limits(command, file).stderr
+
+
 def test_rows_without_a_version_have_that_of_the_instant(
     limits: Invoke, scripted: ScriptedService, tmp_path: Path
 ) -> None:

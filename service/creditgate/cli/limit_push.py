@@ -16,9 +16,10 @@ from creditgate.cli.tables import counted
 from creditgate.client import CreditCallError, limit_batch_header
 from creditgate.client.limit_push import ANSWER_TIMEOUT_S
 from creditgate.csv_rows.errors import FileError
+from creditgate.csv_rows.rows import shown
 from creditgate.domain.limit_batch import LimitBatchMode
 from creditgate.limit_files.layout import parse_layout
-from creditgate.limit_files.push import LimitFilePush, batch_id_of, read_content
+from creditgate.limit_files.push import LimitFilePush, batch_id_of, read_content, unread_columns
 from creditgate.progress import show_progress
 from creditgate.v1.limit_batch_pb2 import (
     LIMIT_BATCH_MODE_PREVIEW,
@@ -31,6 +32,7 @@ from creditgate.v1.limit_batch_pb2 import LimitBatchMode as LimitBatchModeNumber
 from creditgate.v1.limit_feed_service_pb2 import LimitBatchHeader, PushLimitsResponse
 
 _FAULTS_SHOWN_MAX: Final = 20
+_HEADERS_SHOWN_MAX: Final = 30
 _BATCH_DETAILS: Final = ("source", "model_version", "as_of", "all_or_nothing", "create_accounts")
 """What a header says of its batch, but for the mode."""
 
@@ -97,6 +99,7 @@ def push_file(service: Connection, file: Path, read_as: ReadAs, about: About) ->
         pushed = LimitFilePush(file, layout, content.rows)
         header = _header(about, read_as.as_of, batch_id_of(file, content))
         next(service.client.list_limit_batches(page_size=1), None)  # a service that is not there is told at once
+        _print_unread(unread_columns(file, layout))
         with (
             _with_the_way_on(service, pushed, header),
             show_progress(f"Sending {file.name}", "rows", with_pace=True) as progress,
@@ -109,6 +112,15 @@ def push_file(service: Connection, file: Path, read_as: ReadAs, about: About) ->
     exit_code = service.show(PushLimitsResponse(batch=batch))
     _print_faults(pushed, batch)
     return exit_code
+
+
+def _print_unread(headers: Sequence[str]) -> None:
+    """Say which columns of a file are not read: a field whose column is misspelt would be missed by nobody."""
+    if headers:
+        told = ", ".join(shown(header) for header in headers[:_HEADERS_SHOWN_MAX])
+        more = f" and {len(headers) - _HEADERS_SHOWN_MAX} more" if len(headers) > _HEADERS_SHOWN_MAX else ""
+        way_on = "--column FIELD=HEADER says which column a field is read from"
+        sys.stderr.write(f"columns not read: {told}{more} ({way_on})\n")
 
 
 def _header(about: About, as_of: datetime, file_id: str) -> LimitBatchHeader:
