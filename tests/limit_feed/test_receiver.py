@@ -126,24 +126,34 @@ async def test_more_rows_are_another_batch(site: Site) -> None:
     assert f"it has {ROWS} rows" in message
 
 
+AS_OF = "its as_of is 2020-09-13T12:26:40+00:00"
+
+
 @pytest.mark.parametrize(
-    "other",
+    ("other", "differs"),
     [
-        {"source": "x"},
-        {"model_version": "2"},
-        {"as_of_ms": 1},
-        {"mode": LimitBatchMode.STAGE},
-        {"create_accounts": True},
+        ({"source": "x"}, "its source is 'scorer', not 'x'"),
+        ({"model_version": ""}, "its model_version is '1', not ''"),
+        ({"as_of_ms": 1}, f"{AS_OF}, not 1970-01-01T00:00:00.001000+00:00"),
+        ({"mode": LimitBatchMode.STAGE}, "its mode is APPLY, not STAGE"),
+        ({"create_accounts": True}, "its create_accounts is false, not true"),
+        ({"as_of_ms": 1000, "source": "x"}, f"its source is 'scorer', not 'x'; {AS_OF}, not 1970-01-01T00:00:01+00:00"),
     ],
     ids=str,
 )
-async def test_another_header_is_another_batch(site: Site, other: dict[str, object]) -> None:
+async def test_another_header_is_another_batch(site: Site, other: dict[str, object], differs: str) -> None:
     await site.send([], header(), ends=False)
     reason, message = await reason_of(site, [], **other)
     assert (reason, message) == (
         ErrorReason.LIMIT_BATCH_EXISTS_WITH_DIFFERENT_DETAILS,
-        "batch b1 exists with other details: its header is another one",
+        f"batch b1 exists with other details: {differs}",
     )
+
+
+async def test_a_batch_that_waits_to_be_activated_is_not_put_in_force_by_pushing_it(site: Site) -> None:
+    await site.send([], header(mode=LimitBatchMode.STAGE), ends=False)
+    _, message = await reason_of(site, [])
+    assert message.endswith(": its mode is STAGE, not APPLY: activate it to put it in force")
 
 
 async def test_two_senders_of_the_same_rows_at_once(site: Site) -> None:

@@ -36,6 +36,7 @@ from creditgate.v1.limit_batch_pb2 import (
     LIMIT_BATCH_STATE_ACTIVATING,
     LIMIT_BATCH_STATE_ACTIVE,
     LIMIT_BATCH_STATE_STAGED,
+    LimitBatch,
     LimitBatchState,
 )
 from creditgate.v1.limit_feed_service_pb2 import PushLimitsResponse
@@ -97,6 +98,9 @@ _NEXT_STEPS: Final = {
     "ETAG_MISMATCH": "look with `creditgate reservation show`, which tells the etag",
     "STORE_UNAVAILABLE": "the service itself answers: look at its Redis",
 }
+
+_REFUSALS: Final = frozenset({"LIMIT_BATCH_QUARANTINED"})
+"""Reasons of errors with which the gate says no, as it does in its answers: nothing has failed."""
 
 
 class Connection:
@@ -277,15 +281,19 @@ def exit_code(answer: Message) -> ExitCode:
         case GetPolicyResponse():
             accepted = not answer.problem
         case PushLimitsResponse():
-            # A preview is never in force; whether it would be is what its caller asks.
-            accepted = (
-                not answer.batch.guard_rails
-                if answer.batch.mode == LIMIT_BATCH_MODE_PREVIEW
-                else answer.batch.state in _ACCEPTED_BATCHES
-            )
+            accepted = _is_batch_accepted(answer.batch)
         case _:
             accepted = True
     return ExitCode.DONE if accepted else ExitCode.REFUSED
+
+
+def _is_batch_accepted(batch: LimitBatch) -> bool:
+    """Return whether a pushed batch has any use; a preview, whether it would have."""
+    if 0 < batch.received_rows == batch.rejected_rows:
+        return False
+    if batch.mode == LIMIT_BATCH_MODE_PREVIEW:
+        return not batch.guard_rails and not (batch.all_or_nothing and batch.rejected_rows)
+    return batch.state in _ACCEPTED_BATCHES
 
 
 def _call_failure(error: CreditCallError, address: str, timeout_s: float, said_as: Mapping[str, str]) -> CommandFailure:
@@ -296,7 +304,10 @@ def _call_failure(error: CreditCallError, address: str, timeout_s: float, said_a
         Violation(_as_said(violation.field, said_as), _as_said(violation.description, said_as))
         for violation in error.violations
     )
-    return CommandFailure(message, next_step, code=error.code.name, reason=error.reason, violations=violations)
+    exit_code = ExitCode.REFUSED if error.reason in _REFUSALS else ExitCode.FAILED
+    return CommandFailure(
+        message, next_step, code=error.code.name, reason=error.reason, violations=violations, exit_code=exit_code
+    )
 
 
 def _as_said(text: str, said_as: Mapping[str, str]) -> str:

@@ -46,6 +46,7 @@ class CommandFailure(Exception):  # noqa: N818 - the end of a command, with what
         code: name of the gRPC status code, USAGE for a wrong command line, or empty.
         reason: short name of the `creditgate.v1.ErrorReason`, or empty.
         violations: the fields of the request, or of a file, that are wrong.
+        exit_code: what the command ends with.
 
     """
 
@@ -57,6 +58,7 @@ class CommandFailure(Exception):  # noqa: N818 - the end of a command, with what
         code: str = "",
         reason: str = "",
         violations: tuple[Violation, ...] = (),
+        exit_code: ExitCode = ExitCode.FAILED,
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -64,6 +66,7 @@ class CommandFailure(Exception):  # noqa: N818 - the end of a command, with what
         self.code = code
         self.reason = reason
         self.violations = violations
+        self.exit_code = exit_code
 
     def __str__(self) -> str:
         if self.message.endswith("?"):
