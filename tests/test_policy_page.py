@@ -23,7 +23,7 @@ from creditgate.domain.operations import (
     ReserveCredit,
     UpdateAging,
 )
-from creditgate.policies import parse_policy
+from creditgate.policies import FixedPolicy, parse_policy
 from creditgate.store import RedisCreditStore, keys
 from tests.patience import PATIENCE_S
 from tests.private_redis import PrivateRedis
@@ -76,7 +76,7 @@ def test_its_table_has_every_rule_with_its_thresholds_and_their_defaults() -> No
     described = {cells[0].strip("`"): cells[2] for cells in rows("Rules")}
     assert list(described) == RULES
     for name, thresholds in described.items():
-        setting = getattr(parse_policy("").default.rules, name)
+        setting = getattr(parse_policy("{}").default.rules, name)
         told = dict(re.findall(r"`(\w+)`(?: \((\w+)[^)]*\))?", thresholds))
         assert told.keys() == type(setting).model_fields.keys() - {"action"}, name
         defaults = setting.model_dump(mode="json")
@@ -87,7 +87,7 @@ def test_its_table_has_every_rule_with_its_thresholds_and_their_defaults() -> No
 
 def test_its_guard_rails_are_those_of_the_schema_with_their_defaults() -> None:
     (example,) = re.findall(r"```yaml\n(.*?)```", section("Guard rails"), re.DOTALL)
-    rails = parse_policy("").guard_rails
+    rails = parse_policy("{}").guard_rails
     assert parse_policy(example).guard_rails == rails
     assert set(re.findall(r"^  (\w+):", example, re.MULTILINE)) == type(rails).model_fields.keys()
     assert [cells[0].strip("`") for cells in rows("Guard rails")] == list(type(rails).model_fields)
@@ -98,13 +98,19 @@ def test_every_rule_has_an_example_in_numbers() -> None:
 
 
 def test_what_decides_without_a_file_is_what_it_says() -> None:
-    rejecting = {name for name in RULES if getattr(parse_policy("").default.rules, name).action == "reject"}
-    off = {name for name in RULES if getattr(parse_policy("").default.rules, name).action == "off"}
+    rejecting = {name for name in RULES if getattr(parse_policy("{}").default.rules, name).action == "reject"}
+    off = {name for name in RULES if getattr(parse_policy("{}").default.rules, name).action == "off"}
     assert rejecting | off == set(RULES)
     assert rejecting == {
         *("account_blocked", "account_closed", "limit_not_set", "limit_expired", "limit_exceeded"),
         "group_limit_exceeded",
     }
+
+
+def test_the_version_without_a_file_is_the_one_that_it_names() -> None:
+    named = re.search(r"Without a file that is\s`(\w+)`", PAGE)
+    assert named is not None
+    assert named[1] == FixedPolicy().policy.version != FixedPolicy(shadow=True).policy.version
 
 
 # --- its orders

@@ -5,6 +5,7 @@ import pytest
 from creditgate.api.context import CallContext
 from creditgate.api.language import LANGUAGE_KEY, language_of
 from creditgate.api.reason_texts import CHINESE, ENGLISH, Language
+from creditgate.cli.options import LANGUAGES
 
 
 class Call(CallContext):
@@ -19,6 +20,10 @@ class Call(CallContext):
     def metadata(self, key: str) -> str | None:
         assert key == LANGUAGE_KEY
         return self.accept_language
+
+
+def test_the_command_line_takes_those_that_there_are() -> None:
+    assert [language_of(Call(language)) for language in LANGUAGES] == [ENGLISH, CHINESE]
 
 
 @pytest.mark.parametrize("wanted", [None, "", "en", "en-GB", "fr", "fr-FR, de;q=0.9", "*", ";;,,=", "zhuang", "q=1"])

@@ -136,3 +136,28 @@ async def test_a_store_that_is_away_ends_the_stream_and_not_the_batch(site: Site
     site.store.before = lambda _: None
     answers = [answer async for answer in handlers.push_limits(in_turn(push_of(), ends=True), CONTEXT)]
     assert answers[-1].batch.applied_rows == ROWS
+
+
+@pytest.mark.parametrize("rows", [ROWS, WINDOW_ROWS])
+async def test_a_sender_is_told_that_a_store_takes_its_time(
+    site: Site, monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    """Before its last row has come and behind it: else it would give up waiting."""
+    monkeypatch.setattr("creditgate.api.limit_feed.PROGRESS_INTERVAL_S", 0.001)
+    stage_window, may_store = site.store.stage_window, asyncio.Event()
+
+    async def stage_late(*arguments: object) -> object:
+        await may_store.wait()
+        return await stage_window(*arguments)  # type: ignore[arg-type]  # passed on as they are
+
+    monkeypatch.setattr(site.store, "stage_window", stage_late)
+    handlers = LimitFeedHandlers(site.feed)
+    left = handlers.push_limits(in_turn(push_of(rows), ends=False), CONTEXT)
+    answers = handlers.push_limits(in_turn(push_of(rows), ends=True), CONTEXT)
+    for stream in (left, answers):
+        told = [await anext(stream) for _ in range(5)]
+        assert {each.progress.received_rows for each in told} == {0}
+        await left.aclose()
+    may_store.set()
+    last = [answer async for answer in answers][-1].batch
+    assert last.applied_rows == last.received_rows == rows

@@ -92,7 +92,7 @@ def test_reasons_stand_where_they_belong_with_their_sentences() -> None:
     (of_shadow,) = message.shadow_reasons
     assert (of_shadow.action, of_shadow.message) == (decision_pb2.ACTION_SHADOW, "The account is blocked.")
     (of_passed,) = message.passed_rules
-    assert (of_passed.action, of_passed.message) == (decision_pb2.ACTION_UNSPECIFIED, "The account is open.")
+    assert (of_passed.action, of_passed.message) == (decision_pb2.ACTION_UNSPECIFIED, "The account is not closed.")
 
 
 def test_sentences_are_in_the_language_of_the_caller() -> None:

@@ -29,7 +29,9 @@ from creditgate.v1.limit_batch_pb2 import (
     LIMIT_BATCH_STATE_CANCELLED,
     LIMIT_BATCH_STATE_FAILED,
     LIMIT_BATCH_STATE_QUARANTINED,
+    LIMIT_BATCH_STATE_RECEIVING,
     LIMIT_BATCH_STATE_ROLLED_BACK,
+    LIMIT_BATCH_STATE_ROLLING_BACK,
     LIMIT_BATCH_STATE_STAGED,
     GuardRailReport,
     LimitBatch,
@@ -191,8 +193,8 @@ def test_the_same_file_is_the_same_batch(limits: Invoke, scripted: ScriptedServi
     ("state", "exit_code", "says"),
     [
         (LIMIT_BATCH_STATE_STAGED, 0, "no limit is in force yet: activate it with `creditgate limits activate`"),
-        (LIMIT_BATCH_STATE_QUARANTINED, 1, "a guard rail has tripped: no limit is in force"),
-        (LIMIT_BATCH_STATE_CANCELLED, 1, "given up: no limit is in force"),
+        (LIMIT_BATCH_STATE_QUARANTINED, 1, "no limit is in force; if it is right, activate it with `creditgate limits"),
+        (LIMIT_BATCH_STATE_CANCELLED, 1, "no limit is in force; the same rows can be pushed under another --batch"),
         (LIMIT_BATCH_STATE_ROLLED_BACK, 1, "the limits before it are in force again"),
         (LIMIT_BATCH_STATE_FAILED, 1, "a row is wrong, and the batch is all or nothing"),
     ],
@@ -210,6 +212,52 @@ def test_what_is_not_in_force_is_told(
     assert limits("push", file, "--json").exit_code == exit_code
 
 
+@pytest.mark.parametrize(
+    ("wrong", "skipped", "exit_code", "says"),
+    [
+        (3, 0, 1, "nothing is in force: 3 rows wrong, 0 skipped"),
+        (1, 2, 0, "nothing is in force: 1 row wrong, 2 skipped"),
+        (
+            0,
+            3,
+            0,
+            "nothing is in force: 3 rows skipped, none above the version that its account has; if",
+        ),
+    ],
+)
+def test_a_batch_that_is_active_with_nothing_in_force_says_so(
+    limits: Invoke, scripted: ScriptedService, file: Path, wrong: int, skipped: int, exit_code: int, says: str
+) -> None:
+    answer = keep_and_answer(
+        state=LIMIT_BATCH_STATE_ACTIVE, rejected_rows=wrong, skipped_rows=skipped, effect=LimitEffect()
+    )
+    scripted.script_streams("PushLimits", answer)
+    result = limits("push", file)
+    assert result.exit_code == exit_code, result.output
+    assert result.stdout.startswith(f"ACTIVE  ({says}")
+    assert "What it does to the accounts:" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("counts", "exit_code", "says"),
+    [
+        ({"rejected_rows": 1, "all_or_nothing": True}, 1, "it would fail: all or nothing, and 1 row wrong"),
+        ({"rejected_rows": 1}, 0, "no guard rail would hold it back"),
+        ({"rejected_rows": 3}, 1, "nothing would be: 3 rows wrong, 0 skipped"),
+        ({"skipped_rows": 3}, 0, "nothing would be: 3 rows skipped, none above the version"),
+    ],
+)
+def test_a_preview_tells_that_a_push_would_be_in_vain(
+    limits: Invoke, scripted: ScriptedService, file: Path, counts: dict[str, object], exit_code: int, says: str
+) -> None:
+    scripted.script_streams("PushLimits", keep_and_answer(state=LIMIT_BATCH_STATE_CANCELLED, effect=EFFECT, **counts))
+    words = ["--all-or-nothing"] if "all_or_nothing" in counts else []
+    result = limits("preview", file, *words)
+    assert result.exit_code == exit_code, result.output
+    assert header_of(scripted).all_or_nothing == bool(words)
+    assert result.stdout.startswith(f"PREVIEW  (nothing is in force; {says}")
+
+
 def test_options_say_how_the_file_is_read(limits: Invoke, scripted: ScriptedService, tmp_path: Path) -> None:
     file = tmp_path / "scores.txt"
     file.write_text("customer;approved\nacme;500,000\n")
@@ -220,6 +268,22 @@ def test_options_say_how_the_file_is_read(limits: Invoke, scripted: ScriptedServ
     expected = LimitUpdate(account_id="acme", limit_minor=500_000, currency_code="JPY", version=9)
     assert updates_of(scripted) == [expected]
     assert header_of(scripted).as_of == MAY_31
+
+
+@pytest.mark.parametrize("command", ["push", "preview"])
+def test_columns_that_are_not_read_are_told_before_the_file_is_sent(
+    limits: Invoke, scripted: ScriptedService, file: Path, command: str
+) -> None:
+    file.write_text("account,limit,expires,note\nacme,500.00,2026-12-31,x\n")
+    scripted.script_streams("PushLimits", keep_and_answer(state=LIMIT_BATCH_STATE_ACTIVE))
+    told = limits(command, file).stderr.splitlines()
+    assert (
+        told[0] == "columns not read: 'expires', 'note' (--column FIELD=HEADER says which column a field is read from)"
+    )
+    assert sum("not read" in line for line in told) == 1
+    json.loads(limits(command, file, "--json").stdout)
+    file.write_text("account,limit\nacme,500.00\n")
+    assert "not read" not in limits(command, file).stderr
 
 
 def test_rows_without_a_version_have_that_of_the_instant(
@@ -245,7 +309,7 @@ def test_a_preview_tells_what_would_happen_and_whether_it_would_be_held_back(
     held_back = "a guard rail would hold it back" if guard_rails else "no guard rail would hold it back"
     assert result.stdout.splitlines()[0] == f"PREVIEW  (nothing is in force; {held_back})"
     assert "What it would do to the accounts:" in result.stdout
-    assert "  over limit  1 accounts go over their limit\n" in result.stdout
+    assert "  over limit  1 account goes over its limit\n" in result.stdout
     assert "  reviews     4 orders that wait for review fit\n" in result.stdout
     raises, cuts = result.stdout.split("Largest raises:")[1].split("Largest cuts:")
     assert raises.split()[-5:] == ["acme", "none", "500.00", "0.00", "USD"]
@@ -315,6 +379,99 @@ def test_a_push_that_is_cut_off_tells_how_far_it_came(limits: Invoke, scripted: 
     assert "RESOURCE_EXHAUSTED" in result.stderr
 
 
+def refused(code: grpc.StatusCode, reason: str, message: str) -> Failure:
+    details = Status(code=code.value[0], message=message)
+    details.details.add().Pack(ErrorInfo(reason=reason, domain="creditgate"))
+    return Failure(code, message, details)
+
+
+OTHER_DETAILS = refused(
+    grpc.StatusCode.ALREADY_EXISTS, "LIMIT_BATCH_EXISTS_WITH_DIFFERENT_DETAILS", "b-1 exists with other details"
+)
+
+
+def test_a_push_that_is_refused_is_not_to_be_carried_on(limits: Invoke, scripted: ScriptedService, file: Path) -> None:
+    def refuse(requests: Iterator[Message]) -> Iterator[Message | Failure]:
+        next(requests)
+        yield PushLimitsResponse(progress=LimitPushProgress(received_rows=2))
+        yield OTHER_DETAILS
+
+    scripted.script_streams("PushLimits", refuse)
+    result = limits("push", file)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "carry on" not in result.stderr
+    assert "b-1 exists with other details; look with `creditgate limits show`, or push it under" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("there", "words", "says"),
+    [
+        (
+            LimitBatch(mode=LIMIT_BATCH_MODE_STAGE, state=LIMIT_BATCH_STATE_STAGED),
+            [],
+            "`creditgate limits activate b-1`",
+        ),
+        (
+            LimitBatch(mode=LIMIT_BATCH_MODE_STAGE, state=LIMIT_BATCH_STATE_QUARANTINED),
+            [],
+            "`creditgate limits activate b-1 --force --comment …`",
+        ),
+        (
+            LimitBatch(mode=LIMIT_BATCH_MODE_STAGE, state=LIMIT_BATCH_STATE_RECEIVING),
+            [],
+            "push it with --stage, as before",
+        ),
+        (
+            LimitBatch(mode=LIMIT_BATCH_MODE_APPLY, state=LIMIT_BATCH_STATE_RECEIVING),
+            ["--stage"],
+            "push it without --stage, as before",
+        ),
+        (
+            LimitBatch(mode=LIMIT_BATCH_MODE_APPLY, state=LIMIT_BATCH_STATE_ACTIVE),
+            ["--stage"],
+            "push it without --stage, as before",
+        ),
+        (
+            LimitBatch(mode=LIMIT_BATCH_MODE_STAGE, state=LIMIT_BATCH_STATE_STAGED, all_or_nothing=True),
+            [],
+            "or push it under another --batch",
+        ),
+    ],
+)
+def test_a_file_that_was_pushed_in_another_mode_is_told_with_the_way_on(
+    limits: Invoke, scripted: ScriptedService, file: Path, there: LimitBatch, words: list[str], says: str
+) -> None:
+    def refuse(requests: Iterator[Message]) -> Iterator[Message | Failure]:
+        next(requests)
+        yield OTHER_DETAILS
+
+    there.MergeFrom(LimitBatch(batch_id="b-1", source="cli", as_of=Timestamp(seconds=1_780_000_000)))
+    scripted.script("GetLimitBatch", GetLimitBatchResponse(batch=there))
+    scripted.script_streams("PushLimits", refuse)
+    result = limits("push", file, "--batch", "b-1", *words)
+    assert result.exit_code == 2
+    assert "b-1 exists with other details; " in result.stderr
+    assert says in result.stderr
+
+
+def test_a_push_that_gets_no_answer_tells_how_long_it_has_waited(
+    limits: Invoke, scripted: ScriptedService, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stuck(requests: Iterator[Message]) -> Iterator[Message | Wait]:
+        next(requests)
+        yield PushLimitsResponse(progress=LimitPushProgress(received_rows=1))
+        yield Wait()
+
+    monkeypatch.setattr("creditgate.cli.limit_push.ANSWER_TIMEOUT_S", 0.25)
+    scripted.script_streams("PushLimits", stuck)
+    result = limits("push", file)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.splitlines()[-2:] == [
+        "1 row is received: push the file again to carry on from here",
+        "creditgate: no answer within 0.25 s; it is safe to push the file again",
+    ]
+
+
 def test_ctrl_c_tells_how_far_it_came(scripted: ScriptedService, file: Path) -> None:
     def stuck(requests: Iterator[Message]) -> Iterator[Message | Wait]:
         next(requests)
@@ -336,7 +493,7 @@ def test_ctrl_c_tells_how_far_it_came(scripted: ScriptedService, file: Path) -> 
     process.send_signal(signal.SIGINT)
     stdout, stderr = process.communicate(timeout=30)
     assert (process.returncode, stdout) == (130, ""), stderr
-    assert "1 rows are received: push the file again" in stderr
+    assert "1 row is received: push the file again" in stderr
     assert "Traceback" not in stderr
 
 
@@ -387,7 +544,7 @@ def test_a_batch_is_shown_with_its_wrong_rows(limits: Invoke, scripted: Scripted
         "  in force    5, 1 of them from a later time on",
         "  wrong       3",
         "  skipped     2: the accounts have limits of these or later versions",
-        "  created     1 accounts",
+        "  created     1 account",
         "  over limit  2 accounts: acme and 1 more",
         "  released    3 orders that waited for review",
         "row 5: acme: version: must be from 1 to 2^53-1",
@@ -395,6 +552,34 @@ def test_a_batch_is_shown_with_its_wrong_rows(limits: Invoke, scripted: Scripted
     ):
         assert line in result.stdout.splitlines()
     assert json.loads(limits("show", "b-1", "--json").stdout)["batch"]["row_errors"][0]["row"] == "5"
+
+
+def test_a_batch_that_was_rolled_back_is_told_as_what_was(limits: Invoke, scripted: ScriptedService) -> None:
+    batch = LimitBatch(
+        batch_id="b-1",
+        state=LIMIT_BATCH_STATE_ROLLED_BACK,
+        applied_rows=5,
+        restored_rows=5,
+        scheduled_rows=1,
+        effect=EFFECT,
+        forced=True,
+        actor="bea",
+    )
+    scripted.script("GetLimitBatch", GetLimitBatchResponse(batch=batch))
+    shown = limits("show", "b-1").stdout
+    for line in (
+        "  in force     none; 5 until the rollback",
+        "  rolled back  by bea",
+        "  forced       it was activated in spite of its guard rails",
+        "What it did to the accounts:",
+    ):
+        assert line in shown.splitlines()
+    assert "decided by" not in shown
+    scripted.script("ListLimitBatches", ListLimitBatchesResponse(batches=[batch]))
+    assert "ROLLED_BACK 0 0 0 0" in " ".join(limits("batches").stdout.split())
+    batch.state = LIMIT_BATCH_STATE_ROLLING_BACK
+    scripted.script("GetLimitBatch", GetLimitBatchResponse(batch=batch))
+    assert "  in force     5 until the rollback" in limits("show", "b-1").stdout.splitlines()
 
 
 def test_people_decide_about_a_batch(limits: Invoke, scripted: ScriptedService) -> None:
@@ -413,9 +598,9 @@ def test_people_decide_about_a_batch(limits: Invoke, scripted: ScriptedService) 
         "ACTIVATING  (limits are being put in force; the service finishes this by itself)"
     )
     assert "  decided by  ann, in spite of its guard rails\n  comment     checked with sales\n" in activated.stdout
-    assert limits("cancel", "b-1").stdout.startswith("CANCELLED  (given up: no limit is in force)\n")
+    assert limits("cancel", "b-1").stdout.startswith("CANCELLED  (given up: no limit is in force; ")
     restored = limits("rollback", "b-1", "--comment", "wrong model", "--actor", "bea").stdout
-    assert "  restored    4\n  left alone  1, changed since: coal\n" in restored
+    assert "  restored     4\n  left alone   1, changed since: coal\n  rolled back  by bea\n" in restored
     requests = scripted.requests[-3:]
     assert requests == [
         ActivateLimitBatchRequest(batch_id="b-1", force=True, actor="ann", comment="checked with sales"),
@@ -431,11 +616,24 @@ def test_a_batch_that_may_not_be_activated_is_told_with_what_to_do(limits: Invok
         "ActivateLimitBatch", Failure(grpc.StatusCode.FAILED_PRECONDITION, "a guard rail holds b-1 back", details)
     )
     result = limits("activate", "b-1")
-    assert result.exit_code == 2
+    assert result.exit_code == 1
+    assert json.loads(limits("activate", "b-1", "--json").stderr)["error"]["reason"] == "LIMIT_BATCH_QUARANTINED"
     assert "a guard rail holds b-1 back; look with `creditgate limits show`, and if it is right" in result.stderr
 
 
-def test_a_rollback_takes_a_comment(limits: Invoke) -> None:
-    result = limits("rollback", "b-1")
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["rollback", "b-1"],
+        ["rollback", "b-1", "--comment", " "],
+        ["activate", "b-1", "--force"],
+        ["activate", "b-1", "--force", "--comment", " "],
+    ],
+)
+def test_who_takes_a_batch_back_or_forces_it_says_why(
+    limits: Invoke, scripted: ScriptedService, words: list[str]
+) -> None:
+    result = limits(*words)
     assert result.exit_code == 2
     assert "--comment" in result.stderr
+    assert scripted.requests == []

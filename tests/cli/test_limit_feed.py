@@ -94,7 +94,7 @@ def test_a_batch_that_halves_many_limits_waits_for_a_person_and_can_be_taken_bac
     assert batch_id in creditgate("limits", "batches", "--state", "quarantined").stdout
 
     refused = creditgate("limits", "activate", batch_id)
-    assert refused.exit_code == 2
+    assert refused.exit_code == 1
     assert "--force" in refused.stderr
     forced = creditgate("limits", "activate", batch_id, "--force", "--comment", "agreed with sales")
     assert forced.exit_code == 0, forced.output
@@ -110,6 +110,19 @@ def test_a_batch_that_halves_many_limits_waits_for_a_person_and_can_be_taken_bac
     rolled_back = wait_for(creditgate, batch_id, "LIMIT_BATCH_STATE_ROLLED_BACK")
     assert rolled_back["kept_changes"] == [halved[0]]
     assert limits_of(creditgate, halved[:2]) == [70_000, 100_000]
+
+
+def test_rows_with_the_longest_reasons_are_pushed_with_the_others(
+    served: ServedService, tmp_path: Path, account_id: str
+) -> None:
+    rows, reasons = 1_000, "|".join(["\u4fe1" * 100] * 5)
+    file = tmp_path / "limits.csv"
+    lines = (f"{account_id}-{number},5.00,{reasons}\n" for number in range(rows))
+    file.write_text("account,limit,reasons\n" + "".join(lines), encoding="utf-8")
+    with running("limits", "push", file, "--create-accounts", "--json", LISTEN=served.address) as pushing:
+        stdout, stderr = pushing.communicate(timeout=PATIENCE_S)
+    assert pushing.returncode == 0, stderr
+    assert batch_of(stdout)["applied_rows"] == str(rows)
 
 
 def test_a_push_that_is_interrupted_is_carried_on(served: ServedService, tmp_path: Path, account_id: str) -> None:

@@ -29,6 +29,8 @@ def test_a_manual_limit_is_set_and_cleared(creditgate: Invoke, account: str) -> 
 
     cleared = creditgate("limit", "clear", account, "--reason", "over", "--actor", "bob")
     assert cleared.output.splitlines()[0] == "manual limit cleared"
+    again = creditgate("limit", "clear", account, "--reason", "over")
+    assert (again.exit_code, again.output.splitlines()[0]) == (0, "there was no manual limit")
     assert "manual_limit" not in account_of(creditgate, account)
     assert creditgate("check", account, "1000.01 USD").exit_code == 1
 
@@ -60,6 +62,18 @@ def test_a_temporary_limit_is_set_and_cleared(creditgate: Invoke, account: str) 
     assert cleared.output.splitlines()[0] == "temporary limit cleared"
     left = account_of(creditgate, account)
     assert ("temporary_limit" in left, left["manual_limit"]["limit_minor"]) == (False, "150000")
+    again = creditgate("limit", "clear", account, "--temporary", "--reason", "over")
+    assert (again.exit_code, again.output.splitlines()[0]) == (0, "there was no temporary limit")
+
+
+def test_clearing_the_manual_limit_tells_of_a_temporary_one(creditgate: Invoke, account: str) -> None:
+    creditgate("limit", "temporary", account, "3000 USD", "--until", "2099-12-31", "--reason", "fair")
+    for words in ("there was no manual limit", "manual limit cleared"):
+        cleared = creditgate("limit", "clear", account, "--reason", "over")
+        hint = "a temporary limit is set, too: clear it with --temporary"
+        assert cleared.output.splitlines()[0] == f"{words}  ({hint})"
+        creditgate("limit", "set", account, "1500 USD", "--reason", "season")
+    assert "account" in json.loads(creditgate("limit", "clear", account, "--reason", "over", "--json").stdout)
 
 
 def test_a_temporary_limit_that_begins_later(creditgate: Invoke, account: str) -> None:
@@ -82,6 +96,8 @@ def test_an_account_is_blocked_and_unblocked(creditgate: Invoke, account: str) -
     undone = creditgate("unblock", account, "--reason", "has paid")
     assert undone.output.splitlines()[0] == "account unblocked"
     assert creditgate("check", account, "1 USD").exit_code == 0
+    again = creditgate("unblock", account, "--reason", "has paid")
+    assert (again.exit_code, again.output.splitlines()[0]) == (0, "the account was not blocked")
 
 
 def test_answers_are_json_too(creditgate: Invoke, account: str) -> None:
@@ -130,9 +146,29 @@ def test_a_limit_in_another_currency_than_the_account(creditgate: Invoke, accoun
 
 
 def test_an_end_that_is_past(creditgate: Invoke, account: str) -> None:
-    result = creditgate("block", account, "--reason", "r", "--until", "2020-01-01")
-    assert result.exit_code == 2
-    assert "expire_time must be later than the store's clock" in result.stderr
+    for words in (("block", account), ("limit", "set", account, "5 USD"), ("limit", "temporary", account, "5 USD")):
+        result = creditgate(*words, "--reason", "r", "--until", "2020-01-01")
+        assert result.exit_code == 2
+        assert result.stderr.startswith("creditgate: --until must be later than the store's clock, which says 20"), (
+            words
+        )
+    as_json = creditgate("block", account, "--reason", "r", "--until", "2020-01-01", "--json")
+    (violation,) = json.loads(as_json.stderr)["error"]["violations"]
+    assert violation["field"] == "--until"
+
+
+def test_an_end_before_the_begin(creditgate: Invoke, account: str) -> None:
+    between = ("--from", "2099-12-31", "--until", "2099-12-01")
+    result = creditgate("limit", "temporary", account, "5 USD", "--reason", "r", *between)
+    assert (result.exit_code, result.stderr) == (2, "creditgate: --until must be later than --from\n")
+
+
+@pytest.mark.parametrize(
+    "words", [("limit", "set"), ("limit", "temporary"), ("block",), ("rates", "put"), ("account", "put")]
+)
+def test_help_says_what_a_date_alone_means(offline: Invoke, words: tuple[str, ...]) -> None:
+    told = " ".join(offline(*words, "--help").output.replace("│", " ").split())
+    assert "the first moment of that day" in told
 
 
 def test_a_limit_that_ends_is_shown(creditgate: Invoke, account: str) -> None:

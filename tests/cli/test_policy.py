@@ -9,8 +9,10 @@ import yaml
 from creditgate.api.reason_texts import CHINESE
 from creditgate.client import CreditClient
 from creditgate.domain.decision import ReasonCode
-from creditgate.policies import parse_policy
+from creditgate.policies import parse_policy, render_policy
 from creditgate.v1.admin_service_pb2 import GetPolicyResponse
+from creditgate.v1.credit_service_pb2 import CheckCreditResponse, GetAccountResponse
+from creditgate.v1.decision_pb2 import OUTCOME_APPROVED, Decision, Exposure, Reason
 from tests.cli.conftest import POLICY, Invoke
 from tests.cli.served import ServedService
 from tests.client.scripted_service import ScriptedService
@@ -66,6 +68,38 @@ def test_each_mistake_is_told_with_its_line(offline: Invoke, file: Path, command
         "line 4: default.rules.near_limit.action must be off, shadow, flag, review or reject, was 'flg'",
         "line 6: default.rules.terms_too_long.days must be a whole number of days from 0 to 3650, was '30d'",
     ]
+
+
+def test_each_mistake_is_a_violation_for_programs(offline: Invoke, file: Path) -> None:
+    file.write_text(POLICY.replace("flag", "flg").replace("days: 30", "days: 30d"))
+    result = offline("policy", "check", file, "--json")
+    assert (result.exit_code, result.stdout) == (2, "")
+    error = json.loads(result.stderr)["error"]
+    assert error["code"] == "USAGE"
+    assert error["violations"] == [
+        {
+            "line": 4,
+            "field": "default.rules.near_limit.action",
+            "description": "must be off, shadow, flag, review or reject, was 'flg'",
+        },
+        {
+            "line": 6,
+            "field": "default.rules.terms_too_long.days",
+            "description": "must be a whole number of days from 0 to 3650, was '30d'",
+        },
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "field"),
+    [("a: [", 1, ""), ("hold: {}\nhold: {}\n", 2, "hold"), ("", 1, "the policy"), ("\ufeff", 1, "the policy")],
+)
+def test_what_is_no_policy_at_all_is_a_violation_too(
+    offline: Invoke, file: Path, text: str, line: int, field: str
+) -> None:
+    file.write_text(text)
+    (violation,) = json.loads(offline("policy", "check", file, "--json").stderr)["error"]["violations"]
+    assert (violation["line"], violation["field"]) == (line, field)
 
 
 def test_a_file_that_is_not_there_is_told(offline: Invoke, tmp_path: Path) -> None:
@@ -142,6 +176,47 @@ def test_explain_tells_what_every_rule_says(by_policy: Invoke, limited: str) -> 
     assert "  available   1,000.00 USD" in lines
 
 
+def test_explain_an_account_without_a_limit(by_policy: Invoke, account_id: str) -> None:
+    assert by_policy("account", "put", account_id, "--currency", "USD").exit_code == 0
+    rows = rows_of(by_policy("policy", "explain", account_id, "850.00", "USD").output)
+    assert rows["LIMIT_EXCEEDED"][:4] == ["reject", "not set", "850.00 USD", "passes"]
+    assert rows["NEAR_LIMIT"][:4] == ["flag", "not set", "850.00 USD", "passes"]
+    assert rows["GROUP_LIMIT_EXCEEDED"][:2] == ["reject", "passes"]
+
+
+def test_explain_an_account_without_a_ceiling(by_policy: Invoke, account_id: str) -> None:
+    assert by_policy("account", "put", account_id, "--currency", "USD", "--unlimited").exit_code == 0
+    rows = rows_of(by_policy("policy", "explain", account_id, "850.00", "USD").output)
+    assert rows["LIMIT_EXCEEDED"][:4] == ["reject", "unlimited", "850.00 USD", "passes"]
+    assert rows["NEAR_LIMIT"][:4] == ["flag", "unlimited", "850.00 USD", "passes"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "observed", "shown"),
+    [
+        ("group_limit_exceeded: {action: reject}", 500, "unlimited, or 0.00 GBP"),
+        ("overdue_amount: {action: flag, amount: {EUR: 1}}", 500, "none in GBP"),
+        ("overdue_amount: {action: flag, amount: {EUR: 1}}", 0, "none in GBP"),
+        ("overdue_amount: {action: flag, amount: {GBP: 0}, above_percent_used: 50}", 500, "0.00 GBP"),
+        ("order_too_large: {action: flag, amount: {EUR: 1}}", 500, "none in GBP"),
+        ("velocity_exceeded: {action: flag, amount: {EUR: 1}}", 500, "none in GBP"),
+        ("velocity_exceeded: {action: flag, amount: {GBP: 0}}", 500, "0.00 GBP"),
+    ],
+)
+def test_a_threshold_that_is_not_there_is_not_shown_as_0(
+    offline: Invoke, scripted: ScriptedService, rule: str, observed: int, shown: str
+) -> None:
+    name = rule.partition(":")[0].upper()
+    passed = Reason(code=f"REASON_CODE_{name}", observed=observed, currency_code="GBP", message="is kept")  # type: ignore[arg-type] # a name
+    decision = Decision(outcome=OUTCOME_APPROVED, passed_rules=[passed], exposure=Exposure(currency_code="GBP"))
+    scripted.script("CheckCredit", CheckCreditResponse(decision=decision))
+    scripted.script("GetAccount", GetAccountResponse())
+    document = parse_policy(f"default: {{rules: {{{rule}}}}}")
+    scripted.script("GetPolicy", GetPolicyResponse(document=render_policy(document)))
+    result = offline("policy", "explain", "a", "5 GBP", "--address", scripted.address)
+    assert rows_of(result.output)[name][1] == shown
+
+
 def test_explain_by_the_class_of_the_account(by_policy: Invoke, limited: str) -> None:
     by_policy("account", "put", limited, "--risk-class", "gold")
     result = by_policy("policy", "explain", limited, "950.00 USD")
@@ -176,6 +251,14 @@ def test_explain_in_chinese(by_policy: Invoke, limited: str) -> None:
     assert CHINESE.passed[ReasonCode.ACCOUNT_BLOCKED] in result.output
     checked = by_policy("check", limited, "1000.01 USD", "--language", "zh")
     assert CHINESE.fired[ReasonCode.LIMIT_EXCEEDED].partition("{")[0] in checked.output
+
+
+@pytest.mark.parametrize("language", ["fr", "zhuang", "q", "en, zh"])
+@pytest.mark.parametrize("words", [("policy", "explain"), ("check",)])
+def test_there_are_two_languages(offline: Invoke, words: tuple[str, ...], language: str) -> None:
+    result = offline(*words, "a", "1 USD", "--language", language)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith(f"creditgate: --language: {language!r} is none of en, zh; see")
 
 
 def test_explain_says_that_the_policy_has_just_been_replaced(

@@ -38,7 +38,7 @@ def test_an_older_version_is_ignored(creditgate: Invoke) -> None:
     [
         (("EUR", "USD"), "rates are FROM TO RATE, such as EUR USD 1.0842, or one FILE"),
         (("EUR", "USD", "1.1", "eur", "usd", "1.2"), "EUR USD is there twice"),
-        (("nowhere.csv",), "nowhere.csv: can't read nowhere.csv: No such file or directory"),
+        (("nowhere.csv",), "creditgate: can't read nowhere.csv: No such file or directory; rates are FROM TO"),
         (("EUR", "USD", "1.1", "--version", "0"), "Invalid value for '--version'"),
     ],
     ids=lambda value: value if isinstance(value, str) else " ".join(value),
@@ -70,4 +70,22 @@ def test_a_file_is_used_as_a_whole_or_not_at_all(offline: Invoke, tmp_path: Path
 def test_a_rate_that_is_none(creditgate: Invoke) -> None:
     result = creditgate("rates", "put", "EUR", "USD", "1,1")
     assert result.exit_code == 2
-    assert "rates[0].rate must be a decimal number such as 1.0842, was '1,1'" in result.stderr
+    assert "EUR USD: rate must be a decimal number such as 1.0842, was '1,1'" in result.stderr
+
+
+def test_a_pair_is_of_two_currencies(creditgate: Invoke) -> None:
+    result = creditgate("rates", "put", "EUR", "USD", "1.1", "EUR", "EUR", "1")
+    assert result.exit_code == 2
+    assert result.stderr == "creditgate: EUR EUR: to must be another currency than the first, was 'EUR'\n"
+
+
+def test_what_is_wrong_in_a_file_is_told_with_its_line(creditgate: Invoke, tmp_path: Path) -> None:
+    file = tmp_path / "rates.csv"
+    file.write_text("from,to,rate\nEUR,USD,1.1\n\nEUR,XXQ,1\nUSD,EUR,much\n")
+    result = creditgate("rates", "put", file)
+    assert result.exit_code == 2
+    assert f"{file}: line 4: to must be " in result.stderr
+    assert f"; {file}: line 5: rate must be a decimal number such as 1.0842, was 'much'" in result.stderr
+    as_json = creditgate("rates", "put", file, "--json")
+    fields = [each["field"] for each in json.loads(as_json.stderr)["error"]["violations"]]
+    assert fields == [f"{file}: line 4: to", f"{file}: line 5: rate"]

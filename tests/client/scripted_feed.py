@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from google.protobuf.message import Message
 
+from creditgate.domain.bounds import LIMIT_UPDATES_MAX, MESSAGE_SIZE_MAX_BYTES
 from creditgate.domain.limit_batch import WINDOW_ROWS
 from creditgate.v1.limit_batch_pb2 import LIMIT_BATCH_STATE_ACTIVE, LIMIT_BATCH_STATE_RECEIVING, LimitBatch
 from creditgate.v1.limit_feed_service_pb2 import LimitPushProgress, PushLimitsRequest, PushLimitsResponse
@@ -56,7 +57,8 @@ class ScriptedFeed:
     def _take(self, request: PushLimitsRequest) -> None:
         chunk = request.updates
         self.first_rows[-1].append(chunk.first_row)
-        assert len(chunk.updates) + len(chunk.unreadable_rows) <= 1000
+        assert len(chunk.updates) + len(chunk.unreadable_rows) <= LIMIT_UPDATES_MAX
+        assert request.ByteSize() <= MESSAGE_SIZE_MAX_BYTES
         assert chunk.first_row <= len(self._came) + 1, "a gap"
         unreadable = {error.row: f"{error.field} {error.message}" for error in chunk.unreadable_rows}
         updates = iter(chunk.updates)

@@ -22,7 +22,8 @@ from creditgate.client import (
     repeats,
     unreadable_row,
 )
-from creditgate.client.limit_push import AHEAD_CHUNKS_MAX, ANSWER_TIMEOUT_S, ATTEMPTS_MAX, CHUNK_ROWS
+from creditgate.client.limit_push import AHEAD_ROWS_MAX, ANSWER_TIMEOUT_S, ATTEMPTS_MAX, CHUNK_ROWS
+from creditgate.domain.bounds import MESSAGE_SIZE_MAX_BYTES
 from creditgate.domain.limit_batch import WINDOW_ROWS
 from creditgate.v1.limit_batch_pb2 import (
     LIMIT_BATCH_MODE_STAGE,
@@ -36,6 +37,8 @@ from creditgate.v1.limit_feed_service_pb2 import (
     ActivateLimitBatchResponse,
     GetLimitBatchResponse,
     LimitPushProgress,
+    LimitUpdate,
+    LimitUpdates,
     ListLimitBatchesRequest,
     ListLimitBatchesResponse,
     PushLimitsRequest,
@@ -148,7 +151,36 @@ def test_what_can_not_be_read_keeps_its_place(scripted: ScriptedService, push: P
     assert feed.received == expected
 
 
-def test_rows_are_drawn_no_further_ahead_than_a_bounded_number_of_chunks(scripted: ScriptedService, push: Push) -> None:
+@pytest.mark.parametrize("end", [None, AWAY], ids=["whole", "broken"])
+def test_rows_that_are_too_long_for_one_message_are_sent_in_several(
+    scripted: ScriptedService, push: Push, end: Failure | None
+) -> None:
+    def long_rows() -> Iterator[PushedRow]:
+        for row in rows(2 * WINDOW_ROWS + 1):
+            if isinstance(row, LimitUpdate):
+                row.reasons.extend(["\U00020000" * 100] * 5)
+            yield row
+
+    feed = ScriptedFeed()
+    answers = [feed.answer()] if end is None else [feed.answer(break_at=WINDOW_ROWS + CHUNK_ROWS, end=end)]
+    scripted.script_streams(METHOD, *answers, feed.answer())
+    push(scripted.address, long_rows())
+    assert feed.received == ids(2 * WINDOW_ROWS + 1)
+    window_begins = {1, WINDOW_ROWS + 1, 2 * WINDOW_ROWS + 1}
+    assert window_begins <= {row for stream in feed.first_rows for row in stream}
+
+
+def test_a_row_that_is_too_long_for_a_message_is_a_wrong_row(scripted: ScriptedService, push: Push) -> None:
+    feed = ScriptedFeed()
+    scripted.script_streams(METHOD, feed.answer())
+    long_row = limit_update("x" * MESSAGE_SIZE_MAX_BYTES, currency_code="USD", version=7)
+    push(scripted.address, [*rows(2), long_row, *rows(4, 3)])
+    message = PushLimitsRequest(updates=LimitUpdates(first_row=3, updates=[long_row]))
+    too_long = f" is {message.ByteSize():,} bytes long, and a message takes 1,048,576"
+    assert feed.received == ["a-0", "a-1", too_long, "a-3"]
+
+
+def test_rows_are_drawn_no_further_ahead_than_a_bounded_number(scripted: ScriptedService, push: Push) -> None:
     drawn = 0
     fullest = threading.Event()
 
@@ -158,21 +190,21 @@ def test_rows_are_drawn_no_further_ahead_than_a_bounded_number_of_chunks(scripte
             drawn += 1
             yield row
 
-    feed = ScriptedFeed(window_rows=AHEAD_CHUNKS_MAX * CHUNK_ROWS)
+    feed = ScriptedFeed(window_rows=AHEAD_ROWS_MAX)
     whole = feed.answer()
 
     def watch(requests: Iterator[Message]) -> Iterator[Message | Failure | Wait]:
         for answer in whole(requests):
-            if feed.most_ahead == AHEAD_CHUNKS_MAX * CHUNK_ROWS and not fullest.is_set():
+            if feed.most_ahead == AHEAD_ROWS_MAX and not fullest.is_set():
                 fullest.set()
-                assert drawn <= (AHEAD_CHUNKS_MAX + 1) * CHUNK_ROWS
+                assert drawn <= AHEAD_ROWS_MAX + CHUNK_ROWS
             yield answer
 
     scripted.script_streams(METHOD, watch)
     push(scripted.address, counted())
     assert feed.received == ids(30 * CHUNK_ROWS)
     assert fullest.is_set()
-    assert feed.most_ahead == AHEAD_CHUNKS_MAX * CHUNK_ROWS
+    assert feed.most_ahead == AHEAD_ROWS_MAX
 
 
 @pytest.mark.parametrize("end", [AWAY, Failure(grpc.StatusCode.CANCELLED), Failure(grpc.StatusCode.ABORTED), IDLE])

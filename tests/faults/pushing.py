@@ -2,7 +2,8 @@
 
 It goes on with its batch through every fault until it is told how that has ended, and then prints the end as JSON. Each
 account's limit follows from its number and the version, so that a test knows what must be in force. Rows of odd
-versions come in the order of their accounts; those of even ones do up to a tenth before their end.
+versions come sorted by account; those of even ones do up to a tenth before their end, and then name some accounts
+again, with limits that must not count.
 """
 
 import json
@@ -29,6 +30,8 @@ _CALL_S: Final = 120.0
 _PAUSE_S: Final = 0.05
 _GIVE_UP_S: Final = 600.0
 _NEVER: Final = threading.Event()
+AGAIN: Final = 40
+AGAIN_STEP: Final = 197
 _GO_ON: Final = frozenset(
     {
         grpc.StatusCode.UNAVAILABLE,
@@ -48,6 +51,11 @@ def limit_of(number: int, version: int) -> int:
     return 1000 * version + number % 1000
 
 
+def again_of(version: int) -> int:
+    """Return how many rows of a version's batch name an account again."""
+    return 0 if version % 2 else AGAIN
+
+
 class Pushing:
     """One batch with a row for each account."""
 
@@ -60,6 +68,7 @@ class Pushing:
         self._header.as_of.seconds = 1_700_000_000 + version
         self._version = version
         self._accounts = accounts
+        self._count = accounts + again_of(version)
 
     def until_ended(self) -> LimitBatch:
         """Push until the batch has come to its end, and return it."""
@@ -79,8 +88,8 @@ class Pushing:
         def messages() -> Iterator[PushLimitsRequest]:
             yield PushLimitsRequest(header=self._header)
             first_row.wait(_CALL_S)
-            begin = told[0].received_rows if told else self._accounts
-            for start in range(begin, self._accounts, _CHUNK):
+            begin = told[0].received_rows if told else self._count
+            for start in range(begin, self._count, _CHUNK):
                 yield PushLimitsRequest(updates=self._rows(start))
 
         try:
@@ -96,12 +105,13 @@ class Pushing:
     def _rows(self, start: int) -> LimitUpdates:
         rows = LimitUpdates(first_row=start + 1)
         first = 0 if self._version % 2 else self._accounts // 10
-        for index in range(start, min(start + _CHUNK, self._accounts)):
-            number = (first + index) % self._accounts
+        for index in range(start, min(start + _CHUNK, self._count)):
+            is_again = index >= self._accounts
+            number = (first + index * (AGAIN_STEP if is_again else 1)) % self._accounts
             rows.updates.append(
                 LimitUpdate(
                     account_id=account_of(number),
-                    limit_minor=limit_of(number, self._version),
+                    limit_minor=1 if is_again else limit_of(number, self._version),
                     currency_code="USD",
                     version=self._version,
                 )

@@ -20,7 +20,7 @@ from creditgate.settings import Settings
 from creditgate.store.constants import EffectKind
 from tests.faults.conftest import ExternalSite
 from tests.faults.load import until_answered
-from tests.faults.pushing import account_of, limit_of
+from tests.faults.pushing import account_of, again_of, limit_of
 from tests.killable import Killable
 from tests.patience import PATIENCE_S
 from tests.store.journal import read_entries
@@ -33,7 +33,9 @@ MOMENTS: Final = 10 if LONG else 1
 FEED_S: Final = 20 * PATIENCE_S if LONG else PATIENCE_S
 SEED: Final = int(os.environ.get("SEED", "20261126"))
 ROOT: Final = Path(__file__).resolve().parents[2]
-RAILS_OFF: Final = "guard_rails: {accounts_cut: off, total_change: off, single_raise_factor: off}\n"
+RAILS_OFF: Final = (
+    "guard_rails: {accounts_cut: off, total_change: off, single_raise_factor: off, duplicate_rows: off}\n"
+)
 PARTITIONS: Final = Settings.model_fields["partitions"].default
 NAMES: Final = re.compile(rb"acc-[0-9]+").findall
 _NEVER: Final = threading.Event()
@@ -97,7 +99,7 @@ class Feed:
 
     def check(self, ended: dict[str, object]) -> None:
         """Hold what the scorer was told, what is in force and what was journaled to the file."""
-        everything = {"applied_rows": ACCOUNTS, "skipped_rows": 0, "rejected_rows": 0}
+        everything = {"applied_rows": ACCOUNTS, "skipped_rows": 0, "rejected_rows": again_of(self.version)}
         assert ended == {"state": "LIMIT_BATCH_STATE_ACTIVE"} | everything
         assert self._in_force() == {
             account_of(number): (limit_of(number, self.version), self.version) for number in range(ACCOUNTS)

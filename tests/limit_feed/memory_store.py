@@ -45,6 +45,7 @@ class _Rows:
     applied: dict[int, RowsApplied] = field(default_factory=dict)
     undo: dict[int, list[tuple[LimitRow, MemoryAccount]]] = field(default_factory=dict)
     restored: dict[int, RowsRestored] = field(default_factory=dict)
+    received: bool = False
 
 
 def nothing(_: str) -> None:
@@ -114,9 +115,11 @@ class MemoryBatchStore:
     ) -> WindowStaged:
         await self._step("stage_window")
         kept, window = self.rows.setdefault(batch.batch_id, _Rows()), rows.window
+        if kept.received:
+            return WindowStaged((), (), is_late=True)
         if window not in kept.windows:
             kept.windows[window], kept.duplicates[window] = [], []
-            accounts = {} if rows.in_order else kept.accounts
+            accounts = {} if rows.is_sorted else kept.accounts
             for row in rows.rows:
                 first = accounts.setdefault(row.account_id, row.row)
                 if first == row.row:
@@ -192,7 +195,9 @@ class MemoryBatchStore:
 
     async def drop_received(self, batch_id: str, deadline: float) -> None:  # noqa: ARG002 - as above
         await self._step("drop_received")
-        self._kept(batch_id).accounts.clear()
+        kept = self.rows.setdefault(batch_id, _Rows())
+        kept.accounts.clear()
+        kept.received = True
 
     async def drop_rows(self, batch_id: str, deadline: float) -> None:  # noqa: ARG002 - as above
         await self._step("drop_rows")

@@ -11,6 +11,7 @@ import pytest
 from creditgate.api.parse.limit_feed import SentUpdates
 from creditgate.domain.errors import CreditError, ErrorReason
 from creditgate.domain.limit_batch import WINDOW_ROWS, LimitBatch, LimitBatchMode, LimitBatchState, LimitRowErrorReason
+from creditgate.limit_feed.windows import Kept
 from creditgate.v1.limit_batch_pb2 import LimitRowError
 from creditgate.v1.limit_feed_service_pb2 import LimitUpdate, LimitUpdates
 from tests.limit_feed.pushes import FAR, Site, header, messages, update
@@ -29,7 +30,7 @@ def all_rows(limit_minor: int = 200, count: int = ROWS) -> list[LimitUpdate]:
     return [update(f"acc-{number}", limit_minor) for number in range(count)]
 
 
-def rows_in_order() -> list[LimitUpdate]:
+def sorted_rows() -> list[LimitUpdate]:
     return sorted(all_rows(), key=lambda row: row.account_id)
 
 
@@ -125,24 +126,34 @@ async def test_more_rows_are_another_batch(site: Site) -> None:
     assert f"it has {ROWS} rows" in message
 
 
+AS_OF = "its as_of is 2020-09-13T12:26:40+00:00"
+
+
 @pytest.mark.parametrize(
-    "other",
+    ("other", "differs"),
     [
-        {"source": "x"},
-        {"model_version": "2"},
-        {"as_of_ms": 1},
-        {"mode": LimitBatchMode.STAGE},
-        {"create_accounts": True},
+        ({"source": "x"}, "its source is 'scorer', not 'x'"),
+        ({"model_version": ""}, "its model_version is '1', not ''"),
+        ({"as_of_ms": 1}, f"{AS_OF}, not 1970-01-01T00:00:00.001000+00:00"),
+        ({"mode": LimitBatchMode.STAGE}, "its mode is APPLY, not STAGE"),
+        ({"create_accounts": True}, "its create_accounts is false, not true"),
+        ({"as_of_ms": 1000, "source": "x"}, f"its source is 'scorer', not 'x'; {AS_OF}, not 1970-01-01T00:00:01+00:00"),
     ],
     ids=str,
 )
-async def test_another_header_is_another_batch(site: Site, other: dict[str, object]) -> None:
+async def test_another_header_is_another_batch(site: Site, other: dict[str, object], differs: str) -> None:
     await site.send([], header(), ends=False)
     reason, message = await reason_of(site, [], **other)
     assert (reason, message) == (
         ErrorReason.LIMIT_BATCH_EXISTS_WITH_DIFFERENT_DETAILS,
-        "batch b1 exists with other details: its header is another one",
+        f"batch b1 exists with other details: {differs}",
     )
+
+
+async def test_a_batch_that_waits_to_be_activated_is_not_put_in_force_by_pushing_it(site: Site) -> None:
+    await site.send([], header(mode=LimitBatchMode.STAGE), ends=False)
+    _, message = await reason_of(site, [])
+    assert message.endswith(": its mode is STAGE, not APPLY: activate it to put it in force")
 
 
 async def test_two_senders_of_the_same_rows_at_once(site: Site) -> None:
@@ -247,15 +258,15 @@ def counting(site: Site) -> Counter[str]:
     return steps
 
 
-async def test_rows_in_the_order_of_their_accounts_need_no_index(site: Site) -> None:
+async def test_rows_sorted_by_account_need_no_index(site: Site) -> None:
     steps = counting(site)
-    rows = rows_in_order()
+    rows = sorted_rows()
     rows[10] = rows[9]  # within its window a row may name an account again
     rows[20] = update("", 200)
     batch = await site.push(rows)
     assert (batch.applied_rows, batch.duplicate_rows, batch.received_errors) == (ROWS - 2, 1, 2)
     assert steps["index_accounts"] == 0
-    assert batch.ordered_to == rows[-1].account_id
+    assert (batch.sorted_to, batch.indexed) == (rows[-1].account_id, False)
 
 
 @pytest.mark.parametrize(
@@ -276,7 +287,7 @@ async def test_an_account_that_is_named_again_is_found_wherever_the_order_ends(
 ) -> None:
     """The next row's account, or a far one's: of the same window, at its border, or some windows before."""
     steps = counting(site)
-    rows = rows_in_order()
+    rows = sorted_rows()
     again = rows[place] = update(rows[first_place].account_id, 300)
     batch = await site.push(rows)
     assert [error.row for error in batch.row_errors] == [max(first_place, place) + 1]
@@ -285,13 +296,14 @@ async def test_an_account_that_is_named_again_is_found_wherever_the_order_ends(
     assert steps["index_accounts"] <= 2
 
 
-async def test_rows_that_never_were_in_order_are_indexed_as_they_come(site: Site) -> None:
+async def test_rows_that_never_were_sorted_are_indexed_as_they_come(site: Site) -> None:
     steps = counting(site)
-    rows = rows_in_order()
+    rows = sorted_rows()
     rows[0], rows[1] = rows[1], rows[0]
     rows[-1] = update(rows[2].account_id, 300)
     batch = await site.push(rows)
-    assert (batch.duplicate_rows, steps["index_accounts"], batch.ordered_to) == (1, 0, "")
+    assert (batch.duplicate_rows, steps["index_accounts"]) == (1, 0)
+    assert (batch.sorted_to, batch.indexed) == ("", True)
 
 
 @pytest.mark.parametrize("method", ["stage_window", "put_batch", "index_accounts"])
@@ -299,7 +311,7 @@ async def test_rows_that_never_were_in_order_are_indexed_as_they_come(site: Site
 async def test_a_store_that_fails_where_the_order_ends_loses_no_account_named_again(
     site: Site, method: str, nth: int
 ) -> None:
-    rows = rows_in_order()
+    rows = sorted_rows()
     rows[-1] = update(rows[3].account_id, 300)
     site.store.before = Falling(method, nth)
     for _ in range(2):
@@ -310,7 +322,7 @@ async def test_a_store_that_fails_where_the_order_ends_loses_no_account_named_ag
 
 
 async def test_a_slower_sender_of_the_same_rows_stores_none_again(site: Site) -> None:
-    rows = rows_in_order()
+    rows = sorted_rows()
     rows[-1] = update(rows[3].account_id, 300)
     slower = await site.another().feed.begin_push(header(), FAR)
     sent = messages(rows)
@@ -326,6 +338,71 @@ async def test_a_slower_sender_of_the_same_rows_stores_none_again(site: Site) ->
     assert slower.gathered is None
     assert not steps["stage_window"]
     assert not steps["index_accounts"]
+
+
+async def test_rows_are_indexed_when_nobody_says_what_they_are(site: Site) -> None:
+    """As behind a server of an earlier version, which does not keep what the record says of their order."""
+    rows = sorted_rows()
+    rows[-1] = update(rows[3].account_id, 300)
+    await site.send(messages(rows), header(), ends=False)
+    found = site.store.batches["b1"]
+    assert found.sorted_to
+    site.store.batches["b1"] = replace(found, sorted_to="")
+    steps = counting(site)
+    batch = await site.another().push(rows)
+    assert (batch.duplicate_rows, batch.applied_rows) == (1, ROWS - 1)
+    assert steps["index_accounts"] > 0
+
+
+async def test_a_sender_that_is_late_brings_no_row_back(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has seen the record before the last window, and stores that when another one has ended the batch."""
+    rows = sorted_rows()
+    rows[-1] = update(rows[3].account_id, 300)
+    late, stage_window, may_store = site.another(), site.store.stage_window, asyncio.Event()
+    receiver = await late.feed.begin_push(header(), FAR)
+    for message in messages(rows):
+        await receiver.receive(message)
+    while receiver.storing is not None:
+        await receiver.stored()
+
+    async def stage_late(*arguments: object) -> object:
+        await may_store.wait()
+        return await stage_window(*arguments)  # type: ignore[arg-type]  # passed on as they are
+
+    monkeypatch.setattr(site.store, "stage_window", stage_late)
+    finishing = asyncio.create_task(receiver.finish())
+    for _ in range(1000):
+        await asyncio.sleep(0)
+    monkeypatch.setattr(site.store, "stage_window", stage_window)
+    batch = await site.push(rows)
+    may_store.set()
+    await finishing
+    await receiver.close()
+    assert receiver.gathered is None
+    assert (batch.duplicate_rows, batch.applied_rows) == (1, ROWS - 1)
+    assert set(site.limits().values()) == {100, 200}
+
+
+async def test_rows_that_the_store_has_lost_are_not_passed_over(site: Site) -> None:
+    """The record was further when this sender last saw it."""
+    slower = await site.another().feed.begin_push(header(), FAR)
+    sent = messages(all_rows())
+    for message in sent:
+        await slower.receive(message)
+    while slower.storing is not None:
+        await slower.stored()
+    kept = site.store.batches["b1"]
+    await site.send(sent, header())
+    slower.batch = site.store.batches["b1"]
+    site.store.batches["b1"] = replace(kept, revision=kept.revision + 9)
+    await slower.finish()
+    await slower.close()
+    assert site.store.batches["b1"].received_rows == ROWS
+    assert (await site.feed.carry_on("b1")).applied_rows == ROWS
+    passed_over = Kept(kept.received_rows + 1, ROWS, kept.rows_digest, slower.batch.rows_digest)
+    with pytest.raises(CreditError) as caught:
+        passed_over.pass_over(kept)
+    assert caught.value.reason is ErrorReason.LIMIT_BATCH_CHANGED
 
 
 async def test_a_slower_sender_of_other_rows_is_refused(site: Site) -> None:

@@ -3,11 +3,13 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from creditgate.csv_rows.errors import FileError
 from creditgate.limit_files.layout import LimitLayout, parse_layout
-from creditgate.limit_files.push import LimitFilePush, batch_id_of, read_content
+from creditgate.limit_files.push import LimitFilePush, batch_id_of, read_content, unread_columns
 from creditgate.v1.limit_batch_pb2 import LimitRowError
 
 LAYOUT = parse_layout([], "USD", None, 7)
@@ -57,6 +59,26 @@ def test_rows_are_counted_without_the_header(file: Path, text: str, rows: int) -
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(FileError, match="can't read"):
         read_content(tmp_path / "none.csv", LAYOUT, AS_OF)
+
+
+@pytest.mark.parametrize(
+    ("header", "columns", "unread"),
+    [
+        ("account,limit", [], []),
+        ("account;limit;expires; note ;", [], ["expires", "note"]),
+        ("account,limit,limit_minor", ["limit_minor="], ["limit_minor"]),
+        ("account,amount,expires", ["limit=amount", "expire=expires"], []),
+    ],
+)
+def test_columns_that_are_not_read_are_told(file: Path, header: str, columns: list[str], unread: list[str]) -> None:
+    file.write_text(f"\ufeff{header}\n")
+    assert unread_columns(file, parse_layout(columns, "USD", None, 7)) == unread
+
+
+def test_columns_of_a_parquet_file_that_are_not_read_are_told(tmp_path: Path) -> None:
+    file = tmp_path / "limits.parquet"
+    parquet.write_table(pa.table({"account": ["acme"], "limit_minor": [500], "expires": [""]}), file)
+    assert unread_columns(file, LAYOUT) == ["expires"]
 
 
 def test_a_wrong_row_that_was_not_read_is_told_by_its_number(file: Path) -> None:

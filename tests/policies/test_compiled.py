@@ -20,8 +20,8 @@ def rules(text: str, risk_class: str = "") -> dict[str, RuleSetting]:
     return {code.name.lower(): setting for code, setting in compiled(text).classes[risk_class].rules.items()}
 
 
-def test_an_empty_file_decides_as_no_file() -> None:
-    assert replace(compiled(""), version="default") == DEFAULT_POLICY
+def test_a_file_that_sets_nothing_decides_as_no_file() -> None:
+    assert replace(compiled("{}"), version="default") == DEFAULT_POLICY
 
 
 def test_every_key_arrives() -> None:
@@ -107,8 +107,8 @@ def test_a_class_that_judges_as_the_default_is_left_to_it() -> None:
 # --- the version
 
 ALIKE = [
-    "",
-    "# a comment",
+    "{}",
+    "{} # a comment",
     "time_zone: UTC",
     "hold: {default: 720h, longest: 400d}",
     "default: {rules: {limit_exceeded: {action: reject}}}",
@@ -120,7 +120,7 @@ ALIKE = [
 ]
 
 DIFFERENT = [
-    "",
+    "{}",
     "time_zone: Europe/Berlin",
     "hold: {default: 29d}",
     "hold: {longest: 399d}",
@@ -153,8 +153,8 @@ def test_the_version_changes_with_all_that_could_change_a_decision() -> None:
 
 
 def test_the_version_tells_whether_the_whole_gate_is_in_shadow_mode() -> None:
-    assert compiled("", shadow=True).shadow
-    assert compiled("", shadow=True).version != compiled("", shadow=False).version
+    assert compiled("{}", shadow=True).shadow
+    assert compiled("{}", shadow=True).version != compiled("{}", shadow=False).version
 
 
 def test_the_version_does_not_depend_on_order_or_spelling() -> None:
@@ -211,10 +211,10 @@ def test_guard_rails_arrive_in_basis_points() -> None:
         as_of_backwards=False,
         model_version_backwards=False,
     )
-    assert compiled("").guard_rails == GuardRails()
+    assert compiled("{}").guard_rails == GuardRails()
 
 
 def test_guard_rails_leave_the_version_as_it_is_since_they_decide_about_no_order() -> None:
     changed = compiled("guard_rails: {total_change: off}")
-    assert changed.guard_rails != compiled("").guard_rails
-    assert changed.version == compiled("").version
+    assert changed.guard_rails != compiled("{}").guard_rails
+    assert changed.version == compiled("{}").version

@@ -85,16 +85,24 @@ def test_every_key_can_be_set() -> None:
 
 
 def test_there_is_a_key_for_each_rule() -> None:
-    assert list(type(parse_policy("").default.rules).model_fields) == RULES
+    assert list(type(parse_policy("{}").default.rules).model_fields) == RULES
 
 
 @pytest.mark.parametrize(
     "text",
-    ["", "# all commented out\n", "default:\nrisk_classes:\nhold:\n", "default:\n  rules:\nrisk_classes:\n  gold:"],
+    ["{} # all commented out\n", "default:\nrisk_classes:\nhold:\n", "default:\n  rules:\nrisk_classes:\n  gold:"],
 )
 def test_what_is_left_empty_says_nothing(text: str) -> None:
     policy = parse_policy(text).compiled(shadow=False)
-    assert policy == parse_policy("").compiled(shadow=False)
+    assert policy == parse_policy("{}").compiled(shadow=False)
+
+
+@pytest.mark.parametrize("text", ["", " \n\n", "# all commented out\n", "---\n", "~"])
+def test_a_file_that_says_nothing_at_all_is_a_mistake(text: str) -> None:
+    assert mistake_in(text) == (
+        "line 1: the policy says nothing; write what `creditgate policy show` prints, or {} for what decides without a "
+        "file"
+    )
 
 
 # --- bounds, each from both sides
@@ -204,6 +212,14 @@ def test_out_of_bounds(name: str, thresholds: dict[str, object], said: str) -> N
     for action in ("flag", "off"):
         sentence = mistake_in(rule(name, action=action, **thresholds))
         assert re.sub("^line [0-9]+: ", "", sentence) == f"default.rules.{name}.{said}"
+
+
+def test_every_wrong_amount_of_a_rule_is_named() -> None:
+    amounts = "\n".join(f"        {code}: {amount}" for code, amount in {"usd": 1, "EUR": 5, "JPY": -2}.items())
+    assert mistakes_in(f"default:\n  rules:\n    order_too_large:\n      action: flag\n      amount:\n{amounts}") == [
+        "line 6: default.rules.order_too_large.amount.usd is not an ISO 4217 currency code such as USD; write USD",
+        "line 8: default.rules.order_too_large.amount.JPY must be an amount in JPY from 0, such as 100,000, was -2",
+    ]
 
 
 def test_a_comma_within_a_flow_of_amounts() -> None:
@@ -396,6 +412,13 @@ def test_no_class_names(name: str) -> None:
     )
 
 
+def test_no_class_is_named_as_what_judges_all_others() -> None:
+    assert mistake_in("risk_classes:\n  default: {}") == (
+        "line 2: risk_classes.default must have another name: default at the top level is what judges accounts whose "
+        "class is not named"
+    )
+
+
 def test_a_class_has_a_name() -> None:
     assert mistake_in("risk_classes:\n  '': {}").startswith("line 2: risk_classes.'' must be named by 1 to 32")
 
@@ -428,7 +451,23 @@ def test_the_size_of_all_that_travels_with_a_call_is_bounded() -> None:
             "timezone: UTC",
             f"line 1: timezone is not known here; did you mean time_zone? Known are {', '.join(TOP)}",
         ),
-        ("rules: {}", f"line 1: rules is not known here; known are {', '.join(TOP)}"),
+        ("rules: {}", "line 1: rules is not known here; write it under default"),
+        ("near_limit: {}", "line 1: near_limit is not known here; write it under default.rules"),
+        ("longest: 5d", "line 1: longest is not known here; write it under hold"),
+        ("total_change: 5", "line 1: total_change is not known here; write it under guard_rails"),
+        ("default:\n  near_limit: {}", "line 2: default.near_limit is not known here; write it under default.rules"),
+        ("default:\n  hold: {}", "line 2: default.hold is not known here; write it at the top level"),
+        (
+            "risk_classes:\n  gold:\n    near_limit: {action: flag}",
+            "line 3: risk_classes.gold.near_limit is not known here; write it under risk_classes.gold.rules",
+        ),
+        (
+            "risk_classes:\n  gold:\n    rules:\n      limit_rise_releases_reviews: true",
+            (
+                "line 4: risk_classes.gold.rules.limit_rise_releases_reviews is not known here; "
+                "write it under risk_classes.gold"
+            ),
+        ),
         ("hold:\n  max: 5d", "line 2: hold.max is not known here; known are default, longest"),
         (
             "default:\n  rules:\n    near_limit:\n      action: flag\n      precent: 5",
@@ -528,7 +567,7 @@ def test_no_sentence_speaks_of_the_program() -> None:
 # --- guard rails
 
 OFF = "with at most two decimals, such as 2.5, or off"
-GUARD_RAILS = tuple(type(parse_policy("").guard_rails).model_fields)
+GUARD_RAILS = tuple(type(parse_policy("{}").guard_rails).model_fields)
 
 
 @pytest.mark.parametrize("name", GUARD_RAILS)

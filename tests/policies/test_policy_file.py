@@ -119,6 +119,17 @@ async def test_a_wrong_file_is_told_once_and_the_last_good_one_goes_on(watch: Wa
     assert (entry["problem"], entry["policy_version"]) == (watched.file.problem, version_of(STRICT))
 
 
+@pytest.mark.parametrize("text", ["", "# all commented out\n"])
+async def test_a_file_that_is_emptied_does_not_decide(watch: Watch, text: str) -> None:
+    watched = watch()
+    watched.path.write_text(text)
+    await watched.settle()
+    assert watched.used == [version_of(STRICT)]
+    assert watched.file.policy.version == version_of(STRICT)
+    assert watched.file.problem.startswith("line 1: the policy says nothing; ")
+    assert (watched.reads, watched.events()) == ([True, False], [UNUSABLE])
+
+
 async def test_another_wrong_file_is_told_too(watch: Watch) -> None:
     watched = watch()
     for text in (WRONG, WRONG + "# try again\n", "time_zone: nowhere\n"):
@@ -210,7 +221,7 @@ async def test_what_is_no_text_of_bounded_size(watch: Watch, content: bytes, pro
     watched.path.write_bytes(content)
     await watched.settle()
     assert watched.file.problem == problem
-    watched.path.write_bytes(b"#" * (64 * 1024))
+    watched.path.write_bytes(STRICT.encode() + b"#" * (64 * 1024 - len(STRICT)))
     await watched.settle()
     assert watched.file.problem == ""
 
@@ -237,12 +248,15 @@ async def test_no_file_stops_the_watch(watch: Watch, text: str) -> None:
 # --- the start
 
 
-@pytest.mark.parametrize("text", [WRONG, None])
-def test_a_start_needs_a_good_file(tmp_path: Path, text: str | None) -> None:
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [(WRONG, WHY_WRONG), ("", "line 1: the policy says nothing"), (None, "the file can't be read: No such file")],
+)
+def test_a_start_needs_a_good_file(tmp_path: Path, text: str | None, why: str) -> None:
     path = tmp_path / "policy.yaml"
     if text is not None:
         path.write_text(text)
-    with pytest.raises(PolicyError, match=WHY_WRONG if text else "the file can't be read: No such file"):
+    with pytest.raises(PolicyError, match=why):
         PolicyFile(path, shadow=False)
 
 
@@ -274,7 +288,7 @@ def test_the_whole_gate_in_shadow_mode(tmp_path: Path) -> None:
 def test_without_a_file_the_default_decides() -> None:
     fixed = FixedPolicy()
     assert (fixed.policy, fixed.problem) == (DEFAULT_POLICY, "")
-    assert parse_policy(fixed.document) == parse_policy("")
+    assert parse_policy(fixed.document) == parse_policy("{}")
     used: list[Policy] = []
     fixed.start(used.append)
     assert used == [DEFAULT_POLICY]

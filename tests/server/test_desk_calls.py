@@ -272,7 +272,7 @@ async def test_rates_convert_orders_until_they_expire(gate: Gate) -> None:
 async def test_the_policy_of_a_service_without_a_file(gate: Gate) -> None:
     answer = await gate.admin.GetPolicy(GetPolicyRequest())
     assert (answer.policy_version, answer.shadow, answer.problem) == ("default", False, "")
-    assert parse_policy(answer.document) == parse_policy("")
+    assert parse_policy(answer.document) == parse_policy("{}")
     assert (await gate.check(1)).policy_version == answer.policy_version
 
 

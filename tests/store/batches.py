@@ -89,14 +89,14 @@ class Batch:
         """Return the same batch as another server sees it."""
         return Batch(store, self.batch_id, create_accounts=self.record.header.create_accounts)
 
-    async def stage(self, rows: Sequence[LimitRow], window: int = 0, *, in_order: bool = False) -> list[LimitRowError]:
-        of_window = WindowRows(window, rows, in_order)
+    async def stage(self, rows: Sequence[LimitRow], window: int = 0, *, is_sorted: bool = False) -> list[LimitRowError]:
+        of_window = WindowRows(window, rows, is_sorted)
         return [*(await self.batches.stage_window(self.record, of_window, None, deadline())).left_out]
 
     async def stage_measured(
-        self, rows: Sequence[LimitRow], noteworthy: Noteworthy, window: int = 0, *, in_order: bool = False
+        self, rows: Sequence[LimitRow], noteworthy: Noteworthy, window: int = 0, *, is_sorted: bool = False
     ) -> WindowStaged:
-        return await self.batches.stage_window(self.record, WindowRows(window, rows, in_order), noteworthy, deadline())
+        return await self.batches.stage_window(self.record, WindowRows(window, rows, is_sorted), noteworthy, deadline())
 
     async def index(self) -> int:
         """Let the store remember which accounts the rows name; return how many rows those are."""

@@ -1,7 +1,8 @@
 """Handlers of LimitFeedService: the scoring batch job, and what people decide about its batches."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
+from contextlib import aclosing
 from typing import Final
 
 from creditgate.api.context import CallContext
@@ -37,7 +38,7 @@ IDLE_S_MAX: Final = 300.0
 """How long a sender may say nothing before its stream is ended."""
 
 PROGRESS_INTERVAL_S: Final = 1.0
-"""How often a sender is told how far its batch is, once all rows are there."""
+"""How often a sender is told how far its batch is while it waits, so that it knows that the service works on it."""
 
 _HEADER: Final = "header"
 _UPDATES: Final = "updates"
@@ -62,11 +63,15 @@ class LimitFeedHandlers:
             told = receiver.batch
             while (request := await reading.next_beside(receiver)) is not None:
                 if isinstance(request, PushLimitsRequest):
-                    await receiver.receive(_updates_in(request))
-                if receiver.batch.received_rows > told.received_rows:
+                    async with aclosing(_meanwhile(receiver, receiver.receive(_updates_in(request)))) as told_meanwhile:
+                        async for answer in told_meanwhile:
+                            yield answer
+                if isinstance(request, _Waiting) or receiver.batch.received_rows > told.received_rows:
                     told = receiver.batch
                     yield _progress(told)
-            await receiver.finish()
+            async with aclosing(_meanwhile(receiver, receiver.finish())) as told_meanwhile:
+                async for answer in told_meanwhile:
+                    yield answer
         finally:
             await reading.close()
             if receiver is not None:
@@ -137,6 +142,10 @@ class _Stored:
     """Says that a window has been stored while no message came."""
 
 
+class _Waiting:
+    """Says that no message has come for a while, and no window been stored."""
+
+
 class _Reading:
     """The messages of a push, which may come while its rows are being stored."""
 
@@ -152,8 +161,8 @@ class _Reading:
         done, _ = await asyncio.wait({self._next}, timeout=self._idle_s_max)
         return self._take(done)
 
-    async def next_beside(self, receiver: Receiver) -> PushLimitsRequest | _Stored | None:
-        """Return the next message, or that a window has been stored before one has come.
+    async def next_beside(self, receiver: Receiver) -> PushLimitsRequest | _Stored | _Waiting | None:
+        """Return the next message, or that a window has been stored before one has come, or takes its time.
 
         A sender that waits for its rows to be kept must be told so; it need not send more to learn it. Raises as `next`
         does, and what storing has raised.
@@ -163,7 +172,9 @@ class _Reading:
             return await self.next()
         if self._next is None:
             self._next = asyncio.create_task(self._read())
-        await asyncio.wait({self._next, storing}, return_when=asyncio.FIRST_COMPLETED)
+        awaited = {self._next, storing}
+        if not (await asyncio.wait(awaited, timeout=PROGRESS_INTERVAL_S, return_when=asyncio.FIRST_COMPLETED))[0]:
+            return _Waiting()
         if self._next.done():
             return self._take({self._next})
         await receiver.stored()
@@ -186,6 +197,18 @@ class _Reading:
             )
         self._next = None
         return done.pop().result()
+
+
+async def _meanwhile(receiver: Receiver, work: Awaitable[None]) -> AsyncGenerator[PushLimitsResponse, None]:
+    """Yield how far a batch is, now and then, until some work on it is done. Raises what that raises."""
+    working = asyncio.ensure_future(work)
+    try:
+        while not (await asyncio.wait({working}, timeout=PROGRESS_INTERVAL_S))[0]:
+            yield _progress(receiver.batch)
+        working.result()
+    finally:
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
 
 
 def _updates_in(request: PushLimitsRequest) -> SentUpdates:

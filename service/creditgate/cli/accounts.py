@@ -9,6 +9,7 @@ from creditgate.cli.deferred import connection
 from creditgate.cli.failures import ExitCode, usage_failure
 from creditgate.cli.options import (
     ADDRESS_DEFAULT,
+    INSTANT_HELP,
     TIMEOUT_DEFAULT_S,
     AccountArgument,
     AddressOption,
@@ -50,7 +51,9 @@ def put(  # noqa: PLR0913 - one parameter per option of the command
     no_group: Annotated[bool, typer.Option("--no-group", help="Leave its credit group.")] = False,
     limit_until: Annotated[
         str | None,
-        typer.Option("--limit-until", metavar="INSTANT", help="When the limit ends, such as 2026-12-31T18:00."),
+        typer.Option(
+            "--limit-until", metavar="INSTANT", help=f"When the limit ends, such as 2026-12-31T18:00{INSTANT_HELP}."
+        ),
     ] = None,
     block: Annotated[str | None, typer.Option("--block", help="Stop the account, for this reason.")] = None,
     actor: Annotated[

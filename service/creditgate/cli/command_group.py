@@ -50,4 +50,4 @@ class CommandGroup(TyperGroup):
         else:
             sys.exit(exit_code or ExitCode.DONE)
         print_failure(failure, as_json="--json" in words)
-        sys.exit(ExitCode.FAILED)
+        sys.exit(failure.exit_code)

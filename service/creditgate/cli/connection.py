@@ -4,10 +4,11 @@ This module and what it imports take long to import (gRPC, protobuf, the currenc
 `creditgate.cli.deferred`.
 """
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
-from typing import Final, TypeVar
+from types import MappingProxyType
+from typing import Final, TypeAlias, TypeVar
 
 import grpc
 import uvloop
@@ -18,11 +19,16 @@ from creditgate.cli.desk_tables import group_table
 from creditgate.cli.failures import CommandFailure, ExitCode, Violation, usage_failure
 from creditgate.cli.json_output import print_message, print_message_line
 from creditgate.cli.limit_batch_tables import batch_table
-from creditgate.cli.tables import account_table, print_answer, print_listing, reservation_table
+from creditgate.cli.tables import account_table, print_account, print_answer, print_listing, reservation_table
 from creditgate.client import AsyncCreditClient, ClearableField, CreditCallError, CreditClient
 from creditgate.domain.money import Money, MoneyFormatError, parse_money
 from creditgate.v1.account_pb2 import ACCOUNT_STATUS_OPEN, Block
 from creditgate.v1.admin_service_pb2 import GetPolicyResponse, PutExchangeRatesResponse
+from creditgate.v1.credit_desk_service_pb2 import (
+    ClearManualLimitResponse,
+    ClearTemporaryLimitResponse,
+    UnblockAccountResponse,
+)
 from creditgate.v1.credit_service_pb2 import AmendReservationResponse, CheckCreditResponse, ReserveCreditResponse
 from creditgate.v1.decision_pb2 import OUTCOME_APPROVED, OUTCOME_FLAGGED
 from creditgate.v1.limit_batch_pb2 import (
@@ -30,6 +36,7 @@ from creditgate.v1.limit_batch_pb2 import (
     LIMIT_BATCH_STATE_ACTIVATING,
     LIMIT_BATCH_STATE_ACTIVE,
     LIMIT_BATCH_STATE_STAGED,
+    LimitBatch,
     LimitBatchState,
 )
 from creditgate.v1.limit_feed_service_pb2 import PushLimitsResponse
@@ -59,10 +66,14 @@ __all__ = [
 RowT = TypeVar("RowT", bound=Message)
 ValueT = TypeVar("ValueT")
 
+_OfAnAccount: TypeAlias = ClearManualLimitResponse | ClearTemporaryLimitResponse | UnblockAccountResponse
+
 _TABLE_ROWS_MAX: Final = 1000
 
 _ACCEPTED_BATCHES: Final = frozenset({LIMIT_BATCH_STATE_STAGED, LIMIT_BATCH_STATE_ACTIVATING, LIMIT_BATCH_STATE_ACTIVE})
 """What a pushed batch may have ended up as, for its limits to be in force or to wait only for being activated."""
+
+_NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 _NEXT_STEPS: Final = {
     "ACCOUNT_NOT_FOUND": "create it with `creditgate account put`, or look with `creditgate account list`",
@@ -87,6 +98,9 @@ _NEXT_STEPS: Final = {
     "ETAG_MISMATCH": "look with `creditgate reservation show`, which tells the etag",
     "STORE_UNAVAILABLE": "the service itself answers: look at its Redis",
 }
+
+_REFUSALS: Final = frozenset({"LIMIT_BATCH_QUARANTINED"})
+"""Reasons of errors with which the gate says no, as it does in its answers: nothing has failed."""
 
 
 class Connection:
@@ -122,6 +136,14 @@ class Connection:
         else:
             print_answer(answer)
         return exit_code(answer)
+
+    def show_account(self, answer: _OfAnAccount, words: str, note: str = "") -> ExitCode:
+        """Print an answer that is an account under the words that say what was done, and a note on what is unusual."""
+        if self._as_json:
+            print_message(answer)
+        else:
+            print_account(words, answer.account, note)
+        return ExitCode.DONE
 
     def currency_of(self, account_id: str) -> str:
         """Return the currency that an account is kept in."""
@@ -161,8 +183,22 @@ class Connection:
 
 
 @contextmanager
-def connect(address: str, timeout_s: float, *, as_json: bool, language: str = "") -> Iterator[Connection]:
+def connect(
+    address: str,
+    timeout_s: float,
+    *,
+    as_json: bool,
+    language: str = "",
+    said_as: Mapping[str, str] = _NOTHING,
+) -> Iterator[Connection]:
     """Give a connection to the service at an address, which says its sentences in a language.
+
+    Args:
+        address: where the service is.
+        timeout_s: how long a call may take.
+        as_json: whether answers are printed for programs.
+        language: what sentences are to be in; empty: as the service likes.
+        said_as: by field of a request, the option that it comes from: what is wrong is told of that.
 
     Raises:
         CommandFailure: a call in the block failed.
@@ -172,7 +208,7 @@ def connect(address: str, timeout_s: float, *, as_json: bool, language: str = ""
         try:
             yield Connection(client, address, as_json=as_json)
         except CreditCallError as error:
-            raise _call_failure(error, address, timeout_s) from None
+            raise _call_failure(error, address, timeout_s, said_as) from None
 
 
 def parse_amount(argument: str, amount: str, currency: str = "") -> Money:
@@ -245,23 +281,39 @@ def exit_code(answer: Message) -> ExitCode:
         case GetPolicyResponse():
             accepted = not answer.problem
         case PushLimitsResponse():
-            # A preview is never in force; whether it would be is what its caller asks.
-            accepted = (
-                not answer.batch.guard_rails
-                if answer.batch.mode == LIMIT_BATCH_MODE_PREVIEW
-                else answer.batch.state in _ACCEPTED_BATCHES
-            )
+            accepted = _is_batch_accepted(answer.batch)
         case _:
             accepted = True
     return ExitCode.DONE if accepted else ExitCode.REFUSED
 
 
-def _call_failure(error: CreditCallError, address: str, timeout_s: float) -> CommandFailure:
-    message, next_step = error.message, _NEXT_STEPS.get(error.reason, "")
+def _is_batch_accepted(batch: LimitBatch) -> bool:
+    """Return whether a pushed batch has any use; a preview, whether it would have."""
+    if 0 < batch.received_rows == batch.rejected_rows:
+        return False
+    if batch.mode == LIMIT_BATCH_MODE_PREVIEW:
+        return not batch.guard_rails and not (batch.all_or_nothing and batch.rejected_rows)
+    return batch.state in _ACCEPTED_BATCHES
+
+
+def _call_failure(error: CreditCallError, address: str, timeout_s: float, said_as: Mapping[str, str]) -> CommandFailure:
+    message, next_step = _as_said(error.message, said_as), _NEXT_STEPS.get(error.reason, "")
     if not error.reason:
         message, next_step = _unexplained(error, address, timeout_s)
-    violations = tuple(Violation(*violation) for violation in error.violations)
-    return CommandFailure(message, next_step, code=error.code.name, reason=error.reason, violations=violations)
+    violations = tuple(
+        Violation(_as_said(violation.field, said_as), _as_said(violation.description, said_as))
+        for violation in error.violations
+    )
+    exit_code = ExitCode.REFUSED if error.reason in _REFUSALS else ExitCode.FAILED
+    return CommandFailure(
+        message, next_step, code=error.code.name, reason=error.reason, violations=violations, exit_code=exit_code
+    )
+
+
+def _as_said(text: str, said_as: Mapping[str, str]) -> str:
+    for field, option in said_as.items():
+        text = text.replace(field, option)
+    return text
 
 
 def _unexplained(error: CreditCallError, address: str, timeout_s: float) -> tuple[str, str]:

@@ -28,11 +28,8 @@ from creditgate.v1.admin_service_pb2 import (
 )
 from creditgate.v1.credit_desk_service_pb2 import (
     BlockAccountResponse,
-    ClearManualLimitResponse,
-    ClearTemporaryLimitResponse,
     SetManualLimitResponse,
     SetTemporaryLimitResponse,
-    UnblockAccountResponse,
 )
 from creditgate.v1.group_pb2 import CreditGroup
 
@@ -45,28 +42,13 @@ def _(answer: SetManualLimitResponse) -> None:
 
 
 @print_answer.register
-def _(answer: ClearManualLimitResponse) -> None:
-    print_account("manual limit cleared", answer.account)
-
-
-@print_answer.register
 def _(answer: SetTemporaryLimitResponse) -> None:
     print_account("temporary limit set", answer.account)
 
 
 @print_answer.register
-def _(answer: ClearTemporaryLimitResponse) -> None:
-    print_account("temporary limit cleared", answer.account)
-
-
-@print_answer.register
 def _(answer: BlockAccountResponse) -> None:
     print_account("account blocked", answer.account)
-
-
-@print_answer.register
-def _(answer: UnblockAccountResponse) -> None:
-    print_account("account unblocked", answer.account)
 
 
 @print_answer.register

@@ -10,7 +10,7 @@ from typing import Final
 from rich import box
 from rich.table import Table
 
-from creditgate.cli.tables import OutputConsole
+from creditgate.cli.tables import OutputConsole, counted
 from creditgate.client import VerifiedAccounts
 from creditgate.domain.money import format_amount
 from creditgate.v1.admin_service_pb2 import SumDifference
@@ -75,13 +75,13 @@ class Differences:
             console.print(_table(self._first, lru_cache(_CURRENCIES_KEPT)(currency_of)))
         if self.sums > len(self._first):
             console.print(f"… and {self.sums - len(self._first):,} more")
-        accounts = _counted(self.verified, "account")
+        accounts = counted(self.verified, "account")
         if not self.sums:
             console.print(f"{accounts} verified: every sum is what its orders and entries add up to")
             return
         owners = ((self.accounts, "account"), (self.groups, "group"))
-        of = " and ".join(_counted(count, word) for count, word in owners if count)
-        differ = f"{_counted(self.sums, 'sum')} of {of} differed"
+        of = " and ".join(counted(count, word) for count, word in owners if count)
+        differ = f"{counted(self.sums, 'sum')} of {of} differed"
         console.print(f"{accounts} verified: {differ}, {self.repaired:,} put right", style="bold red")
 
 
@@ -119,7 +119,3 @@ def _sum_name(name: str) -> str:
 
 def _time(second: int) -> str:
     return f"{datetime.fromtimestamp(second, UTC).astimezone():%Y-%m-%d %H:%M:%S %Z}" if second else "none"
-
-
-def _counted(count: int, word: str) -> str:
-    return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"

@@ -18,9 +18,14 @@ from creditgate.v1.decision_pb2 import (
     ACTION_SHADOW,
     REASON_CODE_ACCOUNT_BLOCKED,
     REASON_CODE_ACCOUNT_CLOSED,
+    REASON_CODE_GROUP_LIMIT_EXCEEDED,
+    REASON_CODE_LIMIT_EXCEEDED,
     REASON_CODE_LIMIT_NOT_SET,
+    REASON_CODE_NEAR_LIMIT,
     REASON_CODE_ORDER_TOO_LARGE,
+    REASON_CODE_OVERDUE_AMOUNT,
     REASON_CODE_VELOCITY_EXCEEDED,
+    REASON_CODE_WITHIN_TOLERANCE,
     Action,
     Decision,
     Outcome,
@@ -28,8 +33,20 @@ from creditgate.v1.decision_pb2 import (
     ReasonCode,
 )
 
-_OF_A_STATE: Final = frozenset({REASON_CODE_ACCOUNT_BLOCKED, REASON_CODE_ACCOUNT_CLOSED, REASON_CODE_LIMIT_NOT_SET})
-_NEEDS_AN_AMOUNT: Final = frozenset({REASON_CODE_ORDER_TOO_LARGE, REASON_CODE_VELOCITY_EXCEEDED})
+_NEVER_OF_DAYS: Final = frozenset(
+    {
+        REASON_CODE_ACCOUNT_BLOCKED,
+        REASON_CODE_ACCOUNT_CLOSED,
+        REASON_CODE_LIMIT_NOT_SET,
+        REASON_CODE_GROUP_LIMIT_EXCEEDED,
+    }
+)
+"""Rules of a state or of amounts: without a currency they had no number to look at, where others tell days."""
+
+_OF_THE_LIMIT: Final = frozenset({REASON_CODE_LIMIT_EXCEEDED, REASON_CODE_WITHIN_TOLERANCE, REASON_CODE_NEAR_LIMIT})
+_OF_AN_AMOUNT: Final = frozenset(
+    {REASON_CODE_ORDER_TOO_LARGE, REASON_CODE_OVERDUE_AMOUNT, REASON_CODE_VELOCITY_EXCEEDED}
+)
 _FIRES: Final = "bold yellow"
 
 
@@ -53,6 +70,7 @@ class Explanation:
         self._own_class = risk_class in classes
         rules: Mapping[str, Any] = (classes[risk_class] if self._own_class else document["default"])["rules"]
         self._actions = {name.upper(): str(rule["action"]) for name, rule in rules.items()}
+        self._rules = {name.upper(): rule for name, rule in rules.items()}
 
     @property
     def _off(self) -> Sequence[str]:
@@ -101,17 +119,31 @@ class Explanation:
         reason = verdict.reason
         code = short_name(ReasonCode.DESCRIPTOR, reason.code)
         style = _FIRES if verdict.fires else ""
-        threshold = _number(reason, reason.threshold)
-        if reason.code in _NEEDS_AN_AMOUNT and not verdict.fires and reason.observed > reason.threshold:
-            threshold = f"none in {reason.currency_code}"
         return (
             code,
             self._actions.get(code, ""),
-            threshold,
+            _number(reason, reason.threshold) if verdict.fires else self._kept_threshold(reason, code),
             _number(reason, reason.observed),
             Text(verdict.words, style=style),
             printable(reason.message),
         )
+
+    def _kept_threshold(self, reason: Reason, code: str) -> str:
+        """Return the threshold of a rule that did not fire: where there is none, its number is 0."""
+        exposure, number = self._decision.exposure, _number(reason, reason.threshold)
+        if reason.code in _OF_THE_LIMIT and exposure.unlimited:
+            return "unlimited"
+        if reason.code in _OF_THE_LIMIT and not exposure.HasField("limit_minor"):
+            return "not set"
+        if reason.threshold or not reason.currency_code:
+            return number
+        if reason.code == REASON_CODE_GROUP_LIMIT_EXCEEDED:
+            return f"unlimited, or {number}"
+        rule = self._rules.get(code, {})
+        named = reason.currency_code in rule.get("amount", {}) or (
+            rule.get("percent") and exposure.HasField("limit_minor")
+        )
+        return number if named or reason.code not in _OF_AN_AMOUNT else f"none in {reason.currency_code}"
 
     def _policy_words(self) -> str:
         named = f"class {self._risk_class}" if self._own_class else "the default class"
@@ -131,6 +163,6 @@ def _number(reason: Reason, value: int) -> str:
     """Return a number as its rule means it; empty where a rule looks at a state, or had nothing to look at."""
     if reason.currency_code:
         return format_money(value, reason.currency_code)
-    if reason.code in _OF_A_STATE:
+    if reason.code in _NEVER_OF_DAYS:
         return ""
     return f"{value} day" if value == 1 else f"{value} days"

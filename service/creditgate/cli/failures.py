@@ -25,10 +25,16 @@ class ExitCode(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """A field that is wrong, and the bound it breaks."""
+    """A field that is wrong, and the bound it breaks; in a file, with its line from 1."""
 
     field: str
     description: str
+    line: int = 0
+
+    def as_json(self) -> dict[str, str | int]:
+        """Return it as a document; without a line where there is none."""
+        document: dict[str, str | int] = {"line": self.line} if self.line else {}
+        return document | {"field": self.field, "description": self.description}
 
 
 class CommandFailure(Exception):  # noqa: N818 - the end of a command, with what to say about it
@@ -39,7 +45,8 @@ class CommandFailure(Exception):  # noqa: N818 - the end of a command, with what
         next_step: what to do next, or empty.
         code: name of the gRPC status code, USAGE for a wrong command line, or empty.
         reason: short name of the `creditgate.v1.ErrorReason`, or empty.
-        violations: the fields of the request that are wrong.
+        violations: the fields of the request, or of a file, that are wrong.
+        exit_code: what the command ends with.
 
     """
 
@@ -51,6 +58,7 @@ class CommandFailure(Exception):  # noqa: N818 - the end of a command, with what
         code: str = "",
         reason: str = "",
         violations: tuple[Violation, ...] = (),
+        exit_code: ExitCode = ExitCode.FAILED,
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -58,6 +66,7 @@ class CommandFailure(Exception):  # noqa: N818 - the end of a command, with what
         self.code = code
         self.reason = reason
         self.violations = violations
+        self.exit_code = exit_code
 
     def __str__(self) -> str:
         if self.message.endswith("?"):
@@ -79,6 +88,6 @@ def print_failure(failure: CommandFailure, *, as_json: bool) -> None:
         "code": failure.code,
         "reason": failure.reason,
         "message": str(failure),
-        "violations": [{"field": each.field, "description": each.description} for each in failure.violations],
+        "violations": [each.as_json() for each in failure.violations],
     }
     sys.stderr.write(json.dumps({"error": document}, indent=2) + "\n")

@@ -7,10 +7,11 @@ import typer
 
 from creditgate.cli.command_group import CommandGroup
 from creditgate.cli.deferred import connection
-from creditgate.cli.failures import ExitCode
+from creditgate.cli.failures import ExitCode, usage_failure
 from creditgate.cli.options import (
     ADDRESS_DEFAULT,
     FILE_PANEL,
+    INSTANT_HELP,
     TIMEOUT_DEFAULT_S,
     ActorOption,
     AddressOption,
@@ -20,6 +21,7 @@ from creditgate.cli.options import (
     MaxOption,
     TimeoutOption,
 )
+from creditgate.domain.limit_batch import LimitBatchMode
 
 _ACTIVATE_TIMEOUT_DEFAULT_S: Final = 60.0
 
@@ -71,7 +73,7 @@ AsOfOption = Annotated[
     typer.Option(
         "--as-of",
         metavar="INSTANT",
-        help="The instant whose facts were scored, in local time without a zone.",
+        help=f"The instant whose facts were scored{INSTANT_HELP}.",
         show_default="when the file was last changed",
     ),
 ]
@@ -115,16 +117,15 @@ def push(  # noqa: PLR0913 - one parameter per option of the command
     interrupt it carries on. Wrong rows are listed and left out.
 
     Exit code: 0 the limits are in force (or staged), 1 the batch is
-    quarantined, has failed or was given up, 2 the push can't start or was cut
-    off, 130 interrupted.
+    quarantined, has failed or was given up, or every row is wrong, 2 the push
+    can't start or was cut off, 130 interrupted.
     """
     from creditgate.cli import limit_push  # noqa: PLC0415 - help comes without what it imports
 
     instant = limit_push.parse_as_of(file, as_of)
     read_as = limit_push.ReadAs(column or (), delimiter, currency, version, instant)
-    about = limit_push.About(
-        batch, "STAGE" if stage else "APPLY", source, model_version, all_or_nothing, create_accounts
-    )
+    mode = LimitBatchMode.STAGE if stage else LimitBatchMode.APPLY
+    about = limit_push.About(batch, mode, source, model_version, all_or_nothing, create_accounts)
     with connection.connect(address, timeout_s, as_json=as_json) as service:
         return limit_push.push_file(service, file, read_as, about)
 
@@ -133,6 +134,7 @@ def push(  # noqa: PLR0913 - one parameter per option of the command
 def preview(  # noqa: PLR0913 - one parameter per option of the command
     file: FileArgument,
     *,
+    all_or_nothing: AllOrNothingOption = False,
     create_accounts: CreateAccountsOption = False,
     source: SourceOption = "cli",
     model_version: ModelOption = "",
@@ -150,13 +152,14 @@ def preview(  # noqa: PLR0913 - one parameter per option of the command
     How many limits rise and fall, how many accounts go over theirs, how many
     waiting orders would fit, the totals, and the largest changes.
 
-    Exit code: 0 no guard rail would hold the batch back, 1 one would, 2 error.
+    Exit code: 0 no guard rail would hold the batch back, 1 one would, or every
+    row is wrong (with --all-or-nothing: any), 2 error.
     """
     from creditgate.cli import limit_push  # noqa: PLC0415 - help comes without what it imports
 
     instant = limit_push.parse_as_of(file, as_of)
     read_as = limit_push.ReadAs(column or (), delimiter, currency, version, instant)
-    about = limit_push.About("", "PREVIEW", source, model_version, create_accounts=create_accounts)
+    about = limit_push.About("", LimitBatchMode.PREVIEW, source, model_version, all_or_nothing, create_accounts)
     with connection.connect(address, timeout_s, as_json=as_json) as service:
         return limit_push.push_file(service, file, read_as, about)
 
@@ -207,7 +210,12 @@ def activate(
     """Put a staged batch in force; with --force one that is quarantined.
 
     It is measured anew before: a large batch takes some seconds.
+
+    Exit code: 0 its limits are being put in force, 1 its guard rails hold it
+    back, 2 error.
     """
+    if force and not comment.strip():
+        raise usage_failure("--force takes a --comment that says why, for the journal")
     with connection.connect(address, timeout_s, as_json=as_json) as service:
         return service.show(service.client.activate_limit_batch(batch, force=force, actor=actor, comment=comment))
 
@@ -238,5 +246,7 @@ def rollback(
     as_json: JsonOption = False,
 ) -> ExitCode:
     """Restore the limits before an active batch, where they have not been changed since."""
+    if not comment.strip():
+        raise usage_failure("--comment must say why, for the journal")
     with connection.connect(address, timeout_s, as_json=as_json) as service:
         return service.show(service.client.rollback_limit_batch(batch, actor=actor, comment=comment))

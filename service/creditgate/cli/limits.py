@@ -10,6 +10,7 @@ from creditgate.cli.deferred import connection
 from creditgate.cli.failures import ExitCode, usage_failure
 from creditgate.cli.options import (
     ADDRESS_DEFAULT,
+    INSTANT_HELP,
     TIMEOUT_DEFAULT_S,
     AccountArgument,
     ActorOption,
@@ -30,6 +31,9 @@ creditgate limit set acme 75000.00 USD --until 2026-12-31T18:00 --reason "season
 
 creditgate limit set acme --unlimited --reason "the parent company pays"
 """
+
+_SAID_AS: Final = {"expire_time": "--until"}
+_SAID_AS_BETWEEN: Final = {"start_time": "--from", "end_time": "--until"}
 
 app = typer.Typer(
     cls=CommandGroup,
@@ -61,7 +65,7 @@ def set_(  # noqa: PLR0913 - one parameter per option of the command
         raise usage_failure("either AMOUNT or --unlimited must be given")
     money = connection.parse_amount("AMOUNT", amount, currency) if amount else None
     expire_time = parse_optional_instant("--until", until)
-    with connection.connect(address, timeout_s, as_json=as_json) as service:
+    with connection.connect(address, timeout_s, as_json=as_json, said_as=_SAID_AS) as service:
         return service.show(
             service.client.set_manual_limit(
                 account,
@@ -86,7 +90,7 @@ def temporary(  # noqa: PLR0913 - one parameter per option of the command
         typer.Option(
             "--until",
             metavar="INSTANT",
-            help="When it no longer counts, such as 2026-12-31T18:00, in local time without a zone.",
+            help=f"When it no longer counts, such as 2026-12-31T18:00{INSTANT_HELP}.",
             show_default=False,
         ),
     ],
@@ -105,7 +109,7 @@ def temporary(  # noqa: PLR0913 - one parameter per option of the command
     """
     money = connection.parse_amount("AMOUNT", amount, currency)
     start_time, end_time = parse_optional_instant("--from", since), parse_instant("--until", until)
-    with connection.connect(address, timeout_s, as_json=as_json) as service:
+    with connection.connect(address, timeout_s, as_json=as_json, said_as=_SAID_AS_BETWEEN) as service:
         return service.show(
             service.client.set_temporary_limit(
                 account,
@@ -134,9 +138,19 @@ def clear(
 ) -> ExitCode:
     """Take the manual or the temporary limit away."""
     with connection.connect(address, timeout_s, as_json=as_json) as service:
+        before = service.client.get_account(account).account
         if only_temporary:
-            return service.show(service.client.clear_temporary_limit(account, reason=reason, actor=actor))
-        return service.show(service.client.clear_manual_limit(account, reason=reason, actor=actor))
+            cleared = service.client.clear_temporary_limit(account, reason=reason, actor=actor)
+            there = before.HasField("temporary_limit")
+            return service.show_account(cleared, "temporary limit cleared" if there else "there was no temporary limit")
+        answer = service.client.clear_manual_limit(account, reason=reason, actor=actor)
+        there = before.HasField("manual_limit")
+        note = "a temporary limit is set, too: clear it with --temporary"
+        return service.show_account(
+            answer,
+            "manual limit cleared" if there else "there was no manual limit",
+            note if answer.account.HasField("temporary_limit") else "",
+        )
 
 
 def block(
@@ -154,7 +168,7 @@ def block(
     What is held or owed can still be committed, released and paid.
     """
     expire_time = parse_optional_instant("--until", until)
-    with connection.connect(address, timeout_s, as_json=as_json) as service:
+    with connection.connect(address, timeout_s, as_json=as_json, said_as=_SAID_AS) as service:
         return service.show(service.client.block_account(account, reason=reason, actor=actor, expire_time=expire_time))
 
 
@@ -169,7 +183,9 @@ def unblock(
 ) -> ExitCode:
     """End an account's block."""
     with connection.connect(address, timeout_s, as_json=as_json) as service:
-        return service.show(service.client.unblock_account(account, reason=reason, actor=actor))
+        blocked = service.client.get_account(account).account.HasField("block")
+        answer = service.client.unblock_account(account, reason=reason, actor=actor)
+        return service.show_account(answer, "account unblocked" if blocked else "the account was not blocked")
 
 
 def register(program: typer.Typer, panel: str) -> None:

@@ -13,10 +13,17 @@ from creditgate.domain.bounds import HOLD_MAX_S, SECONDS_PER_DAY
 ADDRESS_DEFAULT: Final = "127.0.0.1:50051"
 TIMEOUT_DEFAULT_S: Final = 5.0
 
+LANGUAGES: Final = ("en", "zh")
+"""What the service has its sentences in; a region may follow, as in zh-CN."""
+
 FILE_PANEL: Final = "The file"
 _CONNECTION_PANEL: Final = "Connection and output"
 _UNIT_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": SECONDS_PER_DAY}
 _DURATION_PATTERN: Final = re.compile(r"(\d{1,9})([smhd])")
+
+
+INSTANT_HELP: Final = ", in local time without a zone; without a time, the first moment of that day"
+"""How an instant is read."""
 
 
 def reachable_address(address: str) -> str:
@@ -32,6 +39,13 @@ def login_name() -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         return ""
+
+
+def known_language(language: str) -> str:
+    """Return the language to be read; raise `CommandFailure` when there are no sentences in it."""
+    if language and language.partition("-")[0].lower() not in LANGUAGES:
+        raise usage_failure(f"--language: {language!r} is none of {', '.join(LANGUAGES)}")
+    return language
 
 
 def someone(actor: str) -> str:
@@ -75,7 +89,7 @@ UntilOption = Annotated[
     typer.Option(
         "--until",
         metavar="INSTANT",
-        help="When it ends by itself, such as 2026-12-31T18:00, in local time without a zone.",
+        help=f"When it ends by itself, such as 2026-12-31T18:00{INSTANT_HELP}.",
         show_default="it does not",
     ),
 ]
@@ -95,7 +109,13 @@ FileCurrencyOption = Annotated[
 ]
 TermsOption = Annotated[int, typer.Option("--terms-days", help="Payment terms of the order, in days.")]
 LanguageOption = Annotated[
-    str, typer.Option("--language", metavar="zh", help="What the sentences of the rules are to be in: en or zh.")
+    str,
+    typer.Option(
+        "--language",
+        metavar="zh",
+        callback=known_language,
+        help=f"What the sentences of the rules are to be in: {' or '.join(LANGUAGES)}.",
+    ),
 ]
 AddressOption = Annotated[
     str,

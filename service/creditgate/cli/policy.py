@@ -9,7 +9,7 @@ import typer
 
 from creditgate.cli.command_group import CommandGroup
 from creditgate.cli.deferred import connection
-from creditgate.cli.failures import CommandFailure, ExitCode, usage_failure
+from creditgate.cli.failures import USAGE_CODE, CommandFailure, ExitCode, Violation, usage_failure
 from creditgate.cli.options import (
     ADDRESS_DEFAULT,
     TIMEOUT_DEFAULT_S,
@@ -43,7 +43,8 @@ FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="The policy f
 def check(file: FileArgument, *, as_json: JsonOption = False) -> ExitCode:
     """Say whether a service would decide by a policy file.
 
-    Every mistake is named with its line, its key and what is allowed.
+    Every mistake is named with its line, its key and what is allowed; with
+    --json, as the violations of the error.
 
     Exit code: 0 the file can be used, 2 it can't.
     """
@@ -95,7 +96,9 @@ def _read(file: Path) -> "PolicyFile":
     try:
         return PolicyFile(file, shadow=False)
     except PolicyError as error:
-        raise CommandFailure(f"{file} can't be used as a policy:\n{error}") from None
+        violations = tuple(Violation(mistake.key, mistake.what, mistake.line) for mistake in error.mistakes)
+        message = f"{file} can't be used as a policy:\n{error}"
+        raise CommandFailure(message, code=USAGE_CODE, violations=violations) from None
 
 
 @app.command(

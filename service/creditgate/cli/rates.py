@@ -1,8 +1,9 @@
 """The command `creditgate rates put`: exchange rates, from the command line or from a file."""
 
 import time
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, NamedTuple
 
 import typer
 
@@ -19,10 +20,10 @@ from creditgate.cli.options import (
     parse_optional_instant,
 )
 
-Rates = dict[tuple[str, str], str]
-
+_FIELDS: Final = {"from_currency_code": "from", "to_currency_code": "to", "rate": "rate"}
 _COLUMNS: Final = {"from": "from", "to": "to", "rate": "rate"}
 _PAIR_AND_RATE: Final = 3
+_WORDS: Final = "rates are FROM TO RATE, such as EUR USD 1.0842, or one FILE"
 
 _EPILOG: Final = """Examples:
 
@@ -34,6 +35,21 @@ The file's first line names its columns: from, to, rate.
 """
 
 app = typer.Typer(cls=CommandGroup, help="Put exchange rates.")
+
+
+class _Table(NamedTuple):
+    """Rates by pair of currencies, and where each of them was written, in the same order."""
+
+    rates: dict[tuple[str, str], str]
+    places: list[str]
+
+    def said_as(self) -> Mapping[str, str]:
+        """Return by field of the request what it was written as."""
+        return {
+            f"rates[{index}].{field}": f"{place}: {column}"
+            for index, place in enumerate(self.places)
+            for field, column in _FIELDS.items()
+        } | {"expire_time": "--until"}
 
 
 @app.callback()
@@ -77,48 +93,55 @@ def put(
     """
     table = _read_file(Path(rates[0])) if len(rates) == 1 else _read_words(rates)
     expire_time = parse_optional_instant("--until", until)
-    with connection.connect(address, timeout_s, as_json=as_json) as service:
+    with connection.connect(address, timeout_s, as_json=as_json, said_as=table.said_as()) as service:
         return service.show(
             service.client.put_exchange_rates(
-                table, version=int(time.time()) if version is None else version, expire_time=expire_time
+                table.rates, version=int(time.time()) if version is None else version, expire_time=expire_time
             )
         )
 
 
-def _read_words(words: list[str]) -> Rates:
+def _read_words(words: list[str]) -> _Table:
     if len(words) % _PAIR_AND_RATE:
-        raise usage_failure("rates are FROM TO RATE, such as EUR USD 1.0842, or one FILE")
-    table: Rates = {}
+        raise usage_failure(_WORDS)
+    table = _Table({}, [])
     for index in range(0, len(words), _PAIR_AND_RATE):
         from_code, to_code, rate = words[index : index + _PAIR_AND_RATE]
         pair = (from_code.upper(), to_code.upper())
-        if pair in table:
+        if pair in table.rates:
             raise usage_failure(f"{pair[0]} {pair[1]} is there twice")
-        table[pair] = rate
+        table.rates[pair] = rate
+        table.places.append(f"{pair[0]} {pair[1]}")
     return table
 
 
-def _read_file(path: Path) -> Rates:
+def _read_file(path: Path) -> _Table:
     """Return the rates of a file; it is used as a whole or not at all."""
     from creditgate.csv_rows.errors import FileError  # noqa: PLC0415 - help comes without what it imports
+    from creditgate.csv_rows.rows import read_lines  # noqa: PLC0415 - as above
 
     try:
-        return _rates_in(path)
+        lines = list(read_lines(path))
+    except FileError as error:
+        raise CommandFailure(str(error), _WORDS, code=USAGE_CODE) from None
+    try:
+        return _rates_in(path, lines)
     except FileError as error:
         raise CommandFailure(f"{path}: {error}", code=USAGE_CODE) from None
 
 
-def _rates_in(path: Path) -> Rates:
-    """Return the rates of a file, or raise `FileError`."""
+def _rates_in(path: Path, lines: Iterable[str]) -> _Table:
+    """Return the rates of a file's lines, or raise `FileError`."""
     from creditgate.csv_rows.errors import FileError  # noqa: PLC0415 - as above
-    from creditgate.csv_rows.rows import BadRow, read_lines, read_table  # noqa: PLC0415 - as above
+    from creditgate.csv_rows.rows import BadRow, read_table  # noqa: PLC0415 - as above
 
-    table: Rates = {}
-    for row in read_table(read_lines(path), _COLUMNS, _COLUMNS, None):
+    table = _Table({}, [])
+    for row in read_table(lines, _COLUMNS, _COLUMNS, None):
         if isinstance(row, BadRow):
             raise FileError(str(row))
         pair = (row.text("from").upper(), row.text("to").upper())
-        if pair in table:
+        if pair in table.rates:
             raise FileError(f"line {row.line}: {pair[0]} {pair[1]} is there twice")
-        table[pair] = row.text("rate")
+        table.rates[pair] = row.text("rate")
+        table.places.append(f"{path}: line {row.line}")
     return table

@@ -68,6 +68,11 @@ class OutputConsole(Console):
         raise BrokenPipeError
 
 
+def counted(count: int, word: str) -> str:
+    """Return how many there are of what a word names."""
+    return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
+
+
 def print_listing(table: Table, count: int, *, more: bool) -> None:
     """Print a row for each, and how many there are; say so when there are more."""
     console = OutputConsole()

@@ -12,6 +12,7 @@ import grpc
 
 from creditgate.client.errors import CreditCallError
 from creditgate.client.repeats import REPEATED_CODES, Repeats
+from creditgate.domain.bounds import MESSAGE_SIZE_MAX_BYTES
 from creditgate.domain.limit_batch import WINDOW_ROWS
 from creditgate.v1.limit_batch_pb2 import LimitBatch, LimitRowError
 from creditgate.v1.limit_feed_service_pb2 import (
@@ -23,10 +24,12 @@ from creditgate.v1.limit_feed_service_pb2 import (
 )
 
 CHUNK_ROWS: Final = WINDOW_ROWS // 8
-"""Rows in a message: chunks that end where the service's windows do are never sent twice in part."""
+"""Rows drawn at once, and sent in one message where it has room for them: chunks that end where the service's windows
+do are never sent twice in part."""
 
-AHEAD_CHUNKS_MAX: Final = 24
-"""Chunks that are sent and not kept yet: three windows: the service stages one, has the next, and receives one."""
+AHEAD_ROWS_MAX: Final = 3 * WINDOW_ROWS
+"""From how many rows on that are sent and not kept no more are sent: three windows: the service stages one, has the
+next, and receives one."""
 
 ATTEMPTS_MAX: Final = 8
 """Streams that may end in a row without getting on; the waits between come to about six seconds, as long as a restart
@@ -79,15 +82,16 @@ class LimitPush:
 
     def add_chunk(self, rows: list[PushedRow]) -> None:
         """Take in the next rows of the batch, at most `CHUNK_ROWS`."""
-        self._chunks.append(chunk_of(self._drawn_rows + 1, rows))
+        chunks = chunks_of(self._drawn_rows + 1, rows)
+        self._chunks.extend(chunks)
         self._drawn_rows += len(rows)
-        self._unsent += 1
+        self._unsent += len(chunks)
 
     @property
     def may_send(self) -> bool:
         """Whether the service has answered the header and is not too far behind."""
-        sent = len(self._chunks) - self._unsent
-        return self.batch is not None or (self._greeted and sent < AHEAD_CHUNKS_MAX)
+        sent_rows = self._chunks[-self._unsent].updates.first_row - 1 if self._unsent else self._drawn_rows
+        return self.batch is not None or (self._greeted and sent_rows - self._kept_rows < AHEAD_ROWS_MAX)
 
     def send_next(self) -> PushLimitsRequest:
         """Return the oldest chunk that the present stream does not have; now it has."""
@@ -148,8 +152,25 @@ class LimitPush:
             self._chunks.popleft()
 
 
-def chunk_of(first_row: int, rows: list[PushedRow]) -> PushLimitsRequest:
-    """Return rows as a message; those that could not be read get their number."""
+def chunks_of(first_row: int, rows: list[PushedRow]) -> list[PushLimitsRequest]:
+    """Return rows as messages that the service takes: as one, or half of them and the other half likewise.
+
+    So the last message ends where the rows do. A row that is too long for a message by itself is one that can't be
+    read.
+    """
+    chunk = _chunk_of(first_row, rows)
+    size_bytes = chunk.ByteSize()
+    if size_bytes <= MESSAGE_SIZE_MAX_BYTES:
+        return [chunk]
+    if len(rows) == 1:
+        message = f"is {size_bytes:,} bytes long, and a message takes {MESSAGE_SIZE_MAX_BYTES:,}"
+        return [_chunk_of(first_row, [LimitRowError(message=message)])]
+    half = len(rows) // 2
+    return [*chunks_of(first_row, rows[:half]), *chunks_of(first_row + half, rows[half:])]
+
+
+def _chunk_of(first_row: int, rows: list[PushedRow]) -> PushLimitsRequest:
+    """Return rows as one message; those that could not be read get their number."""
     updates = [row for row in rows if isinstance(row, LimitUpdate)]
     request = PushLimitsRequest()
     chunk = request.updates

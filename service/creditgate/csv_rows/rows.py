@@ -5,7 +5,7 @@ UTF-8 with or without a byte order mark, any line ends, quoted fields. Blank lin
 
 import csv
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -121,7 +121,7 @@ def shown(text: str) -> str:
     return repr(text if len(text) <= _VALUE_SHOWN_MAX else f"{text[:_VALUE_SHOWN_MAX]}…")
 
 
-def read_lines(path: Path) -> Iterator[str]:
+def read_lines(path: Path) -> Generator[str, None, None]:
     """Yield the lines of a UTF-8 file; bytes that are none are read as U+FFFD, and a line ends at `LINE_LENGTH_MAX`.
 
     Raises:
@@ -157,10 +157,7 @@ def read_table(
 
     """
     source = iter(lines)
-    header_line = next(source, "").removeprefix("\ufeff")
-    if not header_line.strip():
-        raise FileError("the file is empty: its first line must name the columns")
-    headers, delimiter = _split_header(header_line, {columns[field] for field in required}, delimiter)
+    headers, delimiter = read_header(source, columns, required, delimiter)
     positions = positions_of(headers, columns, required, optional)
     reader = csv.reader(source, delimiter=delimiter, strict=True)
     while True:
@@ -178,6 +175,21 @@ def read_table(
             yield BadRow(line, "", f"has {len(cells)} fields where the header has {len(headers)}")
         else:
             yield Row(line, cells, columns, positions)
+
+
+def read_header(
+    source: Iterator[str], columns: Mapping[str, str], required: Collection[str], delimiter: str | None
+) -> tuple[list[str], str]:
+    """Read the first line of a file (see `read_table`); return the headers, and the delimiter that parts them.
+
+    Raises:
+        FileError: the file is empty, or the line is not CSV.
+
+    """
+    header_line = next(source, "").removeprefix("\ufeff")
+    if not header_line.strip():
+        raise FileError("the file is empty: its first line must name the columns")
+    return _split_header(header_line, {columns[field] for field in required}, delimiter)
 
 
 def _split_header(header_line: str, wanted: set[str], delimiter: str | None) -> tuple[list[str], str]:

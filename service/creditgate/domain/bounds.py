@@ -29,6 +29,9 @@ BATCH_SIZE_MAX: Final = 1000
 CALL_OPERATIONS_MAX: Final = 128
 """Most operations in one call of the store: more would keep Redis from serving others for milliseconds."""
 
+MESSAGE_SIZE_MAX_BYTES: Final = 1024 * 1024
+"""Largest request: a full batch of orders with the longest ids takes half of it."""
+
 PAGE_SIZE_DEFAULT: Final = 100
 PAGE_SIZE_MAX: Final = 1000
 PAGE_TOKEN_LENGTH_MAX: Final = 512

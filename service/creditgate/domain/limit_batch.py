@@ -170,10 +170,10 @@ class LimitBatch:
     """A batch as its record has it.
 
     `revision` counts the changes of the record. `rows_digest` tells the received rows apart from others, `next_digest`
-    those too that are just being stored (empty: none are). `ordered_to` is the account of the last row received, as
-    long as all rows came in the order of their accounts; empty once they have not. `received_errors` are the wrong rows
-    found on receipt, the other ones of `rejected_rows` when the batch was measured or activated. `row_errors` are read
-    only where one batch is.
+    those too that are just being stored (empty: none are). `sorted_to` is the account of the last row received, as long
+    as all rows came sorted by account; once they do not, the accounts of all that are there are `indexed`.
+    `received_errors` are the wrong rows found on receipt, the other ones of `rejected_rows` when the batch was measured
+    or activated. `row_errors` are read only where one batch is.
     """
 
     header: LimitBatchHeader
@@ -184,7 +184,8 @@ class LimitBatch:
     duplicate_rows: int = 0
     rows_digest: str = ""
     next_digest: str = ""
-    ordered_to: str = ""
+    sorted_to: str = ""
+    indexed: bool = False
     rejected_rows: int = 0
     skipped_rows: int = 0
     applied_rows: int = 0
@@ -283,20 +284,23 @@ class RowsEffect(NamedTuple):
 class WindowRows(NamedTuple):
     """The valid rows of a window of `WINDOW_ROWS` rows; window 0 begins with row 1.
 
-    `in_order` says that these rows and all before them are in the order of their accounts: no earlier window names one
-    of theirs.
+    `is_sorted` says that these rows and all before them are sorted by account: no earlier window names one of theirs.
     """
 
     window: int
     rows: Sequence[LimitRow]
-    in_order: bool = False
+    is_sorted: bool = False
 
 
 class WindowStaged(NamedTuple):
-    """Rows of a window that were left out, and what those that are stored would do, where that was asked for."""
+    """Rows of a window that were left out, and what those that are stored would do, where that was asked for.
+
+    `is_late` says that nothing was stored, as all rows of the batch had been there before.
+    """
 
     left_out: Sequence[LimitRowError]
     effects: Sequence[RowsEffect] = ()
+    is_late: bool = False
 
 
 @dataclass(frozen=True, slots=True)

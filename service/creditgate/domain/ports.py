@@ -151,17 +151,18 @@ class LimitBatchStore(Protocol):
     async def stage_window(
         self, batch: LimitBatch, rows: WindowRows, noteworthy: Noteworthy | None, deadline: float
     ) -> WindowStaged:
-        """Store the rows of a window; which accounts those name that are in order is not remembered.
+        """Store the rows of a window; which accounts those name that are sorted is not remembered.
 
         Returns those that are left out because an earlier row of the batch is for the same account, and, with
-        `noteworthy`, what the others would do to their accounts as they are now. The same window again changes nothing.
+        `noteworthy`, what the others would do to their accounts as they are now. The same window again changes nothing;
+        behind `drop_received` it is late.
         """
         ...
 
     def index_accounts(self, batch_id: str, deadline: float) -> AsyncIterator[int]:
         """Remember, chunk by chunk, which accounts the rows name that are there, and tell how many rows those are.
 
-        This comes before the first window that is not in order.
+        This comes before the first window that is not sorted. It may be begun again; what is remembered is passed over.
         """
         ...
 
@@ -188,7 +189,7 @@ class LimitBatchStore(Protocol):
         ...
 
     async def drop_received(self, batch_id: str, deadline: float) -> None:
-        """Drop what was only needed to receive a batch's rows."""
+        """Drop what was only needed to receive a batch's rows; windows that are stored from now on are late."""
         ...
 
     async def drop_rows(self, batch_id: str, deadline: float) -> None:

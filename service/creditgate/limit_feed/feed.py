@@ -1,10 +1,13 @@
 """The limit feed as its handlers see it."""
 
 import asyncio
-from dataclasses import replace
+from dataclasses import fields, replace
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Final
 
 from creditgate.domain.errors import CreditError, ErrorReason
-from creditgate.domain.limit_batch import LimitBatch, LimitBatchHeader, LimitBatchState
+from creditgate.domain.limit_batch import LimitBatch, LimitBatchHeader, LimitBatchMode, LimitBatchState
 from creditgate.domain.ports import LimitBatchStore, Page
 from creditgate.limit_feed.activation import Activation, check_can_activate
 from creditgate.limit_feed.finisher import Finisher
@@ -13,6 +16,8 @@ from creditgate.limit_feed.receiver import Receiver
 from creditgate.limit_feed.records import change_batch, require_state, work_deadline
 from creditgate.limit_feed.rollback import check_can_roll_back
 from creditgate.limit_feed.windows import other_details
+
+_MS_PER_S: Final = 1000
 
 
 class LimitFeed:
@@ -29,7 +34,7 @@ class LimitFeed:
         """
         batch = await self._find_or_create(header, deadline)
         if batch.header != header:
-            raise other_details(batch, "its header is another one")
+            raise other_details(batch, _differences(batch.header, header))
         return Receiver(self._store, batch, self._finisher.turns(), self._finisher.gathering())
 
     def carry_on(self, batch_id: str, gathered: Gathered | None = None) -> asyncio.Task[LimitBatch]:
@@ -128,3 +133,28 @@ class LimitFeed:
             if error.reason is not ErrorReason.LIMIT_BATCH_NOT_FOUND:
                 raise
         return None
+
+
+def _differences(there: LimitBatchHeader, sent: LimitBatchHeader) -> str:
+    """Return in which fields a batch's header differs from that of its sender, with both values."""
+    pairs = ((field.name, getattr(there, field.name), getattr(sent, field.name)) for field in fields(there))
+    told = "; ".join(
+        f"its {name.removesuffix('_ms')} is {_told(name, ours)}, not {_told(name, theirs)}"
+        for name, ours, theirs in pairs
+        if ours != theirs
+    )
+    if there.mode is LimitBatchMode.STAGE and sent == replace(there, mode=LimitBatchMode.APPLY):
+        told += ": activate it to put it in force"
+    return told
+
+
+def _told(name: str, value: object) -> str:
+    """Return a field of a header as its sender knows it."""
+    match value:
+        case Enum():
+            return value.name
+        case bool():
+            return str(value).lower()
+        case int() if name.endswith("_ms"):
+            return datetime.fromtimestamp(value / _MS_PER_S, UTC).isoformat()
+    return repr(value)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import replace
 from operator import attrgetter
 from typing import Final, NamedTuple, Protocol
@@ -18,10 +18,10 @@ from creditgate.domain.limit_batch import (
 )
 from creditgate.domain.ports import LimitBatchStore
 from creditgate.limit_feed.gathering import Gathered, Gathering
-from creditgate.limit_feed.records import Change, put_or_change, soon, work_deadline
+from creditgate.limit_feed.records import Change, change_batch, put_or_change, soon, work_deadline
 from creditgate.limit_feed.rows_digest import RowsContent
 from creditgate.limit_feed.turns import Turns
-from creditgate.limit_feed.windows import Kept, Window, is_given_up, ordered_to, other_details
+from creditgate.limit_feed.windows import Kept, Window, is_given_up, other_details, sorted_to
 
 FIRST_ROW_FIELD: Final = "updates.first_row"
 _MS_PER_SECOND: Final = 1000
@@ -210,18 +210,22 @@ class Receiver:
         if self.batch.received_rows >= window.last_row:
             await self._pass_over(kept, is_last=is_last)
             return
-        order = ordered_to(self.batch, window.rows)
-        if self.batch.ordered_to and not order:
+        last_account = sorted_to(self.batch, window.rows)
+        if last_account is None and self.batch.received_rows and not self.batch.indexed:
             await self._index_accounts()
         self._turns.begin()
         noteworthy = self._gathering.noteworthy() if self._gathering is not None else None
-        rows = WindowRows(window.number, window.rows, in_order=bool(order))
+        rows = WindowRows(window.number, window.rows, is_sorted=last_account is not None)
         staged = await self._store.stage_window(self.batch, rows, noteworthy, soon())
+        if staged.is_late:
+            await self._pass_over(kept, is_last=is_last)
+            return
         await self._turns.rest(_REST_S_MAX)
         kept = replace(
             kept,
             next_digest=window.next_digest,
-            ordered_to=order,
+            sorted_to=last_account or "",
+            indexed=last_account is None,
             errors=tuple(sorted([*window.errors, *staged.left_out], key=attrgetter("row"))),
             duplicates=len(staged.left_out),
             receive_time_ms=self.batch.update_time_ms if is_last else 0,
@@ -233,17 +237,21 @@ class Receiver:
     async def _pass_over(self, kept: Kept, *, is_last: bool) -> None:
         """Leave a window to another sender of the same rows, who was faster."""
         self._gathering = None
-        await self._write(replace(kept, receive_time_ms=self.batch.update_time_ms if is_last else 0).change)
+        kept = replace(kept, receive_time_ms=self.batch.update_time_ms if is_last else 0)
+        await self._record(change_batch(self._store, self.batch.batch_id, kept.pass_over, soon()))
 
     async def _index_accounts(self) -> None:
-        """Let the store learn which accounts the rows name that came in their order, now that one does not."""
+        """Let the store learn which accounts the rows name that came sorted, now that one does not."""
         self._turns.begin()
         async for _ in self._store.index_accounts(self.batch.batch_id, work_deadline()):
             await self._turns.rest()
 
     async def _write(self, change: Change) -> None:
+        await self._record(put_or_change(self._store, self.batch, change))
+
+    async def _record(self, changing: Awaitable[LimitBatch]) -> None:
         try:
-            self.batch = await put_or_change(self._store, self.batch, change)
+            self.batch = await changing
         except CreditError as error:
             if error.reason is ErrorReason.LIMIT_BATCH_STATE:
                 # What was stored behind the back of whoever cancelled the batch is nobody's.

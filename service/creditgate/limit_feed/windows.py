@@ -45,7 +45,8 @@ class Kept:
     digest_before: str
     digest: str
     next_digest: str = ""
-    ordered_to: str = ""
+    sorted_to: str = ""
+    indexed: bool = False
     errors: tuple[LimitRowError, ...] = ()
     duplicates: int = 0
     receive_time_ms: int = 0
@@ -77,10 +78,24 @@ class Kept:
             duplicate_rows=found.duplicate_rows + self.duplicates,
             rows_digest=self.digest,
             next_digest=self.next_digest,
-            ordered_to=self.ordered_to,
+            sorted_to=self.sorted_to,
+            indexed=self.indexed,
             receive_time_ms=self.receive_time_ms,
             row_errors=self.errors,
         )
+
+    def pass_over(self, found: LimitBatch) -> LimitBatch:
+        """Return the record behind a window that another sender of the same rows has brought.
+
+        Raises LIMIT_BATCH_CHANGED when the record does not say so any more: a store may have lost its last change.
+        """
+        if found.received_rows < self.last_row or is_given_up(found):
+            self._check_follows(found)
+            raise CreditError(
+                ErrorReason.LIMIT_BATCH_CHANGED,
+                f"batch {found.batch_id} has lost rows that were kept; push it again to go on",
+            )
+        return self._behind_another(found)
 
     def _check_follows(self, found: LimitBatch) -> None:
         if is_given_up(found):
@@ -103,17 +118,19 @@ class Kept:
         return found
 
 
-def ordered_to(batch: LimitBatch, rows: Sequence[LimitRow]) -> str:
-    """Return the account of the last of the next window's rows if all so far are in the order of their accounts.
+def sorted_to(batch: LimitBatch, rows: Sequence[LimitRow]) -> str | None:
+    """Return the account of the last row, those of the next window included, if all of them are sorted by account.
 
-    A row can then name an account again only of its own window. Empty: they are not, or nothing is known of them.
+    A row can then name an account again only of its own window. None: they are not, or that is not known.
     """
-    before = batch.ordered_to
-    if not rows or (batch.received_rows and not before):
+    before = batch.sorted_to
+    if batch.indexed or (batch.received_rows and not before):
+        return None
+    if not rows:
         return before
     account_ids = [row.account_id for row in rows]
-    in_order = before < account_ids[0] and all(map(le, account_ids, account_ids[1:]))
-    return account_ids[-1] if in_order else ""
+    are_sorted = before < account_ids[0] and all(map(le, account_ids, account_ids[1:]))
+    return account_ids[-1] if are_sorted else None
 
 
 def is_given_up(batch: LimitBatch) -> bool:

@@ -26,6 +26,12 @@ def count_rows(path: Path) -> int:
         return int(file.metadata.num_rows)
 
 
+def read_headers(path: Path) -> list[str]:
+    """Return the names of a file's columns, or raise `FileError`."""
+    with _opened(path) as file:
+        return list(file.schema_arrow.names)
+
+
 def read_rows(path: Path, layout: LimitLayout) -> Iterator[Row]:
     """Yield every row, in the order of the file; lines are counted from 1, as its rows.
 

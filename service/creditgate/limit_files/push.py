@@ -4,6 +4,7 @@ import hashlib
 import re
 from array import array
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import datetime
 from itertools import chain
 from pathlib import Path
@@ -11,8 +12,9 @@ from types import ModuleType
 from typing import Final, NamedTuple
 
 from creditgate.client import AsyncCreditClient, PushedRow
+from creditgate.client.limit_push import ANSWER_TIMEOUT_S
 from creditgate.csv_rows.errors import FileError
-from creditgate.csv_rows.rows import BadRow, Row, column_sentence, read_lines, read_table
+from creditgate.csv_rows.rows import BadRow, Row, column_sentence, positions_of, read_header, read_lines, read_table
 from creditgate.limit_files.cells import RowReader, unreadable
 from creditgate.limit_files.layout import FIELDS, REQUIRED_FIELDS, LimitLayout
 from creditgate.progress import Progress
@@ -55,6 +57,22 @@ def read_content(path: Path, layout: LimitLayout, as_of: datetime) -> FileConten
         return FileContent(digest.hexdigest(), _parquet_source(path).count_rows(path))
     headers, unended = 1, last != b"\n"
     return FileContent(digest.hexdigest(), max(0, lines + unended - headers))
+
+
+def unread_columns(path: Path, layout: LimitLayout) -> list[str]:
+    """Return the headers of a file from which no field is read.
+
+    Raises:
+        FileError: the file can't be read, is empty, or lacks a column.
+
+    """
+    if is_parquet(path):
+        headers = _parquet_source(path).read_headers(path)
+    else:
+        with closing(read_lines(path)) as lines:
+            headers, _ = read_header(lines, layout.columns, REQUIRED_FIELDS, layout.delimiter)
+    read = positions_of(headers, layout.columns, REQUIRED_FIELDS, layout.optional).values()
+    return [header for position, header in enumerate(headers) if header and position not in read]
 
 
 def batch_id_of(path: Path, content: FileContent) -> str:
@@ -100,8 +118,14 @@ class LimitFilePush:
         self._activating = False
         self.progress: LimitPushProgress | None = None
 
-    async def run(self, client: AsyncCreditClient, header: LimitBatchHeader, progress: Progress) -> LimitBatch:
-        """Push the file; return its batch.
+    async def run(
+        self,
+        client: AsyncCreditClient,
+        header: LimitBatchHeader,
+        progress: Progress,
+        answer_timeout_s: float = ANSWER_TIMEOUT_S,
+    ) -> LimitBatch:
+        """Push the file; return its batch. The service may take so long for each answer.
 
         Raises:
             FileError: the file can't be read or used, or has no rows.
@@ -114,7 +138,10 @@ class LimitFilePush:
             raise FileError(f"{self._path} has no rows")
         progress.begin(self._rows)
         return await client.push_limits(
-            chain((first,), rows), header, on_progress=lambda so_far: self._show(so_far, progress)
+            chain((first,), rows),
+            header,
+            on_progress=lambda so_far: self._show(so_far, progress),
+            answer_timeout_s=answer_timeout_s,
         )
 
     def fault(self, error: LimitRowError) -> str:

@@ -1,6 +1,6 @@
 """The policy as a credit manager writes it: a YAML file, checked, and read again when it changes."""
 
-from creditgate.policies.document import PolicyDocument, PolicyError, parse_policy, render_policy
+from creditgate.policies.document import PolicyDocument, PolicyError, PolicyMistake, parse_policy, render_policy
 from creditgate.policies.source import FixedPolicy, PolicyFile
 
 __all__ = [
@@ -8,6 +8,7 @@ __all__ = [
     "PolicyDocument",
     "PolicyError",
     "PolicyFile",
+    "PolicyMistake",
     "parse_policy",
     "render_policy",
 ]

@@ -6,7 +6,7 @@ Field names are those that a credit manager writes; `docs/policy.md` explains ea
 import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import combinations
+from itertools import chain, combinations
 from types import MappingProxyType
 from typing import Annotated, Any, Final, NamedTuple, Self, get_args
 
@@ -33,7 +33,7 @@ from creditgate.policies.values import (
     ActionName,
     Amounts,
     Days,
-    ErrorBelow,
+    ErrorsBelow,
     HoldTime,
     Multiple,
     Part,
@@ -63,12 +63,40 @@ _KEY_ITSELF: Final = "[key]"
 """What pydantic puts behind a key when it is not the value that is wrong."""
 
 
-class PolicyError(ValueError):
-    """The policy can't be used. Each sentence begins with the line and names the key and what is allowed."""
+class PolicyMistake(NamedTuple):
+    """What is wrong in a policy file, and where.
 
-    def __init__(self, sentences: list[str]) -> None:
-        super().__init__("\n".join(sentences))
-        self.sentences = sentences
+    Attributes:
+        line: from 1; 0 when the file can't be read.
+        key: the key as a path such as `default.rules.near_limit`; empty when it is no key that is wrong.
+        what: what is wrong with it and what is allowed, for people.
+
+    """
+
+    line: int
+    key: str
+    what: str
+
+    def __str__(self) -> str:
+        sentence = f"{self.key} {self.what}".strip()
+        return f"line {self.line}: {sentence}" if self.line else sentence
+
+
+class PolicyError(ValueError):
+    """The policy can't be used. Each sentence begins with the line and names the key and what is allowed.
+
+    Attributes:
+        mistakes: all that were found, in the order of lines.
+        sentences: what is said of them; of very many, the first ones and how many there are more.
+
+    """
+
+    def __init__(self, mistakes: Iterable[PolicyMistake]) -> None:
+        self.mistakes = sorted(set(mistakes))
+        more = len(self.mistakes) - _MISTAKES_MAX
+        told = [str(mistake) for mistake in self.mistakes[:_MISTAKES_MAX]]
+        self.sentences = [*told, f"and {more} more"] if more > 0 else told
+        super().__init__("\n".join(self.sentences))
 
 
 # --- rules
@@ -275,26 +303,30 @@ def parse_policy(text: str) -> PolicyDocument:
     """Return the policy that a YAML document says.
 
     Raises:
-        PolicyError: it can't be used; every mistake is named with its line, its key and what is allowed.
+        PolicyError: it can't be used; every mistake is named with its line, its key and what is allowed. A document
+            that says nothing at all can't: what was emptied by accident must not decide.
 
     """
     try:
         lined = LinedYaml(text)
     except YamlError as error:
-        raise PolicyError([str(error)]) from None
+        raise PolicyError([PolicyMistake(error.line, error.key, error.what)]) from None
+    if lined.content is None:
+        what = "says nothing; write what `creditgate policy show` prints, or {} for what decides without a file"
+        raise PolicyError([PolicyMistake(1, _name_of(()), what)])
     try:
-        document = PolicyDocument.model_validate(empty_if_absent(lined.content))
+        document = PolicyDocument.model_validate(lined.content)
     except ValidationError as error:
-        raise _policy_error(_mistake(lined, problem) for problem in error.errors()) from None
+        raise PolicyError(chain.from_iterable(_mistakes(lined, problem) for problem in error.errors())) from None
     mistakes = list(_inconsistencies(lined, document))
     if mistakes:
-        raise _policy_error(mistakes)
+        raise PolicyError(mistakes)
     document = document.merged()
     size_bytes = len(pack_policy(document.compiled(shadow=False)))
     if size_bytes > POLICY_SIZE_MAX_BYTES:
-        line = lined.line_of(("risk_classes",))
-        what = f"takes {size_bytes} bytes of each call, at most {POLICY_SIZE_MAX_BYTES} are allowed"
-        raise PolicyError([f"line {line}: the policy {what}: name fewer risk classes, or fewer currencies"])
+        most = f"takes {size_bytes} bytes of each call, at most {POLICY_SIZE_MAX_BYTES} are allowed"
+        what = f"{most}: name fewer risk classes, or fewer currencies"
+        raise PolicyError([PolicyMistake(lined.line_of(("risk_classes",)), _name_of(()), what)])
     return document
 
 
@@ -306,37 +338,25 @@ def render_policy(document: PolicyDocument) -> str:
 # --- what is wrong, in words
 
 
-class _Mistake(NamedTuple):
-    line: int
-    sentence: str
-
-
-def _policy_error(mistakes: Iterable[_Mistake]) -> PolicyError:
-    found = sorted(set(mistakes))
-    sentences = [f"line {line}: {sentence}" for line, sentence in found[:_MISTAKES_MAX]]
-    more = len(found) - _MISTAKES_MAX
-    return PolicyError([*sentences, f"and {more} more"] if more > 0 else sentences)
-
-
-def _inconsistencies(lined: LinedYaml, document: PolicyDocument) -> Iterator[_Mistake]:
+def _inconsistencies(lined: LinedYaml, document: PolicyDocument) -> Iterator[PolicyMistake]:
     hold = document.hold
     if hold.default > hold.longest:
         path: Path = ("hold", "default" if lined.has(("hold", "default")) else "longest")
-        yield _Mistake(
+        yield PolicyMistake(
             lined.line_of(path),
-            f"hold.default ({write_duration(hold.default)}) must not be longer than hold.longest "
-            f"({write_duration(hold.longest)})",
+            "hold.default",
+            f"({write_duration(hold.default)}) must not be longer than hold.longest ({write_duration(hold.longest)})",
         )
     count = len(document.risk_classes)
     if count > RISK_CLASSES_MAX:
         line = lined.line_of(("risk_classes",))
-        yield _Mistake(line, f"risk_classes must be at most {RISK_CLASSES_MAX}, had {count}")
+        yield PolicyMistake(line, "risk_classes", f"must be at most {RISK_CLASSES_MAX}, had {count}")
     yield from _inversions(lined, document.default, ("default",))
     for name, each in document.risk_classes.items():
         yield from _inversions(lined, each.over(document.default), ("risk_classes", name))
 
 
-def _inversions(lined: LinedYaml, each: _Class, path: Path) -> Iterator[_Mistake]:
+def _inversions(lined: LinedYaml, each: _Class, path: Path) -> Iterator[PolicyMistake]:
     """Yield what would refuse an order and approve a larger one, where one of the two rules is named."""
     actions = {name: Action[getattr(each.rules, name).action.upper()] for name in _BY_EXPOSURE}
     if actions["within_tolerance"] <= Action.SHADOW:
@@ -344,21 +364,28 @@ def _inversions(lined: LinedYaml, each: _Class, path: Path) -> Iterator[_Mistake
     for (rule, action), (beyond, beyond_action) in combinations(actions.items(), 2):
         place = next((found for name in (rule, beyond) if lined.has(found := (*path, "rules", name))), None)
         if place is not None and action >= Action.REVIEW and action > beyond_action:
-            yield _Mistake(
+            yield PolicyMistake(
                 lined.line_of((*place, "action")),
-                f"{_name_of((*path, 'rules', rule))} ({action.name.lower()}) must not be severer than {beyond} "
-                f"({beyond_action.name.lower()}), or an order would be stopped that may be sold when it is larger",
+                _name_of((*path, "rules", rule)),
+                f"({action.name.lower()}) must not be severer than {beyond} ({beyond_action.name.lower()}), "
+                "or an order would be stopped that may be sold when it is larger",
             )
 
 
-def _mistake(lined: LinedYaml, problem: Any) -> _Mistake:  # noqa: ANN401 - pydantic's ErrorDetails
+def _mistakes(lined: LinedYaml, problem: Any) -> Iterator[PolicyMistake]:  # noqa: ANN401 - pydantic's ErrorDetails
     path = tuple(key for key in problem["loc"] if key != _KEY_ITSELF)
+    cause = problem.get("ctx", {}).get("error")
+    below = cause.found.items() if isinstance(cause, ErrorsBelow) else ()
+    for key, what in below:
+        yield PolicyMistake(lined.line_of((*path, key)), _name_of((*path, key)), what)
+    if not below:
+        yield _mistake(lined, problem, path)
+
+
+def _mistake(lined: LinedYaml, problem: Any, path: Path) -> PolicyMistake:  # noqa: ANN401 - as above
     match problem["type"]:
         case "value_error":
-            cause = problem["ctx"]["error"]
-            if isinstance(cause, ErrorBelow):
-                path = (*path, cause.key)
-            what = str(cause)
+            what = str(problem["ctx"]["error"])
         case "extra_forbidden":
             what = f"is not known here{_meant(str(path[-1]), path[:-1])}"
         case "missing":
@@ -366,7 +393,7 @@ def _mistake(lined: LinedYaml, problem: Any) -> _Mistake:  # noqa: ANN401 - pyda
             what = f"must have an action: {ACTIONS_ALLOWED}"
         case _:
             what = f"must have keys under it{_keys_under(path)}, {was(problem['input'])}"
-    return _Mistake(lined.line_of(path), f"{_name_of(path)} {what}")
+    return PolicyMistake(lined.line_of(path), _name_of(path), what)
 
 
 def _name_of(path: Path) -> str:
@@ -387,6 +414,13 @@ def _known_under(path: Path) -> Sequence[str]:
 
 
 def _meant(key: str, path: Path) -> str:
+    judged = path[:2] if path[:1] == ("risk_classes",) else ("default",)
+    places: Sequence[Path] = (judged, (*judged, "rules"), ("hold",), ("guard_rails",), ("guard_rails", "accounts_cut"))
+    place = next((each for each in places if key in _known_under(each)), None)
+    if place is not None:
+        return f"; write it under {_name_of(place)}"
+    if key in _known_under(()):
+        return "; write it at the top level"
     known = _known_under(path)
     near = difflib.get_close_matches(key.lower(), known, n=1)
     suggestion = f"did you mean {near[0]}? Known" if near else "known"

@@ -9,7 +9,7 @@ import structlog
 
 from creditgate.domain.background import Background
 from creditgate.domain.policy import DEFAULT_POLICY, Policy
-from creditgate.policies.document import PolicyDocument, PolicyError, parse_policy, render_policy
+from creditgate.policies.document import PolicyDocument, PolicyError, PolicyMistake, parse_policy, render_policy
 
 LOOK_INTERVAL_S: Final = 1.0
 """How often the file is looked at: a change that two looks have seen decides within three seconds."""
@@ -53,7 +53,7 @@ class _Seen(NamedTuple):
     """What a look at the file found: its text, or why it can't be read."""
 
     text: str
-    problem: str = ""
+    problem: PolicyMistake | None = None
 
 
 class PolicyFile:
@@ -158,17 +158,17 @@ class PolicyFile:
             with self._path.open("rb") as file:
                 content = file.read(_FILE_SIZE_MAX_BYTES + 1)
         except OSError as error:
-            return _Seen("", f"the file can't be read: {error.strerror}")
+            return _Seen("", PolicyMistake(0, "", f"the file can't be read: {error.strerror}"))
         if len(content) > _FILE_SIZE_MAX_BYTES:
-            return _Seen("", f"the file must be at most {_FILE_SIZE_MAX_BYTES} bytes")
+            return _Seen("", PolicyMistake(0, "", f"the file must be at most {_FILE_SIZE_MAX_BYTES} bytes"))
         try:
             return _Seen(content.decode())
         except UnicodeDecodeError as error:
             line = content.count(b"\n", 0, error.start) + 1
-            return _Seen("", f"line {line}: the file must be text in UTF-8")
+            return _Seen("", PolicyMistake(line, "", "the file must be text in UTF-8"))
 
     def _parse(self, seen: _Seen) -> tuple[Policy, str, str]:
-        if seen.problem:
+        if seen.problem is not None:
             raise PolicyError([seen.problem])
         document = parse_policy(seen.text)
         return document.compiled(shadow=self._shadow), seen.text, render_policy(document)

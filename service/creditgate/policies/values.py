@@ -23,14 +23,16 @@ _match_percent: Final = re.compile(r"([0-9]{1,4}(\.[0-9]{1,2})?)%?").fullmatch
 _is_class_name: Final = re.compile(f"[a-z0-9_-]{{1,{RISK_CLASS_LENGTH_MAX}}}").fullmatch
 _is_number: Final = re.compile(r"[0-9.]+").fullmatch
 OFF: Final = "off"
+DEFAULT_NAME: Final = "default"
+"""What the file calls the class that judges accounts whose own class it does not name."""
 
 
-class ErrorBelow(ValueError):  # noqa: N818 - what is wrong, and where below the value that is read
-    """What is wrong with the value under a key of the value that is read."""
+class ErrorsBelow(ValueError):  # noqa: N818 - what is wrong, and where below the value that is read
+    """What is wrong with values under keys of the value that is read, by key."""
 
-    def __init__(self, key: str, message: str) -> None:
-        super().__init__(message)
-        self.key = key
+    def __init__(self, found: Mapping[str, str]) -> None:
+        super().__init__("; ".join(f"{key} {what}" for key, what in found.items()))
+        self.found = found
 
 
 def was(value: object) -> str:
@@ -106,21 +108,29 @@ def _read_amounts(value: object) -> Mapping[str, int]:
     """Return minor units by currency."""
     if not isinstance(value, Mapping):
         raise ValueError(f"must name an amount for each currency, such as {{USD: 500.00, JPY: 80000}}, {was(value)}")  # noqa: TRY004 - pydantic reports ValueError
-    return {currency_code: _read_amount(currency_code, amount) for currency_code, amount in value.items()}
+    amounts, wrong = {}, {}
+    for currency_code, amount in value.items():
+        try:
+            amounts[currency_code] = _read_amount(currency_code, amount)
+        except ValueError as error:
+            wrong[currency_code] = str(error)
+    if wrong:
+        raise ErrorsBelow(wrong)
+    return amounts
 
 
 def _read_amount(currency_code: str, value: object) -> int:
     if minor_digits(currency_code) is None:
-        raise ErrorBelow(currency_code, f"is not an ISO 4217 currency code such as USD{_advice_on(currency_code)}")
+        raise ValueError(f"is not an ISO 4217 currency code such as USD{_advice_on(currency_code)}")
     allowed = f"must be an amount in {currency_code} from 0, such as {format_amount(100_000, currency_code)}"
     if value is None or isinstance(value, bool | list | Mapping):
-        raise ErrorBelow(currency_code, f"{allowed}, {was(value)}")
+        raise ValueError(f"{allowed}, {was(value)}")
     try:
         amount = parse_amount(str(value), currency_code)
     except MoneyFormatError as error:
-        raise ErrorBelow(currency_code, f"{allowed}: {error}") from None
+        raise ValueError(f"{allowed}: {error}") from None
     if amount < 0:
-        raise ErrorBelow(currency_code, f"{allowed}, {was(value)}")
+        raise ValueError(f"{allowed}, {was(value)}")
     return amount
 
 
@@ -164,6 +174,9 @@ def check_class_name(value: str) -> str:
     """Return the name of a risk class; raise ValueError for what can't be one."""
     if not _is_class_name(value):
         raise ValueError(f"must be named by 1 to {RISK_CLASS_LENGTH_MAX} characters of [a-z0-9_-]")
+    if value == DEFAULT_NAME:
+        what = "at the top level is what judges accounts whose class is not named"
+        raise ValueError(f"must have another name: {DEFAULT_NAME} {what}")
     return value
 
 

@@ -36,7 +36,20 @@ _SCALARS: Final[Mapping[str, _Scalar]] = {
 
 
 class YamlError(ValueError):
-    """The text is no YAML, or names a key twice; the message begins with the line."""
+    """The text is no YAML, or names a key twice; the message begins with the line.
+
+    Attributes:
+        line: where, from 1.
+        key: the key that is wrong, or empty.
+        what: what is wrong, for people.
+
+    """
+
+    def __init__(self, line: int, what: str, key: str = "") -> None:
+        super().__init__(f"line {line}: {f'{key} {what}'.strip()}")
+        self.line = line
+        self.key = key
+        self.what = what
 
 
 class _Loader(yaml.SafeLoader):
@@ -75,9 +88,9 @@ class LinedYaml:
         line = node.start_mark.line + 1
         self._nodes += 1
         if self._nodes > _NODES_MAX:
-            raise YamlError(f"line {line}: the document must have at most {_NODES_MAX} values")
+            raise YamlError(line, f"the document must have at most {_NODES_MAX} values")
         if len(path) > _DEPTH_MAX:
-            raise YamlError(f"line {line}: keys must be at most {_DEPTH_MAX} levels deep")
+            raise YamlError(line, f"keys must be at most {_DEPTH_MAX} levels deep")
         self._lines.setdefault(path, line)
         match node:
             case yaml.MappingNode():
@@ -92,10 +105,10 @@ class LinedYaml:
         for key_node, value_node in node.value:
             line = key_node.start_mark.line + 1
             if not isinstance(key_node, yaml.ScalarNode):
-                raise YamlError(f"line {line}: a key must be a word")
+                raise YamlError(line, "a key must be a word")
             key = str(key_node.value)
             if key in content:
-                raise YamlError(f"line {line}: {'.'.join(map(str, (*path, key)))} is there twice; remove one of them")
+                raise YamlError(line, "is there twice; remove one of them", ".".join(map(str, (*path, key))))
             self._lines[*path, key] = line
             content[key] = self._plain(value_node, (*path, key))
         return content
@@ -108,12 +121,12 @@ def _compose(text: str) -> yaml.Node | None:
         line = error.problem_mark.line + 1 if error.problem_mark is not None else 1
         why = ", ".join(filter(None, (error.context, error.problem)))
         advice = "; indent with blanks, not with tabs" if r"\t" in why else ""
-        raise YamlError(f"line {line}: this is not YAML: {why}{advice}") from None
+        raise YamlError(line, f"this is not YAML: {why}{advice}") from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        raise YamlError(f"line {line}: this is not YAML: it has the character number {error.character}") from None
+        raise YamlError(line, f"this is not YAML: it has the character number {error.character}") from None
     except RecursionError:
-        raise YamlError(f"line 1: keys must be at most {_DEPTH_MAX} levels deep") from None
+        raise YamlError(1, f"keys must be at most {_DEPTH_MAX} levels deep") from None
 
 
 def _scalar(tag: str, text: str, line: int) -> object:
@@ -122,5 +135,5 @@ def _scalar(tag: str, text: str, line: int) -> object:
     kind = _SCALARS.get(tag)
     if kind is None or not kind.pattern.match(text):
         shown = tag.replace(_TAG, "!!")
-        raise YamlError(f"line {line}: the tag {shown} must not be there")
+        raise YamlError(line, f"the tag {shown} must not be there")
     return kind.read(text)

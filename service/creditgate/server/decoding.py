@@ -2,17 +2,14 @@
 
 from collections.abc import Callable
 from contextlib import aclosing
-from typing import Final
 
 from google.protobuf.message import DecodeError, Message
 
 from creditgate.api.context import CallContext
 from creditgate.api.endpoints import StreamEndpoint, UnaryEndpoint
+from creditgate.domain.bounds import MESSAGE_SIZE_MAX_BYTES
 from creditgate.domain.errors import CreditError, ErrorReason
 from creditgate.server.answer import Respond, Stream
-
-MESSAGE_SIZE_MAX_BYTES: Final = 1024 * 1024
-"""Largest request: a full batch of orders with the longest ids takes half of it."""
 
 
 def respond_with(endpoint: UnaryEndpoint) -> Respond[bytes]:

@@ -62,6 +62,8 @@ _OVER: Final = frozenset(
 _OTHER_REVISION: Final = -1
 _NO_ROOM: Final = -2
 _ITEM_FIELDS: Final = 5
+_IS_LATE: Final = [0]
+_LATE: Final = WindowStaged((), (), is_late=True)
 
 
 class StagedChunk(NamedTuple):
@@ -134,6 +136,7 @@ class RedisLimitBatches:
         """Store the rows of a window (see `LimitBatchStore.stage_window`)."""
         named_once, left_out = without_duplicates(rows.rows)
         effects: list[RowsEffect] = []
+        is_late = False
         calls = _in_calls(rows._replace(rows=named_once), self._partitions, self._steps.most_in_call)
 
         def begin() -> Awaitable[WindowStaged] | None:
@@ -143,7 +146,8 @@ class RedisLimitBatches:
         async for staged in ahead(begin, self._steps.most_calls):
             left_out += staged.left_out
             effects += staged.effects
-        return WindowStaged(sorted(left_out, key=lambda error: error.row), effects)
+            is_late = is_late or staged.is_late
+        return WindowStaged(sorted(left_out, key=lambda error: error.row), effects, is_late)
 
     async def index_accounts(self, batch_id: str, deadline: float) -> AsyncIterator[int]:
         """Remember which accounts the staged rows name (see `LimitBatchStore.index_accounts`)."""
@@ -231,10 +235,13 @@ class RedisLimitBatches:
             arguments += (staged.chunk.name, len(named), pack_rows(staged.rows), *naming(named))
         if noteworthy is None:
             flat = await self._call("creditgate_stage_rows", place.partition, tuple(arguments), deadline)
-            return WindowStaged(unpack_left_out(rows, cast("list[int]", flat)))
+            return _LATE if flat == _IS_LATE else WindowStaged(unpack_left_out(rows, cast("list[int]", flat)))
         begins = (self._policy(), int(batch.header.create_accounts), *noteworthy)
         reply = await self._call("creditgate_stage_measured", place.partition, (*begins, *arguments), deadline)
-        numbers, (packed, account_ids, sums, *moved) = cast("tuple[list[int], list[bytes]]", reply)
+        numbers, told = cast("tuple[list[int], list[bytes]]", reply)
+        if numbers == _IS_LATE:
+            return _LATE
+        packed, account_ids, sums, *moved = told
         effects = [unpack_effect(packed, account_ids, sums)]
         if moved:
             effects += await self._measure(batch, _places(place, moved), noteworthy, deadline)
@@ -285,7 +292,9 @@ def _in_calls(window: WindowRows, partitions: int, most: Callable[[], int]) -> I
     for partition, rows in by_partition.items():
         chunks = deque(
             StagedChunk(
-                Chunk(partition, f"{window.window}.{number}"), rows[start : start + CHUNK_ROWS_MAX], not window.in_order
+                Chunk(partition, f"{window.window}.{number}"),
+                rows[start : start + CHUNK_ROWS_MAX],
+                not window.is_sorted,
             )
             for number, start in enumerate(range(0, len(rows), CHUNK_ROWS_MAX))
         )

@@ -121,7 +121,9 @@ class ReserveCreditRequest(_message.Message):
     """Which system asks, for the journal: at most 64 characters of `[A-Za-z0-9._:/@-]`."""
     @_builtins.property
     def hold_duration(self) -> _duration_pb2.Duration:
-        """How long to hold, from 1 second to 400 days; part of a second counts as a whole one. Absent: 30 days."""
+        """How long to hold, from 1 second to the policy's `hold.longest`, which is at most 400 days; part of a second counts as a
+        whole one. Absent: the policy's `hold.default`.
+        """
 
     def __init__(
         self,
@@ -344,8 +346,8 @@ class AmendReservationRequest(_message.Message):
     """The reservation's etag as the caller read it: ABORTED when the reservation has changed since. Empty: not compared."""
     @_builtins.property
     def hold_duration(self) -> _duration_pb2.Duration:
-        """How long to hold from now on, from 1 second to 400 days; part of a second counts as a whole one. Absent: the hold ends
-        when it would have ended.
+        """How long to hold from now on, from 1 second to the policy's `hold.longest`, which is at most 400 days; part of a second
+        counts as a whole one. Absent: the hold ends when it would have ended.
         """
 
     def __init__(

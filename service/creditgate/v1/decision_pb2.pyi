@@ -288,7 +288,7 @@ class Decision(_message.Message):
     outcome: Global___Outcome.ValueType
     """Approved, flagged, to be reviewed, or rejected."""
     policy_version: _builtins.str
-    """Version of the policy that decided."""
+    """Version of the policy that decided; `default` without a policy file, unless the whole gate is in shadow mode."""
     limit_version: _builtins.int
     """Version of the base limit that was in force; 0 for a limit that did not come with a version."""
     @_builtins.property

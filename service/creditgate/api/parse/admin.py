@@ -219,7 +219,11 @@ def _read_rate(
     count = len(found)
     check_currency(found, f"{field}.from_currency_code", pair[0])
     check_currency(found, f"{field}.to_currency_code", pair[1])
-    if pair[0] == pair[1] or pair in pairs:
+    if pair[0] == pair[1]:
+        found.append(
+            FieldViolation(f"{field}.to_currency_code", f"must be another currency than the first, {was(pair[1])}")
+        )
+    elif pair in pairs:
         found.append(
             FieldViolation(f"{field}.to_currency_code", f"must make a pair that is not there yet, {was(pair[1])}")
         )

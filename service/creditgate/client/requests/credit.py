@@ -107,7 +107,7 @@ def amend_reservation(
         order_id: the order.
         amount_minor: the order's new total, from 1 to 2^53-1; one that is invoiced already ends the reservation.
         currency_code: the order's currency.
-        hold_s: how many seconds to hold from now on, up to 400 days; None: the hold ends when it would have ended.
+        hold_s: how many seconds to hold from now on, up to what the policy allows; None: until it would have ended.
         request_id: the caller's id of this change: the same again is a replay.
         etag: the reservation's etag as it was read: ABORTED when it has changed since; empty: not compared.
 

@@ -116,7 +116,7 @@ function key.staged_rows(part, batch_id)
   return part.prefix .. ':s:' .. batch_id
 end
 
--- Hash: account id -> row of a limit batch, while it is received.
+-- Hash: account id -> row of a limit batch, while it is received; then a mark that it has been.
 function key.staged_accounts(part, batch_id)
   return part.prefix .. ':i:' .. batch_id
 end

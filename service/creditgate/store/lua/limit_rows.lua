@@ -4,7 +4,8 @@
 -- the chunk `CHUNK~PARTITION`, or `CHUNK^PARTITION` of what undoes them, named by where they come from
 -- (lua/limit_chunks.lua).
 
-local limit_rows = {}
+-- `received` marks among the accounts that rows name, where it is the id of none, that all rows have been there.
+local limit_rows = { received = '' }
 
 local one_row = {}
 

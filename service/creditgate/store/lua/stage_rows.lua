@@ -1,8 +1,9 @@
 -- creditgate_stage_rows: stores chunks of a limit batch's rows, less those whose accounts other rows have named. KEYS:
 -- the partition. ARGV: batch id, then of each chunk: its name, how many rows are named, packed LIMIT_ROWs, account id
--- and row of those named in turn: all, or none where no row can name an account again, since all so far are in the
--- order of their accounts. Answers the index, from 1 and counted through all chunks, and the row that named the account
--- first, in turn, of rows that are left out. The same chunks again change nothing.
+-- and row of those named in turn: all, or none where no row can name an account again, since all so far are sorted by
+-- account. Answers the index, from 1 and counted through all chunks, and the row that named the account first, in turn,
+-- of rows that are left out; or { 0 }, and stores nothing, when all rows of the batch have been there before
+-- (lua/drop_rows.lua). The same chunks again change nothing.
 
 -- Returns the account ids of a chunk of so many rows whose arguments begin at a place, and what is left out of it:
 -- index in the chunk, from 1, and the row that named the account first, in turn.
@@ -93,25 +94,35 @@ local function stage(part, args, from, told, creates)
   return left_out
 end
 
+-- Returns whether all rows of a batch have been there: what they named is not known any more.
+local function is_received(part, batch_id)
+  return redis.call('HGET', key.staged_accounts(part, batch_id), limit_rows.received)
+end
+
+local LATE = { 0 }
+
 local function stage_rows(keys, args)
-  return stage(open_partitions(keys, nil, true)[1], args, 1)
+  local part = open_partitions(keys, nil, true)[1]
+  return is_received(part, args[1]) and LATE or stage(part, args, 1)
 end
 
 -- creditgate_stage_measured: the same, and tells what the rows that are stored would do. KEYS: the partition. ARGV: the
 -- policy, 1 to create accounts that don't exist, what bounds the rows that are told in sums (lua/limit_effects.lua),
 -- then as above. Answers { what creditgate_stage_rows does, what creditgate_measure_rows does }.
 local function stage_measured(keys, args)
-  local told = limit_effects.begin(args, 3)
-  local left_out = stage(open_partitions(keys, open_policy(args[1]), false)[1], args, 7, told, args[2] == '1')
+  local part, told = open_partitions(keys, open_policy(args[1]), false)[1], limit_effects.begin(args, 3)
+  local left_out = is_received(part, args[7]) and LATE or stage(part, args, 7, told, args[2] == '1')
   return { left_out, limit_effects.answer(told) }
 end
 
 -- creditgate_index_rows: remembers which accounts the rows of a chunk name that was stored without. KEYS: the
--- partition. ARGV: batch id, chunk. Answers how many rows those are; 0 when there is no such chunk.
+-- partition. ARGV: batch id, chunk. Answers how many rows those are; 0 when they are remembered already, or when there
+-- is no such chunk.
 local function index_rows(keys, args)
   local part = open_partitions(keys, nil, true)[1]
   local blob = redis.call('HGET', key.staged_rows(part, args[1]), args[2])
-  if not blob then
+  local first = blob and limit_rows.read(blob, 1)
+  if not blob or redis.call('HGET', key.staged_accounts(part, args[1]), first.account_id) == text_of(first.number) then
     return 0
   end
   local naming = {}
