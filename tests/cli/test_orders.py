@@ -142,13 +142,13 @@ def test_an_unknown_account_is_told_with_what_to_do(creditgate: Invoke, account_
 
 
 def test_a_fault_is_json_on_standard_error(creditgate: Invoke, account: str) -> None:
-    result = creditgate("reserve", account, "no spaces", "0 USD", "--json")
+    result = creditgate("reserve", account, "no spaces", "1 USD", "--terms-days", "9999", "--json")
     assert result.exit_code == 2
     assert result.stdout == ""
     error = json.loads(result.stderr)["error"]
     assert error["code"] == "INVALID_ARGUMENT"
     assert error["reason"] == "INVALID_FIELD"
-    assert [violation["field"] for violation in error["violations"]] == ["order_id", "amount_minor"]
+    assert [violation["field"] for violation in error["violations"]] == ["ORDER", "--terms-days"]
 
 
 @pytest.mark.parametrize(

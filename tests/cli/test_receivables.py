@@ -71,7 +71,7 @@ def test_what_is_overdue_is_in_the_currency_of_the_account(creditgate: Invoke, a
 def test_an_instant_far_ahead_is_refused(creditgate: Invoke, account: str) -> None:
     refused = creditgate("aging", account, "250 USD", "--as-of", "9999-12-31T23:00")
     assert refused.exit_code == 2
-    assert "as_of must be at most a day ahead" in refused.stderr
+    assert "--as-of must be at most a day ahead" in refused.stderr
 
 
 @pytest.mark.parametrize(

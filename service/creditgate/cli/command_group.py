@@ -1,14 +1,17 @@
 """The one place where every command ends: failures become a sentence and an exit code."""
 
 import os
+import re
 import sys
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 import typer
 from typer.core import TyperGroup
 
 from creditgate.cli.failures import CommandFailure, ExitCode, print_failure, usage_failure
+
+_AMOUNT_AS_OPTION: Final = re.compile(r"No such option:? '?(-[0-9.])")
 
 
 class CommandGroup(TyperGroup):
@@ -44,10 +47,19 @@ class CommandGroup(TyperGroup):
         try:
             exit_code = super().main(words, prog_name, complete_var, standalone_mode=False, **extra)
         except typer.TyperException as error:
-            failure = usage_failure(error.format_message())
+            failure = usage_failure(_without_amount_as_option(error.format_message(), words))
         except CommandFailure as error:
             failure = error
         else:
             sys.exit(exit_code or ExitCode.DONE)
         print_failure(failure, as_json="--json" in words)
         sys.exit(failure.exit_code)
+
+
+def _without_amount_as_option(message: str, words: Sequence[str]) -> str:
+    """Return what is wrong with the words; an amount below 0 is read as an option, which says nothing to a person."""
+    option = _AMOUNT_AS_OPTION.match(message)
+    if not option:
+        return message
+    amount = next((word for word in words if word.startswith(option[1])), option[1])
+    return f"an amount can't be below 0, was {amount}"

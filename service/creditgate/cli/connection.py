@@ -6,6 +6,7 @@ This module and what it imports take long to import (gRPC, protobuf, the currenc
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
 from types import MappingProxyType
 from typing import Final, TypeAlias, TypeVar
@@ -20,6 +21,7 @@ from creditgate.cli.failures import CommandFailure, ExitCode, Violation, usage_f
 from creditgate.cli.json_output import print_message, print_message_line
 from creditgate.cli.limit_batch_tables import batch_table
 from creditgate.cli.tables import account_table, print_account, print_answer, print_listing, reservation_table
+from creditgate.cli.wording import as_typed
 from creditgate.client import AsyncCreditClient, ClearableField, CreditCallError, CreditClient
 from creditgate.domain.money import Money, MoneyFormatError, parse_money
 from creditgate.v1.account_pb2 import ACCOUNT_STATUS_OPEN, Block
@@ -60,6 +62,7 @@ __all__ = [
     "parse_batch_states",
     "parse_part_minor",
     "parse_states",
+    "parse_total",
     "reservation_table",
 ]
 
@@ -190,6 +193,7 @@ def connect(
     as_json: bool,
     language: str = "",
     said_as: Mapping[str, str] = _NOTHING,
+    currency_code: str = "",
 ) -> Iterator[Connection]:
     """Give a connection to the service at an address, which says its sentences in a language.
 
@@ -198,7 +202,9 @@ def connect(
         timeout_s: how long a call may take.
         as_json: whether answers are printed for programs.
         language: what sentences are to be in; empty: as the service likes.
-        said_as: by field of a request, the option that it comes from: what is wrong is told of that.
+        said_as: by field of a request, the option that it comes from, where `wording.SAID_AS` does not say it: what is
+            wrong is told of that.
+        currency_code: the currency of the amounts that the service tells in minor units; empty: it tells none.
 
     Raises:
         CommandFailure: a call in the block failed.
@@ -208,7 +214,9 @@ def connect(
         try:
             yield Connection(client, address, as_json=as_json)
         except CreditCallError as error:
-            raise _call_failure(error, address, timeout_s, said_as) from None
+            raise _call_failure(
+                error, address, timeout_s, partial(as_typed, said_as=said_as, currency_code=currency_code)
+            ) from None
 
 
 def parse_amount(argument: str, amount: str, currency: str = "") -> Money:
@@ -224,16 +232,31 @@ def parse_amount(argument: str, amount: str, currency: str = "") -> Money:
         raise usage_failure(f"{argument}: {error}") from None
 
 
+def parse_total(argument: str, amount: str, currency: str = "") -> Money:
+    """Return the money of an order or a document, which is above 0.
+
+    Raises:
+        CommandFailure: it can't be read, or is not above 0; the sentence names the argument.
+
+    """
+    money = parse_amount(argument, amount, currency)
+    if money.amount_minor <= 0:
+        raise usage_failure(f"{argument} must be above 0, was {money}")
+    return money
+
+
 def parse_part_minor(option: str, text: str, total: Money) -> int:
     """Return the minor units of an amount that is a part of another one, and so in its currency.
 
     Raises:
-        CommandFailure: it can't be read, or is in another currency.
+        CommandFailure: it can't be read, is in another currency, below 0, or more than the whole.
 
     """
     part = parse_amount(option, text)
     if part.currency_code != total.currency_code:
         raise usage_failure(f"{option}: {text!r} is not in {total.currency_code}, as the whole is")
+    if not 0 <= part.amount_minor <= total.amount_minor:
+        raise usage_failure(f"{option} must be from 0 to the whole, {total}, was {part}")
     return part.amount_minor
 
 
@@ -296,24 +319,15 @@ def _is_batch_accepted(batch: LimitBatch) -> bool:
     return batch.state in _ACCEPTED_BATCHES
 
 
-def _call_failure(error: CreditCallError, address: str, timeout_s: float, said_as: Mapping[str, str]) -> CommandFailure:
-    message, next_step = _as_said(error.message, said_as), _NEXT_STEPS.get(error.reason, "")
+def _call_failure(error: CreditCallError, address: str, timeout_s: float, said: Callable[[str], str]) -> CommandFailure:
+    message, next_step = said(error.message), _NEXT_STEPS.get(error.reason, "")
     if not error.reason:
         message, next_step = _unexplained(error, address, timeout_s)
-    violations = tuple(
-        Violation(_as_said(violation.field, said_as), _as_said(violation.description, said_as))
-        for violation in error.violations
-    )
+    violations = tuple(Violation(said(violation.field), said(violation.description)) for violation in error.violations)
     exit_code = ExitCode.REFUSED if error.reason in _REFUSALS else ExitCode.FAILED
     return CommandFailure(
         message, next_step, code=error.code.name, reason=error.reason, violations=violations, exit_code=exit_code
     )
-
-
-def _as_said(text: str, said_as: Mapping[str, str]) -> str:
-    for field, option in said_as.items():
-        text = text.replace(field, option)
-    return text
 
 
 def _unexplained(error: CreditCallError, address: str, timeout_s: float) -> tuple[str, str]:

@@ -25,6 +25,7 @@ from creditgate.cli.options import (
 )
 
 _ORDERS_PANEL: Final = "Orders"
+_SAID_OF_COMMIT: Final = {"document_id": "--document"}
 _EXIT_CODES: Final = "Exit code: 0 it may be sold on credit, 1 refused or to be reviewed, 2 error."
 
 
@@ -42,8 +43,10 @@ def check(  # noqa: PLR0913 - one parameter per option of the command
     as_json: JsonOption = False,
 ) -> ExitCode:
     """Say what would be decided about an order; hold nothing."""
-    money = connection.parse_amount("AMOUNT", amount, currency)
-    with connection.connect(address, timeout_s, as_json=as_json, language=language) as service:
+    money = connection.parse_total("AMOUNT", amount, currency)
+    with connection.connect(
+        address, timeout_s, as_json=as_json, language=language, currency_code=money.currency_code
+    ) as service:
         return service.show(
             service.client.check_credit(
                 account,
@@ -79,9 +82,9 @@ def reserve(  # noqa: PLR0913 - one parameter per option of the command
     holds nothing twice. An order that was refused, or whose hold has expired,
     is judged anew.
     """
-    money = connection.parse_amount("AMOUNT", amount, currency)
+    money = connection.parse_total("AMOUNT", amount, currency)
     hold_s = parse_duration_s("--hold", hold) if hold else None
-    with connection.connect(address, timeout_s, as_json=as_json) as service:
+    with connection.connect(address, timeout_s, as_json=as_json, currency_code=money.currency_code) as service:
         return service.show(
             service.client.reserve_credit(
                 account,
@@ -121,9 +124,9 @@ def amend(  # noqa: PLR0913 - one parameter per option of the command
     AMOUNT is the new total. More is judged like an order of that amount, and
     if it is refused, the order stays as it is; less is never refused.
     """
-    money = connection.parse_amount("AMOUNT", amount, currency)
+    money = connection.parse_total("AMOUNT", amount, currency)
     hold_s = parse_duration_s("--hold", hold) if hold else None
-    with connection.connect(address, timeout_s, as_json=as_json) as service:
+    with connection.connect(address, timeout_s, as_json=as_json, currency_code=money.currency_code) as service:
         return service.show(
             service.client.amend_reservation(
                 account,
@@ -153,8 +156,10 @@ def commit(  # noqa: PLR0913 - one parameter per option of the command
 
     For goods that ship or an invoice that posts. Never refused for credit; the same document again changes nothing.
     """
-    money = connection.parse_amount("AMOUNT", amount, currency)
-    with connection.connect(address, timeout_s, as_json=as_json) as service:
+    money = connection.parse_total("AMOUNT", amount, currency)
+    with connection.connect(
+        address, timeout_s, as_json=as_json, said_as=_SAID_OF_COMMIT, currency_code=money.currency_code
+    ) as service:
         return service.show(
             service.client.commit_reservation(
                 account,

@@ -46,8 +46,8 @@ def post(
 
     Never refused for credit. The same document again changes nothing.
     """
-    money = connection.parse_amount("AMOUNT", amount, currency)
-    with connection.connect(address, timeout_s, as_json=as_json) as service:
+    money = connection.parse_total("AMOUNT", amount, currency)
+    with connection.connect(address, timeout_s, as_json=as_json, currency_code=money.currency_code) as service:
         return service.show(
             service.client.post_receivable(
                 account, document, amount_minor=money.amount_minor, currency_code=money.currency_code
@@ -69,8 +69,8 @@ def credit_note(
 
     The customer owes AMOUNT less. The same document again changes nothing.
     """
-    money = connection.parse_amount("AMOUNT", amount, currency)
-    with connection.connect(address, timeout_s, as_json=as_json) as service:
+    money = connection.parse_total("AMOUNT", amount, currency)
+    with connection.connect(address, timeout_s, as_json=as_json, currency_code=money.currency_code) as service:
         return service.show(
             service.client.record_credit_note(
                 account, document, amount_minor=money.amount_minor, currency_code=money.currency_code
@@ -92,8 +92,8 @@ def pay(
 
     The same payment again changes nothing.
     """
-    money = connection.parse_amount("AMOUNT", amount, currency)
-    with connection.connect(address, timeout_s, as_json=as_json) as service:
+    money = connection.parse_total("AMOUNT", amount, currency)
+    with connection.connect(address, timeout_s, as_json=as_json, currency_code=money.currency_code) as service:
         return service.show(
             service.client.record_payment(
                 account, payment, amount_minor=money.amount_minor, currency_code=money.currency_code
@@ -146,7 +146,7 @@ def aging(  # noqa: PLR0913 - one parameter per option of the command
     disputed_minor = connection.parse_part_minor("--disputed", disputed, money) if disputed else 0
     instant = parse_instant("--as-of", as_of)
     oldest_due_date = parse_date("--oldest-due", oldest_due) if oldest_due else None
-    with connection.connect(address, timeout_s, as_json=as_json) as service:
+    with connection.connect(address, timeout_s, as_json=as_json, currency_code=money.currency_code) as service:
         service.check_currency(account, "OVERDUE", money)
         return service.show(
             service.client.update_aging(

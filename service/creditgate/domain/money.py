@@ -11,6 +11,8 @@ from creditgate.domain.bounds import AMOUNT_MAX_MINOR
 
 _AMOUNT_PATTERN: Final = re.compile(r"[+-]?(\d{1,3}(,\d{3})+|\d+)(\.\d+)?")
 
+_MINOR_UNITS: Final = re.compile(r"(-?\b\d{1,16}) minor units\b")
+
 
 class MoneyFormatError(ValueError):
     """An amount as a person wrote it that can't be read; the text says why."""
@@ -47,6 +49,11 @@ def format_amount(amount_minor: int, currency_code: str) -> str:
 def format_money(amount_minor: int, currency_code: str) -> str:
     """Return the amount as people write it: 125000, USD → `1,250.00 USD`."""
     return f"{format_amount(amount_minor, currency_code)} {currency_code}"
+
+
+def say_money(sentence: str, currency_code: str) -> str:
+    """Return a sentence with its counts of minor units as money: `it has 2000 minor units` → `it has 20.00 USD`."""
+    return _MINOR_UNITS.sub(lambda found: format_money(int(found[1]), currency_code), sentence)
 
 
 def parse_amount(text: str, currency_code: str) -> int:

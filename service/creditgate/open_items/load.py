@@ -11,6 +11,7 @@ from creditgate.client import AsyncCreditClient, ImportSummary, OpenItemFailure,
 from creditgate.csv_rows.errors import FileError
 from creditgate.csv_rows.listing import bad_row_listing
 from creditgate.csv_rows.rows import BadRow, read_lines
+from creditgate.domain.money import say_money
 from creditgate.open_items.csv_source import Item, ItemLayout, read_items
 from creditgate.open_items.open_sum import OpenSum
 from creditgate.progress import Progress
@@ -20,6 +21,9 @@ FAULTS_KEPT_MAX: Final = 20
 
 _FAULTS_WAITING_MAX: Final = 100_000
 """Faults that wait for the answer about earlier rows, to be listed behind them; more of them are listed at once."""
+
+_DETAILS: Final = "(amount_minor, order_id, final, or the other sign)"
+"""What the service names of a document that differs: fields of several calls."""
 
 _COUNT_AT_ONCE_BYTES: Final = 1024 * 1024
 _FIELDS: Final = {
@@ -155,7 +159,7 @@ class OpenItemLoad:
         line, item, violations = self._lines[failure.position], failure.item, failure.error.violations
         refused = Item(line, item.account_id, item.document_id, item.amount_minor, item.currency_code)
         self.summary.open.take_back(failure.position, refused)
-        column, reason = "", failure.error.message
+        column, reason = "", _in_words_of_the_file(failure.error.message, item.currency_code)
         if violations and violations[0].field in _FIELDS:
             name = _FIELDS[violations[0].field]
             column, reason = self._layout.columns[name] or name, violations[0].description
@@ -170,6 +174,10 @@ class OpenItemLoad:
         for fault in self._waiting:
             list_fault(fault)
         self._waiting.clear()
+
+
+def _in_words_of_the_file(message: str, currency_code: str) -> str:
+    return say_money(message.replace(_DETAILS, "(another amount, or a document of an order)"), currency_code)
 
 
 def _count_rows(path: Path) -> int:
