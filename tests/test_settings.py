@@ -170,6 +170,12 @@ def test_an_unknown_variable(set_environment: Set, unknown: str, near: str) -> N
     assert why_wrong() == f"CREDITGATE_{unknown} is not a setting; did you mean CREDITGATE_{near}?"
 
 
+@pytest.mark.parametrize("unknown", ["FOO", "SERVICE_NAME", "PASSWORD"])
+def test_an_unknown_variable_that_is_near_none_is_not_likened_to_one(set_environment: Set, unknown: str) -> None:
+    set_environment(**{unknown: "1"})
+    assert why_wrong() == f"CREDITGATE_{unknown} is not a setting"
+
+
 def test_variables_that_kubernetes_sets_are_not_ours(set_environment: Set) -> None:
     set_environment(
         SERVICE_HOST="10.0.0.1",

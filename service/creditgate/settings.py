@@ -207,8 +207,8 @@ def _is_unknown(name: str) -> bool:
 
 
 def _unknown(name: str) -> str:
-    near = difflib.get_close_matches(name, _known(), n=1, cutoff=0.0)
-    return f"{name} is not a setting; did you mean {near[0]}?"
+    near = difflib.get_close_matches(name.removeprefix(PREFIX), [known.removeprefix(PREFIX) for known in _known()], n=1)
+    return f"{name} is not a setting" + (f"; did you mean {PREFIX}{near[0]}?" if near else "")
 
 
 def _sentence(problem: dict[str, Any]) -> str:
@@ -258,6 +258,19 @@ def describe_settings(settings: Settings) -> tuple[SettingDescription, ...]:
             description=field.description or "",
         )
         for field_name, field in Settings.model_fields.items()
+    )
+
+
+def describe_environment() -> tuple[SettingDescription, ...]:
+    """Return every setting as `describe_settings` does, with the value that the environment has, be it right or wrong."""
+    return tuple(
+        SettingDescription(
+            name=name,
+            value=_shown(name, os.environ.get(name) or field.get_default(call_default_factory=True)),
+            default=_shown(name, field.get_default(call_default_factory=True)),
+            description=field.description or "",
+        )
+        for name, field in _known().items()
     )
 
 

@@ -162,7 +162,7 @@ def test_serve_says_what_is_wrong_with_the_policy_file(tmp_path: Path, workers: 
         "line 3: default.rules.near_limit.action must be off, shadow, flag, review or reject, was 'flg'; "
         "line 4: default.rules.overdue_days must have an action: off, shadow, flag, review or reject; "
         "line 4: default.rules.overdue_days.days must be a whole number of days from 0 to 3650, was -1; "
-        "`creditgate config --help` tells how to set it up\n"
+        "`creditgate config` lists the settings\n"
     )
     assert not (tmp_path / "data").exists()
 
@@ -226,6 +226,17 @@ def test_config_lists_every_setting(offline: Invoke) -> None:
     listed = json.loads(offline("config", "--json").stdout)
     assert len(listed) == len(Settings.model_fields)
     assert listed[0].keys() == {"name", "value", "default", "description"}
+
+
+def test_config_lists_the_settings_also_where_one_is_wrong(offline: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CREDITGATE_PARTITIONS", "many")
+    monkeypatch.setenv("CREDITGATE_REDIS_URL", "redis://ann:secret@127.0.0.1:1")
+    listed = offline("config")
+    assert listed.exit_code == 2
+    assert "CREDITGATE_PARTITIONS = many\n" in listed.stdout
+    assert "CREDITGATE_LOG_LEVEL = info\n" in listed.stdout
+    assert "CREDITGATE_PARTITIONS must be a whole number" in listed.stderr
+    assert "secret" not in listed.output
 
 
 def test_library_is_loaded_and_checked(offline: Invoke, own_redis: Callable[..., PrivateRedis]) -> None:

@@ -38,23 +38,27 @@ def serve(
     try:
         bootstrap.run(settings.read_settings() if workers is None else settings.read_settings(workers=workers))
     except (settings.SettingsError, bootstrap.ServiceStartError) as error:
-        raise CommandFailure(_one_line(error), "`creditgate config --help` tells how to set it up") from None
+        raise CommandFailure(_one_line(error), "`creditgate config` lists the settings") from None
     return ExitCode.DONE
 
 
 def config(*, as_json: JsonOption = False) -> ExitCode:
     """List the settings of the service: value, default and meaning.
 
-    Each is an environment variable, read when the service starts.
+    Each is an environment variable, read when the service starts. A value
+    that it would not start with is listed too, and then told.
     """
     try:
-        described = settings.describe_settings(settings.read_settings())
+        described, wrong = settings.describe_settings(settings.read_settings()), ""
     except settings.SettingsError as error:
-        raise CommandFailure(_one_line(error)) from None
+        described, wrong = settings.describe_environment(), _one_line(error)
     if as_json:
         sys.stdout.write(json.dumps([setting._asdict() for setting in described], indent=2) + "\n")
     else:
         tables.print_settings(described)
+    if wrong:
+        sys.stdout.flush()
+        raise CommandFailure(wrong)
     return ExitCode.DONE
 
 
