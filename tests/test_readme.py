@@ -45,7 +45,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         "LISTEN": "127.0.0.1:0",
         "METRICS_LISTEN": "127.0.0.1:0",
     }
-    with running("demo", stderr=subprocess.DEVNULL, **settings) as demo:
+    with running("demo", **settings) as demo:
         assert demo.stdout is not None
         found = ""
         for line in demo.stdout:

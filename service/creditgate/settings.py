@@ -262,7 +262,7 @@ def describe_settings(settings: Settings) -> tuple[SettingDescription, ...]:
 
 
 def describe_environment() -> tuple[SettingDescription, ...]:
-    """Return every setting as `describe_settings` does, with the value that the environment has, be it right or wrong."""
+    """Return every setting as `describe_settings` does, with the values of the environment, right or wrong."""
     return tuple(
         SettingDescription(
             name=name,

@@ -24,10 +24,10 @@ def environment(**settings: str) -> Mapping[str, str]:
 
 
 @contextmanager
-def running(*words: str | Path, stderr: int = subprocess.PIPE, **settings: str) -> Iterator[subprocess.Popen[str]]:
+def running(*words: str | Path, **settings: str) -> Iterator[subprocess.Popen[str]]:
     """Run `creditgate`, with pipes for what it writes; whatever happens in the block, it has ended afterwards."""
     command, variables = [CREDITGATE, *words], environment(**settings)
-    with subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, stderr=stderr, text=True) as process:
+    with subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             yield process
         finally:

@@ -38,6 +38,28 @@ def test_a_limit_is_set_lifted_and_taken_away(creditgate: Invoke, account: str) 
     assert "LIMIT_NOT_SET" in refused.output
 
 
+def test_a_limit_that_has_ended_is_shown_as_one(creditgate: Invoke, account: str) -> None:
+    put = creditgate("account", "put", account, "--limit", "1000 USD", "--limit-until", "2020-01-01")
+    assert put.exit_code == 0, put.output
+    assert "account changed  (its limit has ended already)" in put.output
+    shown = creditgate("account", "show", account).output
+    assert "  limit       1,000.00 USD  (ended 2020-01-01 00:00:00 UTC)\n" in shown
+    assert "  available   1,000.00 USD  (of a limit that has ended)\n" in shown
+    assert "  base limit  1,000.00 USD, ended 2020-01-01 00:00:00 UTC\n" in shown
+    assert "LIMIT_EXPIRED" in creditgate("check", account, "1 USD").output
+
+    creditgate("limit", "set", account, "500 USD", "--reason", "meanwhile")
+    outranked = creditgate("account", "show", account).output
+    assert "  limit         500.00 USD\n" in outranked
+    assert "  base limit    1,000.00 USD, ended 2020-01-01 00:00:00 UTC\n" in outranked
+
+    creditgate("limit", "clear", account, "--reason", "over")
+    creditgate("account", "put", account, "--limit-until", "2100-01-01")
+    assert (
+        "  base limit  1,000.00 USD, until 2100-01-01 00:00:00 UTC\n" in creditgate("account", "show", account).output
+    )
+
+
 def test_a_currency_alone_makes_an_account(creditgate: Invoke, account_id: str) -> None:
     result = creditgate("account", "put", account_id, "--currency", "jpy")
     assert result.exit_code == 0, result.output

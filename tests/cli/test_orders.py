@@ -69,6 +69,18 @@ def test_a_released_order_is_refused_when_it_is_asked_again(creditgate: Invoke, 
     assert "  state          RELEASED" in again.output
 
 
+def test_only_what_is_held_expires(creditgate: Invoke, account: str) -> None:
+    for order in ("held", "invoiced", "given-back"):
+        creditgate("reserve", account, order, "10 USD")
+    creditgate("commit", account, "invoiced", "10 USD", "--document", "d-1")
+    creditgate("release", account, "given-back")
+    expires = {
+        order: "expires" in creditgate("reservation", "show", account, order).output
+        for order in ("held", "invoiced", "given-back")
+    }
+    assert expires == {"held": True, "invoiced": False, "given-back": False}
+
+
 def test_an_order_is_amended(creditgate: Invoke, account: str) -> None:
     creditgate("reserve", account, "order-1", "600.00 USD")
     words = ("amend", account, "order-1", "900.00", "USD", "--hold", "2h", "--request-id", "change-1")

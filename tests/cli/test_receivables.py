@@ -68,6 +68,13 @@ def test_what_is_overdue_is_in_the_currency_of_the_account(creditgate: Invoke, a
     assert "overdue" not in creditgate("account", "show", account).output
 
 
+def test_an_oldest_due_date_to_come_is_noted(creditgate: Invoke, account: str) -> None:
+    told = creditgate("aging", account, "5 USD", "--oldest-due", "2099-01-01").output
+    assert "5.00 USD, the oldest of it due on 2099-01-01, which is still to come" in told
+    told = creditgate("aging", account, "5 USD", "--oldest-due", "2020-01-01").output
+    assert "5.00 USD, the oldest of it due on 2020-01-01\n" in told
+
+
 def test_an_instant_far_ahead_is_refused(creditgate: Invoke, account: str) -> None:
     refused = creditgate("aging", account, "250 USD", "--as-of", "9999-12-31T23:00")
     assert refused.exit_code == 2

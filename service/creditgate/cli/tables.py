@@ -1,7 +1,7 @@
 """Answers as people read them: a headline, the reasons, and the numbers."""
 
 from collections.abc import Sequence
-from datetime import UTC
+from datetime import UTC, datetime
 from functools import singledispatch
 from typing import TYPE_CHECKING, Final, NoReturn
 
@@ -33,7 +33,12 @@ from creditgate.v1.receivables_service_pb2 import (
     RecordPaymentResponse,
     UpdateAgingResponse,
 )
-from creditgate.v1.reservation_pb2 import Reservation, ReservationState
+from creditgate.v1.reservation_pb2 import (
+    RESERVATION_STATE_COMMITTED,
+    RESERVATION_STATE_RELEASED,
+    Reservation,
+    ReservationState,
+)
 
 if TYPE_CHECKING:
     from creditgate.settings import SettingDescription
@@ -51,6 +56,7 @@ _STYLES: Final = {
     "CLOSED": "red",
     "BLOCKED": "red",
 }
+_ENDED_BY_A_CALL: Final = frozenset({RESERVATION_STATE_COMMITTED, RESERVATION_STATE_RELEASED})
 
 Facts = Sequence[tuple[str, str | Text]]
 
@@ -186,7 +192,8 @@ def _(answer: GetAccountResponse) -> None:
 
 @print_answer.register
 def _(answer: PutAccountResponse) -> None:
-    print_account("account created" if answer.created else "account changed", answer.account)
+    note = "its limit has ended already" if _limit_has_ended(answer.account) else ""
+    print_account("account created" if answer.created else "account changed", answer.account, note)
 
 
 @print_answer.register
@@ -272,9 +279,14 @@ def _reservation_facts(reservation: Reservation) -> Facts:
         ("committed", format_money(reservation.committed_minor, currency_code)),
         ("remaining", format_money(reservation.remaining_minor, currency_code)),
         ("created", local_time(reservation.create_time)),
-        ("expires", local_time(reservation.expire_time)),
+        *([("expires", expires)] if (expires := _expires(reservation)) else []),
         ("etag", reservation.etag),
     ]
+
+
+def _expires(reservation: Reservation) -> str:
+    """Return when what is held or waits ends, or has ended by itself; empty when it has ended otherwise."""
+    return "" if reservation.state in _ENDED_BY_A_CALL else local_time(reservation.expire_time)
 
 
 def _account_facts(account: Account) -> Facts:
@@ -292,7 +304,7 @@ def _account_facts(account: Account) -> Facts:
         facts.append(("blocked since", local_time(block.create_time)))
         if block.HasField("expire_time"):
             facts.append(("blocked until", local_time(block.expire_time)))
-    facts += exposure_facts(account.exposure)
+    facts += _account_exposure_facts(account)
     facts += _limit_facts(account)
     if account.secured_receivable_minor:
         secured = format_money(account.secured_receivable_minor, account.currency_code)
@@ -300,6 +312,32 @@ def _account_facts(account: Account) -> Facts:
     if account.HasField("aging_as_of"):
         facts += _aging_facts(account)
     return [*facts, ("created", local_time(account.create_time))]
+
+
+def _account_exposure_facts(account: Account) -> Facts:
+    """Return where an account stands; a limit that has ended reads as one, since the policy may refuse every order."""
+    if not _limit_has_ended(account):
+        return exposure_facts(account.exposure)
+    ended = {
+        "limit": f"  (ended {local_time(account.limit_expire_time)})",
+        "available": "  (of a limit that has ended)",
+    }
+    return [(name, f"{value}{ended.get(name, '')}") for name, value in exposure_facts(account.exposure)]
+
+
+def _limit_has_ended(account: Account) -> bool:
+    """Return whether the base limit has ended and no other counts in its place, by this machine's clock."""
+    now = datetime.now(UTC)
+    if not account.HasField("limit_expire_time") or account.limit_expire_time.ToDatetime(UTC) > now:
+        return False
+    manual, temporary = account.manual_limit, account.temporary_limit
+    has_manual = account.HasField("manual_limit") and not (
+        manual.HasField("expire_time") and manual.expire_time.ToDatetime(UTC) <= now
+    )
+    has_temporary = account.HasField("temporary_limit") and temporary.start_time.ToDatetime(
+        UTC
+    ) <= now < temporary.end_time.ToDatetime(UTC)
+    return not has_manual and not has_temporary
 
 
 def _limit_facts(account: Account) -> Facts:
@@ -314,7 +352,9 @@ def _limit_facts(account: Account) -> Facts:
         facts.append(("manual limit", _set_limit(account, manual, until)))
     if facts or account.HasField("limit_expire_time"):
         amount = format_money(account.base_limit_minor, account.currency_code) if base else "not set"
-        ends = f", until {local_time(account.limit_expire_time)}" if account.HasField("limit_expire_time") else ""
+        ended = account.limit_expire_time.ToDatetime(UTC) <= datetime.now(UTC)
+        until = f", {'ended' if ended else 'until'} {local_time(account.limit_expire_time)}"
+        ends = until if account.HasField("limit_expire_time") else ""
         facts.append(("base limit", f"{'unlimited' if account.unlimited else amount}{ends}"))
     if account.HasField("scheduled_limit"):
         facts.append(("next limit", _scheduled_limit(account)))
@@ -347,7 +387,10 @@ def _set_limit(account: Account, limit: ManualLimit | TemporaryLimit, when: str)
 
 
 def _aging_facts(account: Account) -> Facts:
-    since = f", the oldest of it due on {account.oldest_due_date}" if account.oldest_due_date else ""
+    due = account.oldest_due_date
+    since = f", the oldest of it due on {due}" if due else ""
+    if due > f"{datetime.now(UTC).astimezone():%Y-%m-%d}":
+        since += ", which is still to come"
     facts = [("overdue", f"{format_money(account.overdue_minor, account.currency_code)}{since}")]
     if account.disputed_minor:
         disputed = format_money(account.disputed_minor, account.currency_code)
@@ -389,7 +432,7 @@ def _account_row(account: Account) -> Sequence[str | Text]:
         account.account_id,
         printable(account.display_name),
         _styled(_status(account)),
-        _limit(exposure).removesuffix(f" {exposure.currency_code}"),
+        _limit(exposure).removesuffix(f" {exposure.currency_code}") + (" ended" if _limit_has_ended(account) else ""),
         format_amount(exposure_minor, exposure.currency_code),
         format_amount(exposure.available_minor, exposure.currency_code) if exposure.HasField("available_minor") else "",
         account.currency_code,
@@ -405,7 +448,7 @@ def _reservation_row(reservation: Reservation) -> Sequence[str | Text]:
         format_amount(reservation.committed_minor, currency_code),
         format_amount(reservation.remaining_minor, currency_code),
         currency_code,
-        local_time(reservation.expire_time),
+        _expires(reservation),
     )
 
 
