@@ -27,6 +27,7 @@ from benchmarks.bench import (
     measure_unary,
 )
 from benchmarks.feed import measure_limit_feed
+from benchmarks.feed_memory import measure_limit_batch_memory
 from benchmarks.machine import UnsupportedSystemError, describe_machine, loop_ns, require_linux
 from benchmarks.memory import measure_memory
 from benchmarks.policy import measure_policy
@@ -97,6 +98,7 @@ async def _measure(size_name: str) -> Result:
             await take(partial(measure_alone, bench))
         await take(partial(measure_limit_feed, bench))
         await take(partial(measure_memory, size, bench.new_data_dir()))
+        await take(partial(measure_limit_batch_memory, bench))
     return Result(size_name, time.monotonic() - started, machine, tuple(speeds_ns), tuple(rows))
 
 

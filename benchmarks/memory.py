@@ -43,7 +43,7 @@ class _Step(NamedTuple):
     journal_bytes: int
 
 
-class _Scale:
+class Scale:
     """Weighs what Redis holds, step by step."""
 
     def __init__(self, client: RedisClient, partitions: int) -> None:
@@ -59,6 +59,10 @@ class _Scale:
         self._used = used
         return _Step(used - before, with_journal - used)
 
+    def growth(self) -> int:
+        """Return what has come since the last time, with the journal, which stays."""
+        return self._read() - self._used
+
     def _read(self) -> int:
         memory = self._client.info("memory")
         return int(memory["used_memory"]) - int(memory["mem_clients_normal"])
@@ -70,7 +74,7 @@ async def measure_memory(size: Size, data_dir: Path) -> list[Row]:
     count, orders = len(accounts), len(accounts) * per_account
     async with started_redis(data_dir, "memory") as redis, opened_store(redis.url) as store:
         with RedisClient.from_url(redis.url) as client:
-            scale = _Scale(client, store.partitions)
+            scale = Scale(client, store.partitions)
             await _carry_out(store, [plain_account(number) for number in accounts])
             plain = scale.weigh()
             await _carry_out(store, _reserve_each(accounts, range(1)))
@@ -87,21 +91,22 @@ async def measure_memory(size: Size, data_dir: Path) -> list[Row]:
             furnished = scale.weigh()
     holds_bytes = first_holds.bytes_used + further_holds.bytes_used
     return [
-        _row("account, plain", plain.bytes_used / count, 350),
-        _row("account, with every setting there is", furnished.bytes_used / count, 650),
-        _row("open hold, the only one of its account", first_holds.bytes_used / count),
-        _row(f"open hold, one of {per_account} of its account", holds_bytes / orders, 300),
-        _row("ended order, released", (holds_bytes + released.bytes_used) / orders, 150),
-        _row(
+        memory_row("account, plain", plain.bytes_used / count, 350),
+        memory_row("account, with every setting there is", furnished.bytes_used / count, 650),
+        memory_row("open hold, the only one of its account", first_holds.bytes_used / count),
+        memory_row(f"open hold, one of {per_account} of its account", holds_bytes / orders, 300),
+        memory_row("ended order, released", (holds_bytes + released.bytes_used) / orders, 150),
+        memory_row(
             "ended order, committed with its document",
             (held_again.bytes_used + committed.bytes_used) / orders,
             150,
         ),
-        _row(f"journal, one decision in calls of {_BATCH}", further_holds.journal_bytes / (orders - count)),
+        memory_row(f"journal, one decision in calls of {_BATCH}", further_holds.journal_bytes / (orders - count)),
     ]
 
 
-def _row(name: str, figure: float, at_most: float | None = None) -> Row:
+def memory_row(name: str, figure: float, at_most: float | None = None) -> Row:
+    """Return a row of this group: so many bytes for one, and how many it may be."""
     targets = () if at_most is None else (Target("figure", "at most", at_most),)
     return Row(group=_GROUP, name=name, unit=_UNIT, figure=figure, samples=(figure,), targets=targets)
 
