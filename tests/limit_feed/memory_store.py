@@ -198,6 +198,10 @@ class MemoryBatchStore:
         await self._step("drop_rows")
         self.rows.pop(batch_id, None)
 
+    async def drop_gone(self, deadline: float) -> int:  # noqa: ARG002 - as above
+        await self._step("drop_gone")
+        return 0  # it keeps all records
+
     async def _step(self, method: str) -> None:
         await asyncio.sleep(0)  # others come in between
         self.before(method)

@@ -27,7 +27,7 @@ from creditgate.domain.policy import DEFAULT_CLASS, DEFAULT_RULES, ClassPolicy, 
 from creditgate.domain.rates import ExchangeRate
 from creditgate.domain.reservation import ReservationState
 from creditgate.store import RedisCreditStore, keys, layouts
-from creditgate.store.constants import RETENTION_STEP_S, Aging, GroupSum, OperationCode
+from creditgate.store.constants import LIMIT_BATCHES_MAX, RETENTION_STEP_S, Aging, GroupSum, OperationCode
 from creditgate.store.library import lua_constants, render_library, source_parts
 from tests.private_redis import PrivateRedis
 from tests.store.batches import Batch, put_accounts, rows_of
@@ -122,6 +122,7 @@ async def test_python_and_lua_spell_the_same_keys_of_a_limit_batch(own_redis: Ca
         await put_accounts(clocked.store, ["a1", "a2"])
         before = set(clocked.all_keys("cg:{0}:*"))
         batch = Batch(clocked.store, "b1")
+        clocked.client.zadd(keys.limit_batches(), {f"gone-{number}": 0.0 for number in range(LIMIT_BATCHES_MAX)})
         await clocked.store.limit_batches.put_batch(replace(batch.record, row_errors=(wrong,)), time.monotonic() + 10)
         await batch.put(rows_of(["a1"], 5, 1))
         await batch.restore()
@@ -132,6 +133,7 @@ async def test_python_and_lua_spell_the_same_keys_of_a_limit_batch(own_redis: Ca
             keys.limit_batches(),
             keys.limit_batch("b1"),
             keys.limit_batch_errors("b1"),
+            keys.gone_batches(),
             *(
                 spell(0, "b1")
                 for spell in (

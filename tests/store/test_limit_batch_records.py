@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from typing import cast
 
 import pytest
 
@@ -22,7 +23,7 @@ from creditgate.domain.limit_batch import (
 from creditgate.store.constants import LIMIT_BATCHES_MAX, EffectKind
 from creditgate.store.limit_batches import RedisLimitBatches
 from tests.private_redis import PrivateRedis
-from tests.store.batches import batch_of
+from tests.store.batches import Batch, batch_of, put_accounts, rows_of
 from tests.store.clocked import PARTITION, ClockedStore, clocked_store
 from tests.store.desk import deadline
 from tests.store.journal import read_entries
@@ -147,23 +148,79 @@ async def test_a_token_of_another_listing_is_refused(batches: RedisLimitBatches,
     assert reason is ErrorReason.INVALID_FIELD
 
 
-async def test_the_oldest_batches_that_are_over_make_room(clocked: ClockedStore, batches: RedisLimitBatches) -> None:
-    active = LimitBatchState.ACTIVE
-    await batches.put_batch(batch_of("staged"), deadline())
-    for number in range(LIMIT_BATCHES_MAX - 1):
-        state = active if number < 2 else LimitBatchState.STAGED
+async def fill(batches: RedisLimitBatches, clocked: ClockedStore, *first: LimitBatchState) -> None:
+    """Put as many batches as there may be: `b0` and so on in the given states, a second apart, then staged ones."""
+    for number, state in enumerate(first):
         await batches.put_batch(replace(batch_of(f"b{number}"), state=state, row_errors=(error_of(1),)), deadline())
-    for dropped in ("b0", "b1"):
-        assert (await batches.get_batch(dropped, deadline())).row_errors
-        await batches.put_batch(batch_of(f"instead of {dropped}"), deadline())
+        clocked.pass_time(1)
+    staged = replace(batch_of("staged"), state=LimitBatchState.STAGED)
+    await batches.put_batch(staged, deadline())
+    with clocked.client.pipeline() as pipeline:  # many calls of the store would take long
+        for number in range(len(first), LIMIT_BATCHES_MAX - 1):
+            pipeline.copy("cg:{0}:b:staged", f"cg:{{0}}:b:b{number}")
+            pipeline.zadd("cg:{0}:b", {f"b{number}": clocked.now_s * 1000})
+        pipeline.execute()
+
+
+def all_ids(clocked: ClockedStore) -> set[str]:
+    return {batch_id.decode() for batch_id in cast("list[bytes]", clocked.client.zrange("cg:{0}:b", 0, -1))}
+
+
+async def dropped_by_one_more(batches: RedisLimitBatches, clocked: ClockedStore, name: str) -> set[str]:
+    """Return the ids of the batches that make room for another."""
+    before = all_ids(clocked)
+    await batches.put_batch(batch_of(name), deadline())
+    return before - all_ids(clocked)
+
+
+async def test_batches_that_were_never_in_force_make_room_first(
+    clocked: ClockedStore, batches: RedisLimitBatches
+) -> None:
+    active, over = LimitBatchState.ACTIVE, LimitBatchState.CANCELLED
+    rolled_back, failed = LimitBatchState.ROLLED_BACK, LimitBatchState.FAILED
+    await fill(batches, clocked, active, rolled_back, active, over, active, failed, active, active)
+    assert (await batches.get_batch("b3", deadline())).row_errors
+    for number, dropped in enumerate(["b3", "b5", "b0", "b1", "b2"]):
+        assert await dropped_by_one_more(batches, clocked, f"more {number}") == {dropped}
         assert await reason_of(batches.get_batch(dropped, deadline())) is ErrorReason.LIMIT_BATCH_NOT_FOUND
+        assert clocked.all_keys(f"cg:{{0}}:be:{dropped}") == []
     assert clocked.client.zcard("cg:{0}:b") == LIMIT_BATCHES_MAX
-    assert clocked.all_keys("cg:{0}:be:b[01]") == []
+    # The last three that are active can be rolled back.
     assert await reason_of(batches.put_batch(batch_of("one more"), deadline())) is ErrorReason.STORE_FULL
     # One that is there may still change.
     staged = await batches.get_batch("staged", deadline())
     await batches.put_batch(replace(staged, state=LimitBatchState.CANCELLED), deadline())
-    await batches.put_batch(batch_of("one more"), deadline())
+    assert await dropped_by_one_more(batches, clocked, "one more") == {"staged"}
+
+
+async def test_of_batches_that_were_in_force_those_go_first_that_were_activated_first(
+    clocked: ClockedStore, batches: RedisLimitBatches
+) -> None:
+    await fill(batches, clocked, *[LimitBatchState.STAGED] * 5)
+    for name in ("b4", "b2", "b0", "b3", "b1"):
+        staged = await batches.get_batch(name, deadline())
+        await batches.put_batch(replace(staged, state=LimitBatchState.ACTIVE), deadline())
+        clocked.pass_time(1)
+    assert await dropped_by_one_more(batches, clocked, "x") == {"b4"}
+    assert await dropped_by_one_more(batches, clocked, "y") == {"b2"}
+
+
+async def test_the_rows_of_batches_whose_records_are_gone_are_dropped(
+    clocked: ClockedStore, batches: RedisLimitBatches
+) -> None:
+    await put_accounts(clocked.store, ["a1"])
+    await Batch(clocked.store, "b0").put(rows_of(["a1"], 5, 1))
+    await fill(batches, clocked, LimitBatchState.CANCELLED)
+    left = clocked.all_keys("cg:{0}:?:b0")
+    assert "cg:{0}:u:b0" in left
+    assert await dropped_by_one_more(batches, clocked, "more") == {"b0"}
+    # Rows under its id would be taken for those of another batch.
+    assert await reason_of(batches.put_batch(batch_of("b0"), deadline())) is ErrorReason.LIMIT_BATCH_CHANGED
+    assert (await batches.drop_gone(deadline()), await batches.drop_gone(deadline())) == (1, 0)
+    assert clocked.all_keys("cg:{0}:?:b0") == []
+    staged = await batches.get_batch("staged", deadline())
+    await batches.put_batch(replace(staged, state=LimitBatchState.CANCELLED), deadline())
+    await batches.put_batch(batch_of("b0"), deadline())
 
 
 async def test_each_change_of_state_is_journaled(clocked: ClockedStore, batches: RedisLimitBatches) -> None:

@@ -18,6 +18,9 @@ BATCH_ACCOUNTS_MAX: Final = 1000
 EXAMPLES_MAX: Final = 10
 """How many of the largest changes, and of the worst examples of a guard rail, are told."""
 
+UNDO_BATCHES_MAX: Final = 3
+"""How many of the batches that were activated last can be rolled back."""
+
 CHUNK_ROWS_MAX: Final = 200
 """Most rows of a batch that are stored, and put in force, in one step."""
 

@@ -131,7 +131,9 @@ class LimitBatchStore(Protocol):
 
         `row_errors` are added to those that are kept, up to `ROW_ERRORS_MAX`, one for each row. Returns the batch with
         its new revision, and its `update_time_ms` (a new one's `create_time_ms` too) by the store's clock. A change of
-        state is journaled. Raises LIMIT_BATCH_CHANGED.
+        state is journaled. A new batch may take the place of one that is over: first of one that was never in force,
+        never of the last `UNDO_BATCHES_MAX` active ones. Raises LIMIT_BATCH_CHANGED, also for a new batch under the id
+        of one whose rows `drop_gone` has still to drop; STORE_FULL when too many batches have to be kept.
         """
         ...
 
@@ -193,4 +195,8 @@ class LimitBatchStore(Protocol):
 
     async def drop_rows(self, batch_id: str, deadline: float) -> None:
         """Drop a batch's rows and what would undo them; its record stays."""
+        ...
+
+    async def drop_gone(self, deadline: float) -> int:
+        """Drop the rows of the batches whose records have made room for others; return how many batches those were."""
         ...

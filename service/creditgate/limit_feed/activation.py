@@ -4,10 +4,10 @@ import time
 from dataclasses import dataclass
 
 from creditgate.domain.errors import CreditError, ErrorReason
-from creditgate.domain.limit_batch import LimitBatch, LimitBatchState
+from creditgate.domain.limit_batch import UNDO_BATCHES_MAX, LimitBatch, LimitBatchState
 from creditgate.domain.policy import GuardRails
 from creditgate.domain.ports import LimitBatchStore
-from creditgate.limit_feed.batches import UNDO_BATCHES_MAX, activated_batches
+from creditgate.limit_feed.batches import activated_batches
 from creditgate.limit_feed.measuring import fields_of, judge
 from creditgate.limit_feed.observer import LimitFeedObserver, Step
 from creditgate.limit_feed.records import BatchLeftError, WorkedBatch, require_state, work_deadline

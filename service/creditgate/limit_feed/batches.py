@@ -7,9 +7,6 @@ from creditgate.domain.limit_batch import LimitBatch, LimitBatchState
 from creditgate.domain.ports import LimitBatchStore
 from creditgate.limit_feed.records import soon
 
-UNDO_BATCHES_MAX: Final = 3
-"""How many of the batches that were activated last can be rolled back."""
-
 _PAGE_SIZE: Final = 100
 _ACTIVATED: Final = frozenset({LimitBatchState.ACTIVE, LimitBatchState.ROLLING_BACK, LimitBatchState.ROLLED_BACK})
 

@@ -114,6 +114,7 @@ class LimitFeed:
         found = await self._find(header.batch_id, deadline)
         if found is not None:
             return found
+        await self._store.drop_gone(work_deadline())
         try:
             return await self._store.put_batch(LimitBatch(header, LimitBatchState.RECEIVING), deadline)
         except CreditError as error:

@@ -16,7 +16,7 @@ from creditgate.domain.ports import LimitBatchStore
 from creditgate.limit_feed.batches import all_batches
 from creditgate.limit_feed.finisher import Finisher, needs_no_sender
 from creditgate.limit_feed.observer import LimitFeedObserver
-from creditgate.limit_feed.records import change_batch, soon
+from creditgate.limit_feed.records import change_batch, soon, work_deadline
 
 LOOK_INTERVAL_S: Final = 2.0
 """How often the batches that are under way are looked at."""
@@ -110,6 +110,7 @@ class Resumer:
             elif _waits_for_sender(batch) and batch.update_time_ms < abandoned_ms:
                 await self._give_up(batch.batch_id, batch.revision)
         await self._drop_leftovers(over[:_DROPPED_AGAIN_MAX])
+        await self._store.drop_gone(work_deadline())
         self._observer.batches_counted(by_state, newest_ms)
 
     async def _give_up(self, batch_id: str, revision: int) -> None:

@@ -3,9 +3,9 @@
 import time
 
 from creditgate.domain.errors import CreditError, ErrorReason
-from creditgate.domain.limit_batch import LimitBatch, LimitBatchState
+from creditgate.domain.limit_batch import UNDO_BATCHES_MAX, LimitBatch, LimitBatchState
 from creditgate.domain.ports import LimitBatchStore
-from creditgate.limit_feed.batches import UNDO_BATCHES_MAX, activated_batches
+from creditgate.limit_feed.batches import activated_batches
 from creditgate.limit_feed.observer import LimitFeedObserver, Step
 from creditgate.limit_feed.records import WorkedBatch, require_state, work_deadline
 

@@ -127,6 +127,11 @@ def limit_batch_errors(batch_id: str) -> str:
     return f"{prefix(0)}:be:{batch_id}"
 
 
+def gone_batches() -> str:
+    """Return the hash of the limit batches whose records are gone and whose rows are still to be dropped."""
+    return f"{prefix(0)}:bg"
+
+
 def staged_rows(partition: int, batch_id: str) -> str:
     """Return the hash of a limit batch's chunks of rows that are not in force."""
     return f"{prefix(partition)}:s:{batch_id}"

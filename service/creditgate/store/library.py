@@ -19,7 +19,7 @@ from redis.exceptions import RedisError, ResponseError
 from creditgate.domain.bounds import AMOUNT_MAX_MINOR, GROUP_CURRENCIES_MAX
 from creditgate.domain.decision import Action, Outcome, ReasonCode
 from creditgate.domain.errors import ErrorReason
-from creditgate.domain.limit_batch import ROW_ERRORS_MAX, RowStanding
+from creditgate.domain.limit_batch import ROW_ERRORS_MAX, UNDO_BATCHES_MAX, LimitBatchState, RowStanding
 from creditgate.domain.policy import BASIS_POINTS
 from creditgate.domain.reservation import ReservationState
 from creditgate.store import constants
@@ -95,6 +95,7 @@ _OWN: Final = (
     "put_limit_batch",
     "get_limit_batch",
     "list_limit_batches",
+    "gone_batches",
     "stage_rows",
     "measure_rows",
     "apply_rows",
@@ -125,6 +126,7 @@ _ENUMS: Final[tuple[tuple[str, type[Enum]], ...]] = (
     ("LEDGER_KIND", constants.LedgerKind),
     ("LEDGER_FLAG", constants.LedgerFlag),
     ("EFFECT", constants.EffectKind),
+    ("BATCH_STATE", LimitBatchState),
     ("LIMIT_ROW_FLAG", constants.LimitRowFlag),
     ("ROW_FATE", constants.RowFate),
     ("ROW_STANDING", RowStanding),
@@ -157,6 +159,7 @@ _NUMBERS: Final = {
     "RETENTION_STEP_S": constants.RETENTION_STEP_S,
     "AGING_AHEAD_MAX_S": constants.AGING_AHEAD_MAX_S,
     "MOVE_PATIENCE_S": constants.MOVE_PATIENCE_S,
+    "UNDO_BATCHES_MAX": UNDO_BATCHES_MAX,
     "LIMIT_BATCHES_MAX": constants.LIMIT_BATCHES_MAX,
     "LIMIT_BATCHES_BYTES_MAX": constants.LIMIT_BATCHES_BYTES_MAX,
 }

@@ -98,7 +98,7 @@ class RedisLimitBatches:
             msg = f"limit batch {batch.batch_id} has been changed meanwhile; read it again and decide anew"
             raise CreditError(ErrorReason.LIMIT_BATCH_CHANGED, msg)
         if revision == _NO_ROOM:
-            msg = f"{LIMIT_BATCHES_MAX} limit batches are not over, the most there may be; cancel or activate some"
+            msg = f"{LIMIT_BATCHES_MAX} limit batches have to be kept, the most there may be; cancel or activate some"
             raise CreditError(ErrorReason.STORE_FULL, msg)
         create_time_ms, update_time_ms = times_ms
         return replace(batch, revision=revision, create_time_ms=create_time_ms, update_time_ms=update_time_ms)
@@ -216,6 +216,14 @@ class RedisLimitBatches:
     async def drop_rows(self, batch_id: str, deadline: float) -> None:
         """Drop a batch's rows and what would undo them."""
         await self._drop(batch_id, deadline, received_only=False)
+
+    async def drop_gone(self, deadline: float) -> int:
+        """Drop the rows of batches whose records are gone (see `LimitBatchStore.drop_gone`)."""
+        gone = cast("list[bytes]", await self._call("creditgate_gone_batches", _FIRST, (), deadline, read_only=True))
+        for batch_id in gone:
+            await self._drop(batch_id.decode(), deadline, received_only=False)
+            await self._call("creditgate_forget_batch", _FIRST, (batch_id,), deadline)
+        return len(gone)
 
     # --- inside
 

@@ -111,6 +111,11 @@ function key.limit_batch_errors(part, batch_id)
   return part.prefix .. ':be:' .. batch_id
 end
 
+-- Hash: limit batches whose records are gone and whose rows are still to be dropped; only in the first partition.
+function key.gone_batches(part)
+  return part.prefix .. ':bg'
+end
+
 -- Hash: chunk -> packed rows of a limit batch that are not in force (lua/limit_rows.lua).
 function key.staged_rows(part, batch_id)
   return part.prefix .. ':s:' .. batch_id
