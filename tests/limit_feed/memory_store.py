@@ -172,6 +172,7 @@ class MemoryBatchStore:
             tuple(error for part in parts for error in part.errors)[:ROW_ERRORS_MAX],
             tuple(each for part in parts for each in part.over_limit_accounts)[:BATCH_ACCOUNTS_MAX],
             sum(part.over_limit_count for part in parts),
+            sum(part.refused_rows for part in parts),
         )
 
     async def restore_rows(self, batch: LimitBatch, deadline: float) -> AsyncIterator[RowsRestored]:  # noqa: ARG002 - as above
@@ -188,6 +189,7 @@ class MemoryBatchStore:
         return RowsRestored(
             sum(part.restored_rows for part in parts),
             tuple(each for part in parts for each in part.kept_changes)[:BATCH_ACCOUNTS_MAX],
+            sum(part.kept_rows for part in parts),
         )
 
     async def drop_received(self, batch_id: str, deadline: float) -> None:  # noqa: ARG002 - as above
@@ -256,7 +258,7 @@ class MemoryBatchStore:
         )
         created = sum(standing is RowStanding.NEW_ACCOUNT for _, standing in standings)
         skipped = sum(standing is RowStanding.SKIPPED for _, standing in standings)
-        return RowsApplied(len(undo), 0, created, skipped, 0, errors, tuple(over), len(over)), undo
+        return RowsApplied(len(undo), 0, created, skipped, 0, errors, tuple(over), len(over), len(errors)), undo
 
     def _restore(self, undo: Sequence[tuple[LimitRow, MemoryAccount]]) -> RowsRestored:
         restored, kept = 0, []
@@ -267,7 +269,7 @@ class MemoryBatchStore:
                 restored += 1
             else:
                 kept.append(row.account_id)
-        return RowsRestored(restored, tuple(kept))
+        return RowsRestored(restored, tuple(kept), len(kept))
 
 
 def _is_over(row: LimitRow, account: MemoryAccount) -> bool:

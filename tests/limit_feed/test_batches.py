@@ -2,8 +2,10 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -236,6 +238,98 @@ async def test_batches_that_are_not_there(site: Site) -> None:
         site.feed.roll_back("b1", "ann", "x", FAR),
     ):
         assert (await fault_of(call)).reason is ErrorReason.LIMIT_BATCH_NOT_FOUND
+
+
+# --- rows that the store has lost
+
+
+def losing_applied(site: Site) -> None:
+    """Lose the first chunk of a batch, and that it was put in force, once the rest is."""
+
+    def lose(method: str) -> None:
+        if method == "count_applied":
+            site.store.rows["b1"].applied.pop(0, None)
+
+    site.store.before = lose
+
+
+async def test_a_batch_of_which_rows_are_lost_while_it_is_put_in_force_has_failed() -> None:
+    site = Site(NO_RAILS)
+    rows = [*rows_of(site.open(CHUNK_ROWS_MAX + 5), 110), update("nobody"), update("", 5)]
+    losing_applied(site)
+    batch = await site.push(rows)
+    assert (batch.state, batch.applied_rows, batch.rejected_rows) == (LimitBatchState.FAILED, 5, 2)
+    told = f"the store has lost {CHUNK_ROWS_MAX} of {len(rows)} rows, and 5 are in force"
+    assert batch.comment == f"{told}; push the same rows again under another batch_id"
+    assert site.noted.active == []
+    again = await site.push(rows, header("b2"))
+    assert (again.state, again.applied_rows + again.skipped_rows) == (LimitBatchState.ACTIVE, CHUNK_ROWS_MAX + 5)
+
+
+async def test_a_staged_batch_of_which_rows_are_lost_is_not_put_in_force() -> None:
+    site = Site(NO_RAILS)
+    await site.push(rows_of(site.open(20), 110), header(mode=LimitBatchMode.STAGE))
+    del site.store.rows["b1"].windows[0][7:]
+    refused = await fault_of(site.feed.activate("b1", FORCED, FAR))
+    assert refused.reason is ErrorReason.LIMIT_BATCH_STATE
+    batch = await site.store.get_batch("b1", FAR)
+    assert (batch.state, batch.rejected_rows, set(site.limits().values())) == (LimitBatchState.FAILED, 0, {100})
+    assert batch.comment.startswith("the store has lost 13 of 20 rows, and 0 are in force")
+
+
+async def test_a_preview_of_which_rows_are_lost_has_failed() -> None:
+    site = Site(NO_RAILS)
+    await site.send(messages(rows_of(site.open(20), 110)), header(mode=LimitBatchMode.PREVIEW))
+    site.store.rows["b1"].windows[0].pop()
+    batch = await site.feed.carry_on("b1")
+    assert batch.comment.startswith("the store has lost 1 of 20 rows")
+
+
+async def test_a_batch_whose_undo_is_gone_stays_active() -> None:
+    site = Site(NO_RAILS)
+    await site.push(rows_of(site.open(20), 110))
+    site.store.rows["b1"].undo.clear()
+    batch = await roll_back(site, "b1")
+    assert (batch.state, batch.kept_count, batch.restored_rows) == (LimitBatchState.ACTIVE, 0, 0)
+    assert batch.comment == "not rolled back: what would undo it is gone"
+    assert site.noted.back == []
+
+
+async def test_rows_whose_undo_is_gone_are_not_taken_for_changed_ones() -> None:
+    site = Site(NO_RAILS)
+    names = site.open(CHUNK_ROWS_MAX + 5)
+    await site.push(rows_of(names, 110))
+    site.store.accounts[names[-1]].version = 7
+    del site.store.rows["b1"].undo[0]
+    batch = await roll_back(site, "b1")
+    assert (batch.state, batch.restored_rows, batch.kept_count) == (LimitBatchState.ROLLED_BACK, 4, 1)
+    assert batch.comment == (f"wrong model ({CHUNK_ROWS_MAX} rows are still in force: what would undo them is gone)")
+
+
+async def test_rows_that_are_dropped_just_as_a_batch_is_taken_back() -> None:
+    site = Site(NO_RAILS)
+    names = site.open(5)
+    for number in range(1, 4):
+        await site.push(rows_of(names, 100 + number, number), header(f"b{number}"))
+    await site.push(rows_of(names, 105, 5), header("b4", mode=LimitBatchMode.STAGE))
+    before = await site.store.get_batch("b1", FAR)
+    steps: Counter[str] = Counter()
+
+    def overtake(method: str) -> None:
+        """Put another batch in force behind the first look."""
+        steps.update([method])
+        if method == "put_batch" and steps["list_batches"] == 1:
+            other = site.store.batches["b4"]
+            site.store.batches["b4"] = replace(
+                other, state=LimitBatchState.ACTIVE, activate_time_ms=site.store.now_ms()
+            )
+            del site.store.rows["b1"]
+
+    site.store.before = overtake
+    refused = await fault_of(site.feed.roll_back("b1", "ann", "wrong model", FAR))
+    assert refused.reason is ErrorReason.LIMIT_BATCH_STATE
+    after = await site.store.get_batch("b1", FAR)
+    assert (after.state, after.comment, after.actor) == (LimitBatchState.ACTIVE, before.comment, before.actor)
 
 
 # --- servers that fall, and two at once

@@ -306,7 +306,8 @@ class WindowStaged(NamedTuple):
 class RowsApplied:
     """What chunks of a batch have become: rows in force or not, by why.
 
-    `over_limit_count` also counts the accounts that a bounded `over_limit_accounts` has no room for.
+    `over_limit_count` and `refused_rows` also count those that the bounded `over_limit_accounts` and `errors` have no
+    room for.
     """
 
     applied_rows: int = 0
@@ -317,11 +318,16 @@ class RowsApplied:
     errors: tuple[LimitRowError, ...] = ()
     over_limit_accounts: tuple[str, ...] = ()
     over_limit_count: int = 0
+    refused_rows: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class RowsRestored:
-    """What a rollback made of chunks: rows restored, and accounts left alone since they have been changed."""
+    """What a rollback made of chunks: rows restored, and accounts left alone since they have been changed.
+
+    `kept_rows` also counts the accounts that a bounded `kept_changes` has no room for.
+    """
 
     restored_rows: int = 0
     kept_changes: tuple[str, ...] = ()
+    kept_rows: int = 0

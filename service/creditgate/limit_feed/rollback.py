@@ -13,17 +13,25 @@ from creditgate.limit_feed.records import WorkedBatch, require_state, work_deadl
 async def check_can_roll_back(store: LimitBatchStore, batch: LimitBatch) -> None:
     """Raise LIMIT_BATCH_STATE unless a batch is active and what would undo it is kept."""
     require_state(batch, LimitBatchState.ACTIVE, action="rolled back")
+    await check_undo_is_kept(store, batch.batch_id)
+
+
+async def check_undo_is_kept(store: LimitBatchStore, batch_id: str) -> None:
+    """Raise LIMIT_BATCH_STATE unless a batch is among those whose rows are not dropped."""
     newest = (await activated_batches(store))[:UNDO_BATCHES_MAX]
-    if all(each.batch_id != batch.batch_id for each in newest):
+    if all(each.batch_id != batch_id for each in newest):
         raise CreditError(
             ErrorReason.LIMIT_BATCH_STATE,
-            f"batch {batch.batch_id} can no longer be rolled back: what would undo it is kept for the "
+            f"batch {batch_id} can no longer be rolled back: what would undo it is kept for the "
             f"{UNDO_BATCHES_MAX} batches that were activated last",
         )
 
 
 async def restore(store: LimitBatchStore, worked: WorkedBatch, observer: LimitFeedObserver) -> None:
-    """Restore the limits before a batch that have not been changed since, and write that. Raises BatchLeftError."""
+    """Restore the limits before a batch that have not been changed since, and write that. Raises BatchLeftError.
+
+    A batch of which nothing is left that would undo it stays active.
+    """
     started = time.monotonic()
     batch = worked.batch
     restored_rows = batch.restored_rows
@@ -31,12 +39,23 @@ async def restore(store: LimitBatchStore, worked: WorkedBatch, observer: LimitFe
         restored_rows += part.restored_rows
         await worked.tell_progress(restored_rows=min(restored_rows, batch.applied_rows))
     counts = await store.count_restored(batch.batch_id, work_deadline())
+    lost_rows = max(batch.applied_rows - counts.restored_rows - counts.kept_rows, 0)
+    if lost_rows and lost_rows == batch.applied_rows:
+        await worked.write(state=LimitBatchState.ACTIVE, comment="not rolled back: what would undo it is gone")
+        return
     rolled_back = await worked.write(
         state=LimitBatchState.ROLLED_BACK,
+        comment=_with_lost(batch.comment, lost_rows),
         restored_rows=counts.restored_rows,
-        kept_count=batch.applied_rows - counts.restored_rows,
+        kept_count=counts.kept_rows,
         kept_changes=counts.kept_changes,
     )
     observer.rolled_back(rolled_back)
     observer.step_finished(Step.ROLL_BACK, time.monotonic() - started)
     await store.drop_rows(batch.batch_id, work_deadline())
+
+
+def _with_lost(comment: str, lost_rows: int) -> str:
+    if not lost_rows:
+        return comment
+    return f"{comment} ({lost_rows} rows are still in force: what would undo them is gone)"

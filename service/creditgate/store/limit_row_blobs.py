@@ -137,14 +137,15 @@ def unpack_applied(answer: bytes) -> ChunkApplied:
         error, at = _unpack_refused(answer, at)
         errors.append(error)
     over = _texts(answer, at, over_count)
-    rows = RowsApplied(applied, scheduled, created, skipped, released, tuple(errors), over, over_count)
+    rows = RowsApplied(applied, scheduled, created, skipped, released, tuple(errors), over, over_count, error_count)
     return ChunkApplied(rows, moved)
 
 
 def unpack_restored(answer: bytes) -> ChunkRestored:
     """Return what a rollback made of a chunk."""
     _, moved, restored, kept_count = layouts.ROWS_RESTORED.packer.unpack_from(answer)
-    return ChunkRestored(RowsRestored(restored, _texts(answer, layouts.ROWS_RESTORED.size, kept_count)), moved)
+    kept = _texts(answer, layouts.ROWS_RESTORED.size, kept_count)
+    return ChunkRestored(RowsRestored(restored, kept, kept_count), moved)
 
 
 def _texts(answer: bytes, start: int, count: int) -> tuple[str, ...]:
@@ -212,7 +213,7 @@ _ERRORS: Final[dict[int, Callable[[int, str, str], LimitRowError]]] = {
 
 def join_applied(chunks: Iterable[RowsApplied], errors_max: int, accounts_max: int) -> RowsApplied:
     """Return what became of several chunks, with lists cut off at their bounds."""
-    applied = scheduled = created = skipped = released = over_count = 0
+    applied = scheduled = created = skipped = released = over_count = refused = 0
     errors: list[LimitRowError] = []
     over: list[str] = []
     for chunk in chunks:
@@ -221,18 +222,18 @@ def join_applied(chunks: Iterable[RowsApplied], errors_max: int, accounts_max: i
         released += chunk.released_reviews
         errors += chunk.errors[: errors_max - len(errors)]
         over += chunk.over_limit_accounts[: accounts_max - len(over)]
-        over_count += chunk.over_limit_count
-    return RowsApplied(applied, scheduled, created, skipped, released, tuple(errors), tuple(over), over_count)
+        over_count, refused = over_count + chunk.over_limit_count, refused + chunk.refused_rows
+    return RowsApplied(applied, scheduled, created, skipped, released, tuple(errors), tuple(over), over_count, refused)
 
 
 def join_restored(chunks: Iterable[RowsRestored], accounts_max: int) -> RowsRestored:
     """Return what a rollback made of several chunks, with the list cut off at its bound."""
-    restored = 0
+    restored = kept_rows = 0
     kept: list[str] = []
     for chunk in chunks:
-        restored += chunk.restored_rows
+        restored, kept_rows = restored + chunk.restored_rows, kept_rows + chunk.kept_rows
         kept += chunk.kept_changes[: accounts_max - len(kept)]
-    return RowsRestored(restored, tuple(kept))
+    return RowsRestored(restored, tuple(kept), kept_rows)
 
 
 def pairs(flat: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:

@@ -73,7 +73,9 @@ class _LimitBatchStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Limit
     LIMIT_BATCH_STATE_ROLLED_BACK: _LimitBatchState.ValueType  # 7
     """The limits before the batch are in force again, but for `kept_changes`."""
     LIMIT_BATCH_STATE_FAILED: _LimitBatchState.ValueType  # 8
-    """Its header asks for all or nothing, and a row was wrong: none is in force."""
+    """Its header asks for all or nothing, and a row was wrong: none is in force. Or the store has lost rows: `comment` tells how
+    many, and `applied_rows` are in force.
+    """
     LIMIT_BATCH_STATE_ROLLING_BACK: _LimitBatchState.ValueType  # 9
     """Limits are being restored. Any server finishes this by itself."""
 
@@ -99,7 +101,9 @@ LIMIT_BATCH_STATE_CANCELLED: LimitBatchState.ValueType  # 6
 LIMIT_BATCH_STATE_ROLLED_BACK: LimitBatchState.ValueType  # 7
 """The limits before the batch are in force again, but for `kept_changes`."""
 LIMIT_BATCH_STATE_FAILED: LimitBatchState.ValueType  # 8
-"""Its header asks for all or nothing, and a row was wrong: none is in force."""
+"""Its header asks for all or nothing, and a row was wrong: none is in force. Or the store has lost rows: `comment` tells how
+many, and `applied_rows` are in force.
+"""
 LIMIT_BATCH_STATE_ROLLING_BACK: LimitBatchState.ValueType  # 9
 """Limits are being restored. Any server finishes this by itself."""
 Global___LimitBatchState: _TypeAlias = LimitBatchState  # noqa: Y015

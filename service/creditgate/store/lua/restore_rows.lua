@@ -54,6 +54,12 @@ local function restore_row(acc, row, before)
   return true
 end
 
+-- Notes that an account is left alone; returns the fate of its row.
+local function keep(outcome, row)
+  outcome.kept[#outcome.kept + 1] = row.account_id .. '\0'
+  return ROW_FATE.KEPT
+end
+
 -- Restores what stood before a row that is in force; returns its fate, or nil when it has to wait.
 local function undo_row(part, outcome, blob, row, before, packed_before)
   local acc = load_account(part, row.account_id)
@@ -64,11 +70,10 @@ local function undo_row(part, outcome, blob, row, before, packed_before)
       outcome.moved_count = outcome.moved_count + 1
       return ROW_FATE.MOVED
     end
-    return not moving and ROW_FATE.KEPT or nil
+    return not moving and keep(outcome, row) or nil
   end
   if not restore_row(acc, row, before) then
-    outcome.kept[#outcome.kept + 1] = row.account_id .. '\0'
-    return ROW_FATE.KEPT
+    return keep(outcome, row)
   end
   acc.changed, part.changed = true, true
   settle_limit(acc)
