@@ -35,6 +35,7 @@ class MemoryAccount:
     unlimited: bool = False
     version: int = 0
     exposure_minor: int = 0
+    confirm_s: int = 0
 
 
 @dataclass
@@ -175,12 +176,17 @@ class MemoryBatchStore:
             sum(part.refused_rows for part in parts),
         )
 
-    async def restore_rows(self, batch: LimitBatch, deadline: float) -> AsyncIterator[RowsRestored]:  # noqa: ARG002 - as above
+    async def restore_rows(
+        self,
+        batch: LimitBatch,
+        deadline: float,  # noqa: ARG002 - as above
+        in_force_s: int = 0,
+    ) -> AsyncIterator[RowsRestored]:
         kept = self._kept(batch.batch_id)
         for number, undo in list(kept.undo.items()):
             await self._step("restore_rows")
             if number not in kept.restored:
-                kept.restored[number] = self._restore(undo)
+                kept.restored[number] = self._restore(undo, in_force_s)
                 yield kept.restored[number]
 
     async def count_restored(self, batch_id: str, deadline: float) -> RowsRestored:  # noqa: ARG002 - as above
@@ -250,7 +256,7 @@ class MemoryBatchStore:
                 if _is_over(row, account):
                     over.append(row.account_id)
                 account.limit_minor, account.unlimited = row.limit_minor, row.limit_minor is None
-                account.version = row.version
+                account.version, account.confirm_s = row.version, self.now_ms() // 1000
         errors = tuple(
             LimitRowError(row.row, row.account_id, "account_id", LimitRowErrorReason[standing.name], "")
             for row, standing in standings
@@ -260,12 +266,14 @@ class MemoryBatchStore:
         skipped = sum(standing is RowStanding.SKIPPED for _, standing in standings)
         return RowsApplied(len(undo), 0, created, skipped, 0, errors, tuple(over), len(over), len(errors)), undo
 
-    def _restore(self, undo: Sequence[tuple[LimitRow, MemoryAccount]]) -> RowsRestored:
+    def _restore(self, undo: Sequence[tuple[LimitRow, MemoryAccount]], in_force_s: int) -> RowsRestored:
         restored, kept = 0, []
         for row, before in undo:
             account = self.accounts[row.account_id]
-            if account.version == row.version and account.limit_minor == row.limit_minor:
+            is_ours = account.version == row.version or account.confirm_s <= in_force_s
+            if is_ours and account.limit_minor == row.limit_minor:
                 account.limit_minor, account.unlimited = before.limit_minor, before.unlimited
+                account.confirm_s = before.confirm_s
                 restored += 1
             else:
                 kept.append(row.account_id)

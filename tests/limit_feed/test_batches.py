@@ -226,8 +226,32 @@ async def test_only_the_batches_that_were_activated_last_can_be_taken_back() -> 
         assert "can no longer be rolled back" in refused.message
     for kept in ("b5", "b4", "b3"):
         assert (await roll_back(site, kept)).state is LimitBatchState.ROLLED_BACK
-    assert set(site.limits().values()) == {104}
+    assert set(site.limits().values()) == {102}
     assert (await fault_of(site.feed.roll_back("b2", "ann", "x", FAR))).reason is ErrorReason.LIMIT_BATCH_STATE
+
+
+async def test_a_limit_that_a_later_batch_confirms_is_no_longer_that_of_the_one_before() -> None:
+    site = Site(NO_RAILS)
+    names = site.open(5)
+    for number, limit in ((1, 110), (2, 110), (3, 130)):
+        site.store.clock_ms += 10_000
+        await site.push(rows_of(names, limit, number), header(f"b{number}"))
+    assert (await roll_back(site, "b3")).restored_rows == 5
+    back = await roll_back(site, "b1")
+    assert (back.restored_rows, back.kept_count, set(site.limits().values())) == (0, 5, {110})
+    assert (await roll_back(site, "b2")).restored_rows == 5
+    assert set(site.limits().values()) == {110}
+
+
+async def test_a_batch_is_taken_back_where_only_one_that_is_taken_back_came_behind_it() -> None:
+    site = Site(NO_RAILS)
+    names = site.open(5)
+    for number, rows in ((1, names), (2, names), (3, names[:2])):
+        site.store.clock_ms += 10_000
+        await site.push(rows_of(rows, 100 + number, number), header(f"b{number}"))
+    assert (await roll_back(site, "b2")).restored_rows == 3
+    assert (await roll_back(site, "b1")).restored_rows == 3
+    assert [site.limits()[name] for name in names] == [103, 103, 100, 100, 100]
 
 
 async def test_batches_that_are_not_there(site: Site) -> None:
@@ -299,7 +323,7 @@ async def test_rows_whose_undo_is_gone_are_not_taken_for_changed_ones() -> None:
     site = Site(NO_RAILS)
     names = site.open(CHUNK_ROWS_MAX + 5)
     await site.push(rows_of(names, 110))
-    site.store.accounts[names[-1]].version = 7
+    site.store.accounts[names[-1]] = MemoryAccount(limit_minor=777, version=2)
     del site.store.rows["b1"].undo[0]
     batch = await roll_back(site, "b1")
     assert (batch.state, batch.restored_rows, batch.kept_count) == (LimitBatchState.ROLLED_BACK, 4, 1)

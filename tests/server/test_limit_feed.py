@@ -169,6 +169,18 @@ async def test_a_batch_that_cuts_40_percent_by_half_waits_for_force_and_can_be_t
     assert rows == {"APPLIED": 803, "RESTORED": 197, "KEPT": 303}
 
 
+async def test_batches_are_taken_back_one_behind_the_other(scorer: Scorer) -> None:
+    names = names_of(20)
+    await scorer.open(names)
+    for number in (1, 2, 3):
+        batch = await scorer.push(requests(header(f"b{number}"), rows_of(names, 100 + number, version=number)))
+        assert batch.state == LIMIT_BATCH_STATE_ACTIVE
+    for number in (3, 2, 1):
+        back = await scorer.roll_back(f"b{number}")
+        assert (back.state, back.restored_rows, back.kept_count) == (LIMIT_BATCH_STATE_ROLLED_BACK, 20, 0)
+        assert set(await scorer.limits(names)) == {99 + number}
+
+
 async def test_preview_tells_the_effect_on_live_accounts_and_changes_nothing(
     scorer: Scorer, service: RunningService
 ) -> None:

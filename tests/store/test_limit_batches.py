@@ -391,6 +391,23 @@ async def test_nothing_is_remembered_of_rows_in_order(own_redis: Callable[..., P
             assert sorted(found) == [(name.encode(), b"%d" % row) for row, name in enumerate(account_ids, 1)]
 
 
+@pytest.mark.parametrize(
+    ("named", "given_since", "after"),
+    [("", "", "low"), ("", "high", "high"), ("mid", "", "low"), ("mid", "high", "high"), ("low", "high", "high")],
+)
+async def test_a_rollback_leaves_a_class_that_a_person_has_given(
+    store: RedisCreditStore, batch: Batch, account_id: str, named: str, given_since: str, after: str
+) -> None:
+    await put_accounts(store, [account_id])
+    await store.run(PutAccount(account_id, risk_class="low"), deadline())
+    await batch.put([LimitRow(1, account_id, 700, "USD", 3, named)])
+    if given_since:
+        await store.run(PutAccount(account_id, risk_class=given_since), deadline())
+    assert (await batch.restore()).restored_rows == 1
+    account = await account_of(store, account_id)
+    assert (account.base_limit_minor, account.risk_class) == (1000, after)
+
+
 async def test_dropping_leaves_the_accounts_and_nothing_else(
     own_redis: Callable[..., PrivateRedis], new_id: NewId
 ) -> None:

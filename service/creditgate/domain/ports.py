@@ -181,8 +181,13 @@ class LimitBatchStore(Protocol):
         """Return what became of all chunks that are done, whoever did them; lists are cut off at their bounds."""
         ...
 
-    def restore_rows(self, batch: LimitBatch, deadline: float) -> AsyncIterator[RowsRestored]:
-        """Restore the limits before the rows that still count, chunk by chunk, and tell what became of each chunk."""
+    def restore_rows(self, batch: LimitBatch, deadline: float, in_force_s: int = 0) -> AsyncIterator[RowsRestored]:
+        """Restore the limits before the rows that still count, chunk by chunk, and tell what became of each chunk.
+
+        `in_force_s` is a second by which this batch's limits were in force, and those of no other that has come behind
+        it and still counts: a limit that is as its row has made it, and was confirmed by then, is the row's, though a
+        batch that was rolled back has left a later version there.
+        """
         ...
 
     async def count_restored(self, batch_id: str, deadline: float) -> RowsRestored:

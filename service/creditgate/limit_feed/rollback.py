@@ -1,13 +1,20 @@
 """Takes an active batch back."""
 
 import time
+from typing import Final
 
 from creditgate.domain.errors import CreditError, ErrorReason
 from creditgate.domain.limit_batch import UNDO_BATCHES_MAX, LimitBatch, LimitBatchState
 from creditgate.domain.ports import LimitBatchStore
-from creditgate.limit_feed.batches import activated_batches
+from creditgate.limit_feed.batches import activated_batches, all_batches
 from creditgate.limit_feed.observer import LimitFeedObserver, Step
 from creditgate.limit_feed.records import WorkedBatch, require_state, work_deadline
+
+_MS_PER_SECOND: Final = 1000
+_SETS_LIMITS: Final = frozenset(
+    {LimitBatchState.ACTIVATING, LimitBatchState.ACTIVE, LimitBatchState.ROLLING_BACK, LimitBatchState.FAILED}
+)
+"""States of batches whose limits may be in force; one that has failed may have lost the others."""
 
 
 async def check_can_roll_back(store: LimitBatchStore, batch: LimitBatch) -> None:
@@ -35,7 +42,7 @@ async def restore(store: LimitBatchStore, worked: WorkedBatch, observer: LimitFe
     started = time.monotonic()
     batch = worked.batch
     restored_rows = batch.restored_rows
-    async for part in store.restore_rows(batch, work_deadline()):
+    async for part in store.restore_rows(batch, work_deadline(), await _in_force_s(store, batch)):
         restored_rows += part.restored_rows
         await worked.tell_progress(restored_rows=min(restored_rows, batch.applied_rows))
     counts = await store.count_restored(batch.batch_id, work_deadline())
@@ -53,6 +60,21 @@ async def restore(store: LimitBatchStore, worked: WorkedBatch, observer: LimitFe
     observer.rolled_back(rolled_back)
     observer.step_finished(Step.ROLL_BACK, time.monotonic() - started)
     await store.drop_rows(batch.batch_id, work_deadline())
+
+
+async def _in_force_s(store: LimitBatchStore, batch: LimitBatch) -> int:
+    """Return the second by which a batch's limits were in force; 0 when another one has set limits around then.
+
+    Those of a batch that was rolled back do not count: so batches can be taken back one behind the other.
+    """
+    in_force_s = batch.activate_time_ms // _MS_PER_SECOND
+    async for other in all_batches(store, _SETS_LIMITS):
+        if other.batch_id == batch.batch_id or (other.state is LimitBatchState.FAILED and not other.applied_rows):
+            continue
+        was_done_before = 0 < other.activate_time_ms < batch.receive_time_ms
+        if not was_done_before and other.receive_time_ms // _MS_PER_SECOND <= in_force_s:
+            return 0
+    return in_force_s
 
 
 def _with_lost(comment: str, lost_rows: int) -> str:

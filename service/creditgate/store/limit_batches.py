@@ -191,11 +191,13 @@ class RedisLimitBatches:
             total = join_applied((total, unpack_applied(answer).rows), ROW_ERRORS_MAX, BATCH_ACCOUNTS_MAX)
         return total
 
-    async def restore_rows(self, batch: LimitBatch, deadline: float) -> AsyncIterator[RowsRestored]:
+    async def restore_rows(
+        self, batch: LimitBatch, deadline: float, in_force_s: int = 0
+    ) -> AsyncIterator[RowsRestored]:
         """Restore the limits before the rows that still count (see `LimitBatchStore.restore_rows`)."""
 
         async def restore(chunk: Chunk) -> ChunkRestored | None:
-            behind = (batch.header.model_version,)
+            behind = (batch.header.model_version, in_force_s)
             answer = await self._carry_out("creditgate_restore_rows", batch, chunk, behind, deadline)
             return unpack_restored(answer) if answer else None
 
