@@ -58,6 +58,8 @@ class MemoryBatchStore:
     def __init__(self, before: Callable[[str], None] = nothing) -> None:
         self.accounts: dict[str, MemoryAccount] = {}
         self.batches: dict[str, LimitBatch] = {}
+        self.received: dict[str, dict[int, LimitRowError]] = {}
+        self.measured: dict[str, tuple[LimitRowError, ...]] = {}
         self.rows: dict[str, _Rows] = {}
         self.before = before
         self.clock_ms = 1_700_000_000_000
@@ -68,20 +70,30 @@ class MemoryBatchStore:
 
     async def put_batch(self, batch: LimitBatch, deadline: float) -> LimitBatch:  # noqa: ARG002 - the port's signature
         await self._step("put_batch")
+        return self._put(batch, self.measured.get(batch.batch_id, ()), batch.row_errors)
+
+    async def put_measured(self, batch: LimitBatch, deadline: float) -> LimitBatch:  # noqa: ARG002 - as above
+        await self._step("put_batch")
+        return self._put(batch, batch.row_errors, ())
+
+    def _put(
+        self, batch: LimitBatch, measured: tuple[LimitRowError, ...], received: tuple[LimitRowError, ...]
+    ) -> LimitBatch:
         found = self.batches.get(batch.batch_id)
         if (found.revision if found is not None else 0) != batch.revision:
             raise CreditError(ErrorReason.LIMIT_BATCH_CHANGED, "changed")
         now_ms = self.now_ms()
-        told = {error.row: error for error in found.row_errors} if found is not None else {}
-        for error in batch.row_errors:
+        told = self.received.setdefault(batch.batch_id, {})
+        for error in received:
             if len(told) < ROW_ERRORS_MAX:
                 told.setdefault(error.row, error)
+        self.measured[batch.batch_id] = measured
         kept = replace(
             batch,
             revision=batch.revision + 1,
             create_time_ms=batch.create_time_ms or now_ms,
             update_time_ms=now_ms,
-            row_errors=tuple(told.values()),
+            row_errors=(*told.values(), *measured)[:ROW_ERRORS_MAX],
         )
         self.batches[batch.batch_id] = kept
         return replace(kept, row_errors=())

@@ -77,6 +77,21 @@ async def test_stage_waits_for_a_person(site: Site) -> None:
     assert await site.feed.activate("b1", ANN, FAR) == active
 
 
+async def test_wrong_rows_are_those_of_the_last_measure() -> None:
+    site = Site(NO_RAILS)
+    rows = rows_of([*site.open(2), "late", "nobody", ""], 110)
+    staged = await site.push(rows, header(mode=LimitBatchMode.STAGE))
+    assert [error.row for error in staged.row_errors] == [5, 3, 4]
+    site.store.accounts["late"] = MemoryAccount()
+    begun = await site.feed.activate("b1", ANN, FAR)
+    assert begun.rejected_rows == 2
+    assert [error.row for error in site.store.batches["b1"].row_errors] == [5, 4]
+    site.store.accounts["nobody"] = MemoryAccount()
+    active = await site.feed.carry_on("b1")
+    assert (active.applied_rows, active.rejected_rows) == (4, 1)
+    assert [error.row for error in active.row_errors] == [5]
+
+
 async def test_preview_tells_and_keeps_nothing(site: Site) -> None:
     batch = await site.push(rows_of(site.open(20), 10), header(mode=LimitBatchMode.PREVIEW))
     assert (batch.state, batch.comment) == (LimitBatchState.CANCELLED, "a preview is not kept")

@@ -123,7 +123,9 @@ async def test_python_and_lua_spell_the_same_keys_of_a_limit_batch(own_redis: Ca
         before = set(clocked.all_keys("cg:{0}:*"))
         batch = Batch(clocked.store, "b1")
         clocked.client.zadd(keys.limit_batches(), {f"gone-{number}": 0.0 for number in range(LIMIT_BATCHES_MAX)})
-        await clocked.store.limit_batches.put_batch(replace(batch.record, row_errors=(wrong,)), time.monotonic() + 10)
+        batches, deadline = clocked.store.limit_batches, time.monotonic() + 10
+        received = await batches.put_batch(replace(batch.record, row_errors=(wrong,)), deadline)
+        await batches.put_measured(replace(received, row_errors=(replace(wrong, row=8),)), deadline)
         await batch.put(rows_of(["a1"], 5, 1))
         await batch.restore()
         await batch.stage(rows_of(["a2"], 5, 1), 1)
@@ -133,6 +135,7 @@ async def test_python_and_lua_spell_the_same_keys_of_a_limit_batch(own_redis: Ca
             keys.limit_batches(),
             keys.limit_batch("b1"),
             keys.limit_batch_errors("b1"),
+            keys.limit_batch_measured("b1"),
             keys.gone_batches(),
             *(
                 spell(0, "b1")

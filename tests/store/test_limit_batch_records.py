@@ -110,6 +110,26 @@ async def test_wrong_rows_are_kept_once_and_up_to_a_bound(batches: RedisLimitBat
     assert len((await batches.get_batch("b1", deadline())).row_errors) == ROW_ERRORS_MAX
 
 
+async def test_what_a_measure_finds_wrong_takes_the_place_of_what_the_one_before_did(
+    clocked: ClockedStore, batches: RedisLimitBatches
+) -> None:
+    batch = await batches.put_batch(replace(batch_of("b1"), row_errors=(error_of(2),)), deadline())
+    batch = await batches.put_measured(replace(batch, row_errors=(error_of(1), error_of(3))), deadline())
+    read = await batches.get_batch("b1", deadline())
+    assert read.row_errors == (error_of(1), error_of(2), error_of(3))
+    batch = await batches.put_batch(replace(batch, row_errors=()), deadline())
+    batch = await batches.put_measured(replace(batch, row_errors=(error_of(3, "still"),)), deadline())
+    read = await batches.get_batch("b1", deadline())
+    assert read.row_errors == (error_of(2), error_of(3, "still"))
+    many = tuple(error_of(row) for row in range(10, ROW_ERRORS_MAX + 10))
+    await batches.put_measured(replace(batch, row_errors=many), deadline())
+    read = await batches.get_batch("b1", deadline())
+    assert (len(read.row_errors), read.row_errors[0]) == (ROW_ERRORS_MAX, error_of(2))
+    await batches.put_measured(replace(read, row_errors=()), deadline())
+    assert (await batches.get_batch("b1", deadline())).row_errors == (error_of(2),)
+    assert clocked.all_keys("cg:{0}:bm:*") == []
+
+
 async def test_batches_are_listed_newest_first_and_by_state(clocked: ClockedStore, batches: RedisLimitBatches) -> None:
     states = [LimitBatchState.ACTIVE, LimitBatchState.STAGED, LimitBatchState.ACTIVE, LimitBatchState.FAILED]
     for number, state in enumerate(states):

@@ -137,6 +137,13 @@ class LimitBatchStore(Protocol):
         """
         ...
 
+    async def put_measured(self, batch: LimitBatch, deadline: float) -> LimitBatch:
+        """Write a batch's record as `put_batch` does, with all `row_errors` that its measuring or activating has found.
+
+        They take the place of those of an earlier call; those that `put_batch` has written stay.
+        """
+        ...
+
     async def get_batch(self, batch_id: str, deadline: float) -> LimitBatch:
         """Return a batch with its `row_errors`. Raises LIMIT_BATCH_NOT_FOUND."""
         ...

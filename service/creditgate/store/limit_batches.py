@@ -86,13 +86,20 @@ class RedisLimitBatches:
 
     async def put_batch(self, batch: LimitBatch, deadline: float) -> LimitBatch:
         """Write a batch's record (see `LimitBatchStore.put_batch`)."""
+        return await self._put("creditgate_put_limit_batch", batch, deadline)
+
+    async def put_measured(self, batch: LimitBatch, deadline: float) -> LimitBatch:
+        """Write the record of a batch that has been measured (see `LimitBatchStore.put_measured`)."""
+        return await self._put("creditgate_put_measured_batch", batch, deadline)
+
+    async def _put(self, function: str, batch: LimitBatch, deadline: float) -> LimitBatch:
         record = render_record(batch)
         states = _state_bits(_OVER)
         arguments: list[Argument] = [batch.batch_id, batch.revision, batch.state.value, batch.header.model_version]
         arguments += [record, states]
         for error in batch.row_errors[:ROW_ERRORS_MAX]:
             arguments += [error.row, render_row_error(error)]
-        reply = await self._call("creditgate_put_limit_batch", _FIRST, tuple(arguments), deadline)
+        reply = await self._call(function, _FIRST, tuple(arguments), deadline)
         revision, *times_ms = cast("list[int]", reply)
         if revision == _OTHER_REVISION:
             msg = f"limit batch {batch.batch_id} has been changed meanwhile; read it again and decide anew"
@@ -109,7 +116,8 @@ class RedisLimitBatches:
         if not reply:
             raise CreditError(ErrorReason.LIMIT_BATCH_NOT_FOUND, f"there is no limit batch {batch_id}")
         revision, create_ms, update_ms, record, *flat = cast("list[bytes]", reply)
-        errors = sorted((parse_row_error(row, packed) for row, packed in pairs(flat)), key=lambda error: error.row)
+        told = dict(pairs(flat))
+        errors = sorted((parse_row_error(*item) for item in told.items()), key=lambda error: error.row)
         return parse_record(record, int(revision), (int(create_ms), int(update_ms)), tuple(errors))
 
     async def list_batches(

@@ -64,10 +64,12 @@ local function new_errors(errors_key, kept, args)
   return fields
 end
 
-local function put_limit_batch(keys, args)
+-- Writes the record; with `measured` the errors are all that measuring has found.
+local function put(keys, args, measured)
   local part = open_partitions(keys, nil, true)[1]
   local batch_id, revision, state = args[1], tonumber(args[2]), args[3]
   local batch_key, errors_key = key.limit_batch(part, batch_id), key.limit_batch_errors(part, batch_id)
+  local measured_key = key.limit_batch_measured(part, batch_id)
   local stored = redis.call('HMGET', batch_key, 'revision', 'state', 'create_ms', 'errors')
   if tonumber(stored[1] or '0') ~= revision
     or revision == 0 and redis.call('HGET', key.gone_batches(part), batch_id) then
@@ -89,19 +91,38 @@ local function put_limit_batch(keys, args)
   -- first write
   for index = 1, #dropped do
     redis.call('ZREM', key.limit_batches(part), dropped[index])
-    redis.call('UNLINK', key.limit_batch(part, dropped[index]), key.limit_batch_errors(part, dropped[index]))
+    redis.call('UNLINK', key.limit_batch(part, dropped[index]), key.limit_batch_errors(part, dropped[index]),
+      key.limit_batch_measured(part, dropped[index]))
     redis.call('HSET', key.gone_batches(part), dropped[index], now)
   end
+  if measured then
+    redis.call('UNLINK', measured_key)
+  else
+    error_count = error_count + #errors
+  end
   for index = 1, #errors do
-    redis.call('HSET', errors_key, errors[index][1], errors[index][2])
+    redis.call('HSET', measured and measured_key or errors_key, errors[index][1], errors[index][2])
   end
   redis.call('HSET', batch_key, 'revision', text_of(revision + 1), 'state', state, 'create_ms', create_ms, 'update_ms',
-    now, 'errors', text_of(error_count + #errors), 'record', args[5])
+    now, 'errors', text_of(error_count), 'record', args[5])
   redis.call('ZADD', key.limit_batches(part), create_ms, batch_id)
   flush({ part })
   return { revision + 1, tonumber(create_ms), part.now_ms }
 end
 
+local function put_limit_batch(keys, args)
+  return put(keys, args, false)
+end
+
+-- creditgate_put_measured_batch: the same for a batch that has just been measured or put in force: what is wrong with
+-- rows takes the place of what an earlier measure has found, and leaves what was wrong on receipt.
+local function put_measured_batch(keys, args)
+  return put(keys, args, true)
+end
+
 functions[#functions + 1] = {
   name = 'creditgate_put_limit_batch', callback = put_limit_batch, flags = { 'allow-oom' },
+}
+functions[#functions + 1] = {
+  name = 'creditgate_put_measured_batch', callback = put_measured_batch, flags = { 'allow-oom' },
 }
