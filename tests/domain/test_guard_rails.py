@@ -11,7 +11,7 @@ from creditgate.domain.policy import AccountsCut, GuardRails
 HEADER = LimitBatchHeader("b2", "scorer", "2.1", 5000, LimitBatchMode.APPLY)
 BATCH = LimitBatch(HEADER, LimitBatchState.RECEIVING, received_rows=100)
 LAST = replace(BATCH, header=replace(HEADER, batch_id="b1"))
-OFF = GuardRails(None, None, None, None, None, None, as_of_backwards=False, model_version_backwards=False)
+OFF = GuardRails(None, None, None, None, None, None, None, as_of_backwards=False, model_version_backwards=False)
 
 
 def totals(before: int, after: int, accounts: int = 10) -> dict[str, CurrencyChange]:
@@ -33,6 +33,8 @@ def totals(before: int, after: int, accounts: int = 10) -> dict[str, CurrencyCha
         (RowsSeen(steep_raises=1), [GuardRail.SINGLE_RAISE]),
         (RowsSeen(unknown_rows=5), []),
         (RowsSeen(unknown_rows=6), [GuardRail.UNKNOWN_ACCOUNTS]),
+        (RowsSeen(mismatched_rows=5), []),
+        (RowsSeen(mismatched_rows=6), [GuardRail.WRONG_ROWS]),
     ],
 )
 def test_what_is_seen_of_the_rows(seen: RowsSeen, trips: list[GuardRail]) -> None:
@@ -43,6 +45,32 @@ def test_what_is_seen_of_the_rows(seen: RowsSeen, trips: list[GuardRail]) -> Non
 def test_unknown_accounts_that_are_to_be_created_are_not_looked_at() -> None:
     batch = replace(BATCH, header=replace(HEADER, create_accounts=True))
     assert judge_batch(GuardRails(), batch, RowsSeen(unknown_rows=100), LAST) == ()
+
+
+@pytest.mark.parametrize(
+    ("rows", "errors", "duplicates", "trips"),
+    [
+        (100, 5, 0, []),
+        (100, 6, 0, [GuardRail.WRONG_ROWS]),
+        (100, 6, 1, [GuardRail.DUPLICATE_ROWS]),
+        (100, 7, 1, [GuardRail.WRONG_ROWS, GuardRail.DUPLICATE_ROWS]),
+        (9, 9, 0, []),
+        (10, 10, 0, [GuardRail.WRONG_ROWS]),
+    ],
+)
+def test_rows_that_are_wrong_in_themselves(rows: int, errors: int, duplicates: int, trips: list[GuardRail]) -> None:
+    """Rows that name an account again have a rail of their own."""
+    batch = replace(BATCH, received_rows=rows, received_errors=errors, duplicate_rows=duplicates)
+    reports = judge_batch(GuardRails(), batch, RowsSeen(), None)
+    assert [report.guard_rail for report in reports] == trips
+    assert judge_batch(OFF, batch, RowsSeen(), None) == ()
+
+
+def test_what_is_told_of_wrong_rows() -> None:
+    batch = replace(BATCH, received_errors=8)
+    (report,) = judge_batch(GuardRails(), batch, RowsSeen(mismatched_rows=2), None)
+    assert (report.observed, report.threshold) == (1000, 500)
+    assert report.message == "10 of 100 rows are wrong in themselves (10 %); at most 5 % may be"
 
 
 @pytest.mark.parametrize(

@@ -194,6 +194,23 @@ async def test_a_batch_is_compared_with_the_active_one(site: Site) -> None:
     assert (await site.push(rows, header("b3", as_of_ms=1000))).state is LimitBatchState.ACTIVE
 
 
+async def test_a_file_of_rubbish_waits_for_a_person(site: Site) -> None:
+    names = site.open(20)
+    batch = await site.push([update("", 5), *rows_of(names, -1)])
+    assert (batch.state, tripped(batch)) == (LimitBatchState.QUARANTINED, [GuardRail.WRONG_ROWS])
+    assert batch.rejected_rows == 21
+
+
+async def test_a_batch_of_which_no_row_is_in_force_is_compared_with_none(site: Site) -> None:
+    names = site.open(20)
+    await site.push(rows_of(names), header(as_of_ms=2000))
+    await site.push([update("", 5)] * 3, header("b2", as_of_ms=9000))
+    active = await activate(site, "b2", FORCED)
+    assert (active.state, active.applied_rows) == (LimitBatchState.ACTIVE, 0)
+    batch = await site.push(rows_of(names, 100, 2), header("b3", as_of_ms=3000))
+    assert batch.state is LimitBatchState.ACTIVE
+
+
 # --- cancelling and taking back
 
 

@@ -38,6 +38,7 @@ class RowsSeen:
         steepest_raises: the worst of them, at most `EXAMPLES_MAX`.
         changes: by currency.
         unknown_rows: rows that name accounts that don't exist.
+        mismatched_rows: rows in another currency than their account's.
 
     """
 
@@ -48,6 +49,7 @@ class RowsSeen:
     steepest_raises: tuple[LimitChange, ...] = ()
     changes: Mapping[str, CurrencyChange] = field(default_factory=dict)
     unknown_rows: int = 0
+    mismatched_rows: int = 0
 
 
 def judge_batch(
@@ -96,6 +98,12 @@ def _judge_rows(rails: GuardRails, batch: LimitBatch, seen: RowsSeen) -> Iterato
         if share > most:
             what = f"{seen.unknown_rows} of {rows} rows name accounts that do not exist ({_percent(share)})"
             yield GuardRailReport(GuardRail.UNKNOWN_ACCOUNTS, f"{what}; at most {_percent(most)} may", share, most)
+    wrong_rows = batch.received_errors - batch.duplicate_rows + seen.mismatched_rows
+    if rails.wrong_rows_bps is not None and rows >= SHARES_COUNT_FROM:
+        share, most = _share(wrong_rows, rows), rails.wrong_rows_bps
+        if share > most:
+            what = f"{wrong_rows} of {rows} rows are wrong in themselves ({_percent(share)})"
+            yield GuardRailReport(GuardRail.WRONG_ROWS, f"{what}; at most {_percent(most)} may be", share, most)
     if rails.duplicate_rows is not None and batch.duplicate_rows > rails.duplicate_rows:
         what = f"{batch.duplicate_rows} rows name an account that an earlier row names"
         yield GuardRailReport(

@@ -76,6 +76,7 @@ class GuardRail(IntEnum):
     DUPLICATE_ROWS = 6
     AS_OF_BACKWARDS = 7
     MODEL_BACKWARDS = 8
+    WRONG_ROWS = 9
 
 
 class LimitRow(NamedTuple):

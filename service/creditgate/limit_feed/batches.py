@@ -24,8 +24,8 @@ async def all_batches(store: LimitBatchStore, states: frozenset[LimitBatchState]
 
 
 async def newest_active(store: LimitBatchStore) -> LimitBatch | None:
-    """Return the active batch that was activated last."""
-    active = [batch async for batch in all_batches(store, frozenset({LimitBatchState.ACTIVE}))]
+    """Return the active batch that was activated last; one of which no row is in force says nothing of the next."""
+    active = [batch async for batch in all_batches(store, frozenset({LimitBatchState.ACTIVE})) if batch.applied_rows]
     return max(active, key=_activation, default=None)
 
 

@@ -144,6 +144,7 @@ class Measurer:
                 self._steepest_raises.all(),
                 self._changes,
                 standings[RowStanding.UNKNOWN_ACCOUNT],
+                standings[RowStanding.CURRENCY_MISMATCH],
             ),
             standings[RowStanding.SKIPPED],
             sum(standings[standing] for standing in _ROW_ERRORS),

@@ -168,6 +168,10 @@ class _GuardRailEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_GuardRail.V
     """`as_of` is before that of the last active batch."""
     GUARD_RAIL_MODEL_BACKWARDS: _GuardRail.ValueType  # 8
     """`model_version` is before that of the last active batch."""
+    GUARD_RAIL_WRONG_ROWS: _GuardRail.ValueType  # 9
+    """Too large a share of the rows is wrong in itself: unreadable, with a malformed field, or in another currency than its
+    account's.
+    """
 
 class GuardRail(_GuardRail, metaclass=_GuardRailEnumTypeWrapper):
     """A guard rail of the policy file (`guard_rails`)."""
@@ -190,6 +194,10 @@ GUARD_RAIL_AS_OF_BACKWARDS: GuardRail.ValueType  # 7
 """`as_of` is before that of the last active batch."""
 GUARD_RAIL_MODEL_BACKWARDS: GuardRail.ValueType  # 8
 """`model_version` is before that of the last active batch."""
+GUARD_RAIL_WRONG_ROWS: GuardRail.ValueType  # 9
+"""Too large a share of the rows is wrong in itself: unreadable, with a malformed field, or in another currency than its
+account's.
+"""
 Global___GuardRail: _TypeAlias = GuardRail  # noqa: Y015
 
 @_typing.final
