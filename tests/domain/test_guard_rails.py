@@ -18,6 +18,18 @@ def totals(before: int, after: int, accounts: int = 10) -> dict[str, CurrencyCha
     return {"EUR": CurrencyChange(10, 100, 100), "USD": CurrencyChange(accounts, before, after)}
 
 
+def from_0(accounts: int, after: int) -> dict[str, CurrencyChange]:
+    """Return a change of accounts of which some had a limit of 0, and the others none at all."""
+    return {"EUR": CurrencyChange(10, 100, 100), "USD": CurrencyChange(100, 0, after + 500, accounts, after)}
+
+
+def test_of_limits_of_0_what_becomes_of_them_is_told() -> None:
+    (report,) = judge_batch(GuardRails(), BATCH, RowsSeen(changes=from_0(30, 600)), None)
+    assert (report.observed, report.threshold) == (30, 9)
+    what = "30 accounts go from a limit of 0 to 600 minor units in USD, where no account had one above"
+    assert report.message == f"{what}; at most 9 may"
+
+
 @pytest.mark.parametrize(
     ("seen", "trips"),
     [
@@ -30,6 +42,8 @@ def totals(before: int, after: int, accounts: int = 10) -> dict[str, CurrencyCha
         (RowsSeen(changes=totals(10_000, 6_999)), [GuardRail.TOTAL_CHANGE]),
         (RowsSeen(changes=totals(100, 1000, accounts=9)), []),
         (RowsSeen(changes=totals(0, 1000)), []),
+        (RowsSeen(changes=from_0(9, 10**13)), []),
+        (RowsSeen(changes=from_0(10, 1)), [GuardRail.TOTAL_CHANGE]),
         (RowsSeen(steep_raises=1), [GuardRail.SINGLE_RAISE]),
         (RowsSeen(unknown_rows=5), []),
         (RowsSeen(unknown_rows=6), [GuardRail.UNKNOWN_ACCOUNTS]),

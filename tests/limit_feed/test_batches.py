@@ -194,6 +194,23 @@ async def test_a_batch_is_compared_with_the_active_one(site: Site) -> None:
     assert (await site.push(rows, header("b3", as_of_ms=1000))).state is LimitBatchState.ACTIVE
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "trips"),
+    [
+        (0, None, [GuardRail.SINGLE_RAISE]),
+        (0, 10**13, [GuardRail.TOTAL_CHANGE]),
+        (0, 0, []),
+        (None, None, []),
+        (None, 10**13, []),
+    ],
+)
+async def test_a_limit_of_0_is_a_limit_and_none_at_all_is_not(
+    site: Site, before: int | None, after: int | None, trips: list[GuardRail]
+) -> None:
+    batch = await site.push([update(name, after) for name in site.open(30, before)])
+    assert tripped(batch) == trips
+
+
 async def test_a_file_of_rubbish_waits_for_a_person(site: Site) -> None:
     names = site.open(20)
     batch = await site.push([update("", 5), *rows_of(names, -1)])

@@ -49,7 +49,8 @@ from tests.waiting import eventually
 WRONG_SHARE = 100
 RAILS_OFF = """
 guard_rails: {accounts_cut: off, total_change: off, single_raise_factor: off, row_count_change: off,
-              unknown_accounts: off, duplicate_rows: off, as_of_backwards: off, model_version_backwards: off}
+              unknown_accounts: off, wrong_rows: off, duplicate_rows: off, as_of_backwards: off,
+              model_version_backwards: off}
 """
 
 

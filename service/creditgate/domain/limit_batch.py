@@ -255,7 +255,8 @@ class Noteworthy(NamedTuple):
     """From where on a change of a limit is told by itself, and not in sums alone: above any of these bounds.
 
     A raise or a cut in minor units, the share of a limit that a cut takes, in basis points, and how many times its
-    limit an account gets (0: whatever that is). All changes are noteworthy as long as nothing else is said.
+    limit an account gets (0: whatever that is). A raise from a limit of 0 is always told by itself. All changes are
+    noteworthy as long as nothing else is said.
     """
 
     raise_over_minor: int = -1

@@ -106,7 +106,10 @@ class Measurer:
         self._errors: list[LimitRowError] = []
 
     def noteworthy(self) -> Noteworthy:
-        """Return which rows are to be told one by one from now on, so that nothing is missed."""
+        """Return which rows are to be told one by one from now on, so that nothing is missed.
+
+        The store tells a raise from 0 by itself, whatever is noteworthy: its sums can't tell it from a first limit.
+        """
         return Noteworthy(self._largest_raises.bound, self._largest_cuts.bound, self._cut_over_bps, self._factor)
 
     def add(self, effect: RowsEffect) -> None:
@@ -188,9 +191,14 @@ class Measurer:
 
     def _add_raise(self, effect: RowEffect, before: int | None, after: int | None) -> None:
         self._largest_raises.offer(_ENDLESS if after is None else after - (before or 0), effect)
-        if self._factor and before and (after is None or after > before * self._factor):
+        if not self._factor or before is None:
+            return
+        if after is None:
             self._steep_raises += 1
-            self._steepest_raises.offer(_ENDLESS if after is None else after / before, effect)
+            self._steepest_raises.offer(_ENDLESS, effect)
+        elif before and after > before * self._factor:
+            self._steep_raises += 1
+            self._steepest_raises.offer(after / before, effect)
 
     def _add_cut(self, effect: RowEffect, before: int | None, after: int) -> None:
         self._largest_cuts.offer(_ENDLESS if before is None else before - after, effect)
@@ -209,6 +217,9 @@ class Measurer:
             change.accounts += 1
             change.before_minor += before or 0
             change.after_minor += after
+            if before == 0 and after:
+                change.accounts_from_0 += 1
+                change.from_0_minor += after
 
 
 def _change_of(effect: RowEffect) -> LimitChange:

@@ -157,7 +157,7 @@ class _GuardRailEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_GuardRail.V
     GUARD_RAIL_TOTAL_CHANGE: _GuardRail.ValueType  # 2
     """The sum of the limits changes by too much."""
     GUARD_RAIL_SINGLE_RAISE: _GuardRail.ValueType  # 3
-    """A single limit is multiplied by too much."""
+    """A single limit is multiplied by too much, or gives way to no ceiling."""
     GUARD_RAIL_ROW_COUNT: _GuardRail.ValueType  # 4
     """The number of rows is too far from that of the last active batch."""
     GUARD_RAIL_UNKNOWN_ACCOUNTS: _GuardRail.ValueType  # 5
@@ -183,7 +183,7 @@ GUARD_RAIL_ACCOUNTS_CUT: GuardRail.ValueType  # 1
 GUARD_RAIL_TOTAL_CHANGE: GuardRail.ValueType  # 2
 """The sum of the limits changes by too much."""
 GUARD_RAIL_SINGLE_RAISE: GuardRail.ValueType  # 3
-"""A single limit is multiplied by too much."""
+"""A single limit is multiplied by too much, or gives way to no ceiling."""
 GUARD_RAIL_ROW_COUNT: GuardRail.ValueType  # 4
 """The number of rows is too far from that of the last active batch."""
 GUARD_RAIL_UNKNOWN_ACCOUNTS: GuardRail.ValueType  # 5
