@@ -137,6 +137,7 @@ async def test_python_and_lua_spell_the_same_keys_of_a_limit_batch(own_redis: Ca
             keys.limit_batch_errors("b1"),
             keys.limit_batch_measured("b1"),
             keys.gone_batches(),
+            keys.batch_states(),
             *(
                 spell(0, "b1")
                 for spell in (

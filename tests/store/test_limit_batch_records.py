@@ -141,6 +141,29 @@ async def test_batches_are_listed_newest_first_and_by_state(clocked: ClockedStor
     assert await listed(batches, LimitBatchState.CANCELLED) == [[]]
 
 
+async def test_a_batch_is_listed_by_its_state_whoever_has_written_it(
+    clocked: ClockedStore, batches: RedisLimitBatches
+) -> None:
+    for number in range(3):
+        await batches.put_batch(batch_of(f"b{number}"), deadline())
+        clocked.pass_time(1)
+    clocked.client.hdel("cg:{0}:bs", "b0", "b1")  # written before states were kept apart
+    assert await listed(batches, LimitBatchState.RECEIVING) == [["b2", "b1", "b0"]]
+    found = await batches.get_batch("b0", deadline())
+    await batches.put_batch(replace(found, state=LimitBatchState.FAILED), deadline())
+    assert await listed(batches, LimitBatchState.RECEIVING) == [["b2", "b1"]]
+    assert await listed(batches, LimitBatchState.FAILED) == [["b0"]]
+
+
+async def test_only_the_records_of_a_page_are_read(clocked: ClockedStore, batches: RedisLimitBatches) -> None:
+    """A thousand records are some megabytes, and servers ask every two seconds for those that are under way."""
+    await fill(batches, clocked, LimitBatchState.RECEIVING, LimitBatchState.ACTIVE)
+    clocked.client.config_resetstat()
+    assert await listed(batches, LimitBatchState.RECEIVING, LimitBatchState.ACTIVE) == [["b1", "b0"]]
+    stats = clocked.client.info("commandstats")
+    assert (stats["cmdstat_hmget"]["calls"], stats.get("cmdstat_hget")) == (2, None)
+
+
 async def listed(batches: RedisLimitBatches, *states: LimitBatchState, page_size: int = 100) -> list[list[str]]:
     """Return the ids of each page."""
     pages, token = [], ""
@@ -178,6 +201,7 @@ async def fill(batches: RedisLimitBatches, clocked: ClockedStore, *first: LimitB
     with clocked.client.pipeline() as pipeline:  # many calls of the store would take long
         for number in range(len(first), LIMIT_BATCHES_MAX - 1):
             pipeline.copy("cg:{0}:b:staged", f"cg:{{0}}:b:b{number}")
+            pipeline.hset("cg:{0}:bs", f"b{number}", staged.state.value)
             pipeline.zadd("cg:{0}:b", {f"b{number}": clocked.now_s * 1000})
         pipeline.execute()
 

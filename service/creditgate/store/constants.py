@@ -284,7 +284,7 @@ NO_EXPOSURE: Final = -(2**53)
 LIMIT_BATCHES_MAX: Final = 1000
 """Records of limit batches that are kept; beyond, those that are over go, the last active ones excepted."""
 
-LIMIT_BATCHES_BYTES_MAX: Final = 1_000_000
+LIMIT_BATCHES_BYTES_MAX: Final = 250_000
 """Records of limit batches that one page holds, about, in bytes."""
 
 MOVE_PATIENCE_S: Final = 10

@@ -132,6 +132,11 @@ def limit_batch_measured(batch_id: str) -> str:
     return f"{prefix(0)}:bm:{batch_id}"
 
 
+def batch_states() -> str:
+    """Return the hash of the limit batches' states."""
+    return f"{prefix(0)}:bs"
+
+
 def gone_batches() -> str:
     """Return the hash of the limit batches whose records are gone and whose rows are still to be dropped."""
     return f"{prefix(0)}:bg"

@@ -56,6 +56,7 @@ _SHARED: Final = (
     "reviews",
     "paging",
     "limit_rows",
+    "batch_states",
     "limit_effects",
 )
 """Files under `lua/` that others use, in an order in which what is used stands before what uses it."""

@@ -116,6 +116,11 @@ function key.limit_batch_measured(part, batch_id)
   return part.prefix .. ':bm:' .. batch_id
 end
 
+-- Hash: limit batch -> its state; only in the first partition.
+function key.batch_states(part)
+  return part.prefix .. ':bs'
+end
+
 -- Hash: limit batches whose records are gone and whose rows are still to be dropped; only in the first partition.
 function key.gone_batches(part)
   return part.prefix .. ':bg'

@@ -30,18 +30,20 @@ end
 local function outdated(part, over)
   local ids = redis.call('ZRANGE', key.limit_batches(part), '0', '-1')
   local surplus, found, in_force = #ids + 1 - LIMIT_BATCHES_MAX, {}, {}
+  if surplus <= 0 then
+    return found
+  end
+  local states = batch_states(part)
   for index = 1, #ids do
     if #found >= surplus then
       return found
     end
-    local stored = redis.call('HMGET', key.limit_batch(part, ids[index]), 'state', 'update_ms')
-    local state = tonumber(stored[1] or '')
+    local state = batch_state(part, states, ids[index])
     if not state or state == BATCH_STATE.CANCELLED or state == BATCH_STATE.FAILED then
       found[#found + 1] = ids[index]
     elseif string.sub(over, state, state) == '1' then
-      in_force[#in_force + 1] = {
-        id = ids[index], is_active = state == BATCH_STATE.ACTIVE, since_ms = tonumber(stored[2]),
-      }
+      local since_ms = tonumber(redis.call('HGET', key.limit_batch(part, ids[index]), 'update_ms'))
+      in_force[#in_force + 1] = { id = ids[index], is_active = state == BATCH_STATE.ACTIVE, since_ms = since_ms }
     end
   end
   local others = outlived(in_force, surplus - #found)
@@ -93,6 +95,7 @@ local function put(keys, args, measured)
     redis.call('ZREM', key.limit_batches(part), dropped[index])
     redis.call('UNLINK', key.limit_batch(part, dropped[index]), key.limit_batch_errors(part, dropped[index]),
       key.limit_batch_measured(part, dropped[index]))
+    redis.call('HDEL', key.batch_states(part), dropped[index])
     redis.call('HSET', key.gone_batches(part), dropped[index], now)
   end
   if measured then
@@ -105,6 +108,7 @@ local function put(keys, args, measured)
   end
   redis.call('HSET', batch_key, 'revision', text_of(revision + 1), 'state', state, 'create_ms', create_ms, 'update_ms',
     now, 'errors', text_of(error_count), 'record', args[5])
+  redis.call('HSET', key.batch_states(part), batch_id, state)
   redis.call('ZADD', key.limit_batches(part), create_ms, batch_id)
   flush({ part })
   return { revision + 1, tonumber(create_ms), part.now_ms }
