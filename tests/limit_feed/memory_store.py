@@ -13,7 +13,6 @@ from creditgate.domain.limit_batch import (
     LimitBatchState,
     LimitRow,
     LimitRowError,
-    LimitRowErrorReason,
     Noteworthy,
     RowEffect,
     RowsApplied,
@@ -23,6 +22,7 @@ from creditgate.domain.limit_batch import (
     WindowRows,
     WindowStaged,
 )
+from creditgate.domain.limit_row_errors import currency_mismatch, duplicate_account, unknown_account
 from creditgate.domain.ports import Page
 
 
@@ -135,15 +135,7 @@ class MemoryBatchStore:
                 if first == row.row:
                     kept.windows[window].append(row)
                 else:
-                    kept.duplicates[window].append(
-                        LimitRowError(
-                            row.row,
-                            row.account_id,
-                            "account_id",
-                            LimitRowErrorReason.DUPLICATE_ACCOUNT,
-                            f"row {first} is for the same account",
-                        )
-                    )
+                    kept.duplicates[window].append(duplicate_account(row, first))
         measured = [RowsEffect([self._effect(batch, row) for row in kept.windows[window]])]
         return WindowStaged(list(kept.duplicates[window]), measured if noteworthy is not None else [])
 
@@ -270,7 +262,9 @@ class MemoryBatchStore:
                 account.limit_minor, account.unlimited = row.limit_minor, row.limit_minor is None
                 account.version, account.confirm_s = row.version, self.now_ms() // 1000
         errors = tuple(
-            LimitRowError(row.row, row.account_id, "account_id", LimitRowErrorReason[standing.name], "")
+            currency_mismatch(row.row, row.account_id, self.accounts[row.account_id].currency_code)
+            if standing is RowStanding.CURRENCY_MISMATCH
+            else unknown_account(row.row, row.account_id)
             for row, standing in standings
             if standing in (RowStanding.UNKNOWN_ACCOUNT, RowStanding.CURRENCY_MISMATCH)
         )

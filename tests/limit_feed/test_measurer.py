@@ -100,7 +100,7 @@ def test_rows_that_their_accounts_refuse() -> None:
     unknown, mismatch = got.errors
     assert (unknown.row, unknown.field, unknown.reason) == (1, "account_id", LimitRowErrorReason.UNKNOWN_ACCOUNT)
     assert (mismatch.field, mismatch.reason) == ("currency_code", LimitRowErrorReason.CURRENCY_MISMATCH)
-    assert mismatch.message == "must be the account's currency, which is EUR"
+    assert mismatch.message == "must be EUR, the currency of the account"
 
 
 def test_errors_are_counted_beyond_those_that_are_told() -> None:

@@ -20,11 +20,13 @@ from creditgate.domain.limit_batch import (
     Noteworthy,
     RowEffect,
     RowsApplied,
+    RowsEffect,
     RowStanding,
     WindowStaged,
 )
 from creditgate.domain.operations import PutAccount, PutGroup, SetManualLimit, SetTemporaryLimit
-from creditgate.domain.policy import DEFAULT_CLASS, DEFAULT_RULES, ClassPolicy, Policy, RuleSetting
+from creditgate.domain.policy import DEFAULT_CLASS, DEFAULT_RULES, ClassPolicy, GuardRails, Policy, RuleSetting
+from creditgate.limit_feed.measurer import Measurer
 from creditgate.store import PARTITIONS_DEFAULT, RedisCreditStore, keys
 from tests.private_redis import PrivateRedis
 from tests.store.batches import Batch, account_of, limits_of, put_accounts, rows_of
@@ -95,9 +97,12 @@ async def test_what_becomes_of_each_kind_of_row(store: RedisCreditStore, batch: 
         (4, RowStanding.UNKNOWN_ACCOUNT),
         (5, RowStanding.CURRENCY_MISMATCH),
     ]
+    measurer = Measurer(GuardRails())
+    measurer.add(RowsEffect(await batch.measure()))
     applied = await batch.apply()
     assert (applied.applied_rows, applied.skipped_rows, applied.created_accounts) == (1, 2, 0)
     errors = sorted(applied.errors, key=lambda error: error.row)
+    assert tuple(errors) == measurer.measured().errors, "told in the same words"
     assert [(error.row, error.account_id, error.field, error.reason) for error in errors] == [
         (4, unknown, "account_id", LimitRowErrorReason.UNKNOWN_ACCOUNT),
         (5, foreign, "currency_code", LimitRowErrorReason.CURRENCY_MISMATCH),

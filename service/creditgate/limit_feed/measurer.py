@@ -13,7 +13,6 @@ from creditgate.domain.limit_batch import (
     LimitChange,
     LimitEffect,
     LimitRowError,
-    LimitRowErrorReason,
     LimitSums,
     LimitTotals,
     Noteworthy,
@@ -21,21 +20,11 @@ from creditgate.domain.limit_batch import (
     RowsEffect,
     RowStanding,
 )
+from creditgate.domain.limit_row_errors import currency_mismatch, unknown_account
 from creditgate.domain.policy import BASIS_POINTS, GuardRails
 
 _ENDLESS: Final = float("inf")
-_ROW_ERRORS: Final = {
-    RowStanding.UNKNOWN_ACCOUNT: (
-        LimitRowErrorReason.UNKNOWN_ACCOUNT,
-        "account_id",
-        "there is no such account, and the header does not ask to create it",
-    ),
-    RowStanding.CURRENCY_MISMATCH: (
-        LimitRowErrorReason.CURRENCY_MISMATCH,
-        "currency_code",
-        "must be the account's currency, which is {currency_code}",
-    ),
-}
+_REFUSED: Final = (RowStanding.UNKNOWN_ACCOUNT, RowStanding.CURRENCY_MISMATCH)
 
 
 class _Largest:
@@ -119,7 +108,7 @@ class Measurer:
             self._standings[standing] += 1
             if standing is RowStanding.APPLICABLE or standing is RowStanding.NEW_ACCOUNT:
                 self._add_applicable(row)
-            elif standing in _ROW_ERRORS and len(self._errors) < ROW_ERRORS_MAX:
+            elif standing in _REFUSED and len(self._errors) < ROW_ERRORS_MAX:
                 self._errors.append(_error_of(row))
         for sums in effect.sums:
             self._add_all(sums)
@@ -150,7 +139,7 @@ class Measurer:
                 standings[RowStanding.CURRENCY_MISMATCH],
             ),
             standings[RowStanding.SKIPPED],
-            sum(standings[standing] for standing in _ROW_ERRORS),
+            sum(standings[standing] for standing in _REFUSED),
             tuple(self._errors),
         )
 
@@ -229,10 +218,9 @@ def _change_of(effect: RowEffect) -> LimitChange:
 
 
 def _error_of(effect: RowEffect) -> LimitRowError:
-    reason, field, message = _ROW_ERRORS[effect.standing]
-    return LimitRowError(
-        effect.row, effect.account_id, field, reason, message.format(currency_code=effect.currency_code)
-    )
+    if effect.standing is RowStanding.CURRENCY_MISMATCH:
+        return currency_mismatch(effect.row, effect.account_id, effect.currency_code)
+    return unknown_account(effect.row, effect.account_id)
 
 
 def _told(currency_code: str, totals: _Totals) -> LimitTotals:
