@@ -3,20 +3,28 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
 
 from creditgate.domain.errors import CreditError, ErrorReason
-from creditgate.domain.limit_batch import CHUNK_ROWS_MAX, GuardRail, LimitBatch, LimitBatchMode, LimitBatchState
+from creditgate.domain.limit_batch import (
+    CHUNK_ROWS_MAX,
+    GuardRail,
+    LimitBatch,
+    LimitBatchMode,
+    LimitBatchState,
+    RowsApplied,
+)
 from creditgate.domain.policy import GuardRails
 from creditgate.limit_feed import Activation, Resumer, Step
 from creditgate.limit_feed.resumer import ABANDONED_S, STANDSTILL_S
 from creditgate.v1.limit_feed_service_pb2 import LimitUpdate
 from tests.limit_feed.memory_store import MemoryAccount
 from tests.limit_feed.pushes import FAR, NO_RAILS, Site, header, messages, tripped, update
+from tests.waiting import eventually
 
 ANN = Activation("ann", "looked at it")
 FORCED = Activation("ann", "the crash is real", force=True)
@@ -511,6 +519,33 @@ async def test_what_stands_still_is_carried_on_and_what_moves_is_not() -> None:
     assert not site.finisher.is_at_work("b2")
     assert (await site.feed.carry_on("b1")).state is LimitBatchState.ACTIVE
     assert names
+
+
+async def test_a_batch_that_waits_for_its_turn_does_not_stand_still(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("creditgate.limit_feed.finisher.WRITE_INTERVAL_S", 0.01)
+    site = Site(NO_RAILS)
+    names = site.open(4)
+    for batch_id, own in (("b1", names[:2]), ("b2", names[2:])):
+        await site.push(rows_of(own, 110), header(batch_id, LimitBatchMode.STAGE))
+    may_apply, apply_rows = asyncio.Event(), site.store.apply_rows
+
+    async def apply_late(batch: LimitBatch, deadline: float) -> AsyncIterator[RowsApplied]:
+        await may_apply.wait()
+        async for part in apply_rows(batch, deadline):
+            yield part
+
+    monkeypatch.setattr(site.store, "apply_rows", apply_late)
+    for batch_id in ("b1", "b2"):
+        await site.feed.activate(batch_id, ANN, FAR)
+    before = site.store.batches["b2"].revision
+
+    async def is_written_again() -> bool:
+        return site.store.batches["b2"].revision > before + 1
+
+    await eventually(is_written_again)
+    may_apply.set()
+    ended = await asyncio.gather(*(site.feed.carry_on(batch_id) for batch_id in ("b1", "b2")))
+    assert [(batch.state, batch.applied_rows) for batch in ended] == [(LimitBatchState.ACTIVE, 2)] * 2
 
 
 async def test_the_batches_are_counted_by_state() -> None:

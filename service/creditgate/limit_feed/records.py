@@ -14,7 +14,8 @@ CALL_S_MAX: Final = 10.0
 """How long one call of the store may take where no caller's deadline counts."""
 
 _ATTEMPTS_MAX: Final = 20
-_WRITE_INTERVAL_S: Final = 1.0
+WRITE_INTERVAL_S: Final = 1.0
+"""How often the record of a batch that is worked on is written, so that other servers see that."""
 
 Change = Callable[[LimitBatch], LimitBatch]
 """Returns a record as it should be, or the same when nothing is to be changed; raises when it must not be."""
@@ -103,7 +104,7 @@ class WorkedBatch:
         """
         await self._turns.rest()
         self.batch = replace(self.batch, **progress)
-        if time.monotonic() - self._written_at >= _WRITE_INTERVAL_S:
+        if time.monotonic() - self._written_at >= WRITE_INTERVAL_S:
             await self.write(**progress)
 
     async def write(self, **fields: Any) -> LimitBatch:  # noqa: ANN401 - fields of LimitBatch
