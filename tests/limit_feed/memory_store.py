@@ -68,6 +68,10 @@ class MemoryBatchStore:
         self.clock_ms += 1
         return self.clock_ms
 
+    async def read_clock(self, deadline: float) -> int:  # noqa: ARG002 - the port's signature
+        await self._step("read_clock")
+        return self.now_ms()
+
     async def put_batch(self, batch: LimitBatch, deadline: float) -> LimitBatch:  # noqa: ARG002 - the port's signature
         await self._step("put_batch")
         return self._put(batch, self.measured.get(batch.batch_id, ()), batch.row_errors)

@@ -84,6 +84,12 @@ async def test_a_batch_is_read_as_it_was_written(clocked: ClockedStore, batches:
     assert await batches.get_batch("b1", deadline()) == again
 
 
+async def test_the_clock_is_that_of_the_records(clocked: ClockedStore, batches: RedisLimitBatches) -> None:
+    assert await batches.read_clock(deadline()) == (await batches.put_batch(batch_of("b1"), deadline())).update_time_ms
+    clocked.pass_time(5)
+    assert await batches.read_clock(deadline()) == clocked.now_s * 1000
+
+
 async def test_a_batch_that_has_been_changed_is_not_overwritten(batches: RedisLimitBatches) -> None:
     first = await batches.put_batch(batch_of("b1"), deadline())
     assert await reason_of(batches.put_batch(batch_of("b1"), deadline())) is ErrorReason.LIMIT_BATCH_CHANGED

@@ -126,6 +126,10 @@ class LimitBatchStore(Protocol):
     chunks may be ended anywhere and begun again, by several servers at once.
     """
 
+    async def read_clock(self, deadline: float) -> int:
+        """Return the time by which records are created and changed, in milliseconds since 1970."""
+        ...
+
     async def put_batch(self, batch: LimitBatch, deadline: float) -> LimitBatch:
         """Write a batch's record, if its revision is still `batch.revision` (0: there is none yet).
 

@@ -89,7 +89,7 @@ async def put_in_force(store: LimitBatchStore, worked: WorkedBatch, observer: Li
     counts = await store.count_applied(batch.batch_id, work_deadline())
     rejected_rows = batch.received_errors + counts.refused_rows
     lost_rows = batch.received_rows - counts.applied_rows - counts.skipped_rows - rejected_rows
-    end_time_ms = (await worked.write()).update_time_ms
+    end_time_ms = await store.read_clock(work_deadline())
     ended = await worked.write(
         state=LimitBatchState.FAILED if lost_rows > 0 else LimitBatchState.ACTIVE,
         comment=rows_lost(batch, lost_rows, counts.applied_rows) if lost_rows > 0 else batch.comment,

@@ -32,6 +32,7 @@ ABANDONED_S: Final = 7 * SECONDS_PER_DAY
 
 _OVER: Final = frozenset({LimitBatchState.CANCELLED, LimitBatchState.FAILED, LimitBatchState.ROLLED_BACK})
 _DROPPED_AGAIN_MAX: Final = 20
+_MS_PER_SECOND: Final = 1000
 _UNDER_WAY: Final = frozenset({LimitBatchState.RECEIVING, LimitBatchState.ACTIVATING, LimitBatchState.ROLLING_BACK})
 
 _log = logging.getLogger(__name__)
@@ -100,7 +101,7 @@ class Resumer:
         by_state: Counter[LimitBatchState] = Counter()
         newest_ms = 0
         over: list[str] = []
-        abandoned_ms = (time.time() - ABANDONED_S) * 1000
+        abandoned_ms = await self._store.read_clock(soon()) - ABANDONED_S * _MS_PER_SECOND
         async for batch in all_batches(self._store, frozenset()):
             by_state[batch.state] += 1
             if batch.state is LimitBatchState.ACTIVE:

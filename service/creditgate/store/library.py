@@ -103,6 +103,7 @@ _OWN: Final = (
     "restore_rows",
     "limit_chunks",
     "drop_rows",
+    "read_clock",
     "note_orders",
     "register",
 )

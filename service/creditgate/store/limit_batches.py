@@ -84,6 +84,10 @@ class RedisLimitBatches:
 
     # --- records
 
+    async def read_clock(self, deadline: float) -> int:
+        """Return the time by the clock of the records (see `LimitBatchStore.read_clock`)."""
+        return cast("int", await self._call("creditgate_read_clock", _FIRST, (), deadline, read_only=True))
+
     async def put_batch(self, batch: LimitBatch, deadline: float) -> LimitBatch:
         """Write a batch's record (see `LimitBatchStore.put_batch`)."""
         return await self._put("creditgate_put_limit_batch", batch, deadline)
