@@ -13,7 +13,7 @@ operations[OPERATION.CHECK_CREDIT] = function(part, blob)
     return failed
   end
   local asked
-  asked, failed = ask_order(acc, order)
+  asked, failed = ask_for(acc, order, amount)
   if not asked then
     return failed
   end

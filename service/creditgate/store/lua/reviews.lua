@@ -3,36 +3,25 @@
 
 local REVIEWS_MAX = 100
 
--- Judges what waits of an order; returns the asked amounts and the decision, or nil when it has to go on waiting.
-local function judge_waiting(acc, order)
+-- Holds what waits of an order and now needs nobody; returns whether it does. The order keeps the decision that it was
+-- answered with; the journal has the one that released it.
+local function release_if_fitting(acc, order_id, order)
   local total = order.waiting and order.waiting.amount or order.amount
-  local held, whole = held_of(order, total, order.committed), worth(order, total)
-  if not held or not whole then
-    return nil
-  end
-  local asked = {
-    net = order.waiting and held - order.held or held, amount = whole, terms_days = order.terms_days, held = held,
-    total = total,
-  }
-  if complete(acc, asked) then
-    return nil
+  local asked = ask_for(acc, order, total)
+  if not asked then
+    return false
   end
   local outcome, reason_count, reasons = decide(acc, asked, false)
-  if outcome == OUTCOME.APPROVED or outcome == OUTCOME.FLAGGED then
-    return asked, pack_decision(acc, outcome, reason_count, reasons)
+  if outcome ~= OUTCOME.APPROVED and outcome ~= OUTCOME.FLAGGED then
+    return false
   end
-end
-
--- Holds what waited. The order keeps the decision that it was answered with; the journal has the one that released it.
-local function release_waiting(acc, order_id, order, asked, decision)
+  local decision = pack_decision(acc, outcome, reason_count, reasons)
   drop_waiting(acc, order_id, order)
-  if order.state == STATE.PENDING_REVIEW then
-    order.state = STATE.HELD
-  end
-  order.amount = asked.total
+  order.state, order.amount = STATE.HELD, total
   count_velocity(acc, asked.net)
   hold_until(acc, order_id, order, asked.held, order.expire_s)
   store_order(acc, order_id, order, EFFECT.REVIEW_RELEASED, '', acc.part.now_ms, decision)
+  return true
 end
 
 -- Releases what waits for an account and now needs nobody; returns how many orders that were, and of how many.
@@ -43,11 +32,7 @@ local function release_fitting(acc)
     local order = load_order(acc, order_ids[index])
     local state = order and state_now(acc.part, order)
     if state == STATE.PENDING_REVIEW or state == STATE.HELD and order.waiting then
-      local asked, decision = judge_waiting(acc, order)
-      if asked then
-        release_waiting(acc, order_ids[index], order, asked, decision)
-        released = released + 1
-      end
+      released = released + (release_if_fitting(acc, order_ids[index], order) and 1 or 0)
     end
   end
   return released, #order_ids

@@ -1,10 +1,11 @@
 -- The rules of a decision.
 --
--- A rule is two functions of the account, of what is asked (`net`: what it takes of the credit, and `amount`: the whole
--- order, both in the account's currency; `terms_days`; `exposure`: that of the account with the order; `limited`:
--- whether that has a limit to be compared with; `group_exposure`) and of its setting in the policy. FIRES returns
--- whether it fires; that is asked for every order, so it looks at what is cheap first. TELLS returns what it observed,
--- the threshold, the currency of the two, and the action where it is not the setting's.
+-- A rule is two functions of the account, of what is asked of it (`ask_for`) and of its setting in the policy. Asked
+-- are `net`, what the order takes of the credit, and `amount`, the whole order, both in the account's currency;
+-- `terms_days`; `exposure`, that of the account with the order; `limited`, whether that has a limit to be compared
+-- with; `group` and `group_exposure`. FIRES returns whether the rule fires; that is asked for every order, so it looks
+-- at what is cheap first. TELLS returns what it observed, the threshold, the currency of the two, and the action where
+-- it is not the setting's.
 
 local NO_CURRENCY = '   '
 local DAY_S = 86400
