@@ -1,5 +1,6 @@
 """What waits for a person is judged anew when its account's limit changes, by an operation or by itself."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
@@ -136,6 +137,45 @@ async def test_an_amend_that_waits_is_released_too(clocked: ClockedStore, accoun
     assert await waiting_and_reserved(desk) == (0, FITS_LATER)
     order = await desk.reservation("o1")
     assert (order.state, order.amount_minor, order.pending_amount_minor) == (ReservationState.HELD, FITS_LATER, 0)
+    await desk.adds_up()
+
+
+async def test_what_takes_no_credit_is_released_too(clocked: ClockedStore, account_id: str) -> None:
+    rules = {**DEFAULT_RULES, ReasonCode.OVERDUE_AMOUNT: RuleSetting(Action.REVIEW, amounts={"USD": 0})}
+    late = Policy("late", {DEFAULT_CLASS: ClassPolicy(rules, limit_rise_releases_reviews=True)})
+    clocked.store.use_policy(late)
+    desk = clocked.desk(account_id)
+    await desk.put(limit=LOW)
+    await desk.reserve("amended", 80, secured_minor=80)
+    await desk.amend("amended", 10)
+    await desk.age(clocked.now_s * 1000, 5)
+    assert (await desk.reserve("secured", 80, secured_minor=80)).decision.outcome is Outcome.PENDING_REVIEW
+    waits = await desk.amend("amended", 80)
+    assert (waits.decision.outcome, waits.reservation.pending_amount_minor) == (Outcome.PENDING_REVIEW, 80)
+    assert await waiting_and_reserved(desk) == (0, 0)
+    await desk.pay("p1", 5)
+    await desk.set_limit(LOW)
+    for order_id in ("secured", "amended"):
+        order = await desk.reservation(order_id)
+        assert (order.state, order.amount_minor, order.pending_amount_minor) == (ReservationState.HELD, 80, 0)
+    await desk.adds_up()
+
+
+async def test_what_begins_to_wait_in_the_call_that_raises_the_limit_is_released(
+    clocked: ClockedStore, account_id: str
+) -> None:
+    desk = clocked.desk(account_id)
+    await desk.put(limit=LOW)
+    await desk.reserve("ends", FITS_LATER)
+    together = (
+        desk.reserve("fits", FITS_LATER),
+        desk.reserve("never", FITS_NEVER),
+        desk.release("ends"),
+        desk.set_limit(HIGH),
+    )
+    await asyncio.gather(*together)
+    assert await waiting_and_reserved(desk) == (FITS_NEVER, FITS_LATER)
+    assert (await desk.reservation("fits")).state is ReservationState.HELD
     await desk.adds_up()
 
 

@@ -24,10 +24,32 @@ local function release_if_fitting(acc, order_id, order)
   return true
 end
 
+local NOTHING_SINCE = {}
+
+-- Returns the orders that wait for an account, the oldest first: those of earlier calls, then those of this one.
+local function waiting_orders(acc)
+  local stored = redis.call('ZRANGE', key.waiting(acc.part, acc.id), '0', text_of(REVIEWS_MAX - 1))
+  local order_ids, since, changed = {}, {}, acc.waiting or NOTHING_SINCE
+  for index = 1, #stored do
+    if changed[stored[index]] == nil then
+      order_ids[#order_ids + 1] = stored[index]
+    end
+  end
+  for order_id, waits in pairs(changed) do
+    if waits then
+      since[#since + 1] = order_id
+    end
+  end
+  table.sort(since)
+  for index = 1, math.min(#since, REVIEWS_MAX - #order_ids) do
+    order_ids[#order_ids + 1] = since[index]
+  end
+  return order_ids
+end
+
 -- Releases what waits for an account and now needs nobody; returns how many orders that were, and of how many.
 local function release_fitting(acc)
-  local released = 0
-  local order_ids = redis.call('ZRANGE', key.waiting(acc.part, acc.id), '0', text_of(REVIEWS_MAX - 1))
+  local released, order_ids = 0, waiting_orders(acc)
   for index = 1, #order_ids do
     local order = load_order(acc, order_ids[index])
     local state = order and state_now(acc.part, order)
@@ -39,13 +61,18 @@ local function release_fitting(acc)
 end
 
 -- Looks at what waits for an account whose limit has changed; returns how many orders are released, and of how many.
+-- What takes no credit waits too, and is not in the sum: it is searched for only where it could be released.
 local function limit_changed(acc)
-  if acc.pending == 0 then
+  local releases = acc.class.releases_reviews
+  if acc.pending == 0 and not releases then
     return 0, 0
   end
-  acc.waiting = acc.waiting or {}  -- the next change is another one
-  if not acc.class.releases_reviews then
-    return 0, 0
+  local released, orders = 0, 0
+  if releases then
+    released, orders = release_fitting(acc)
   end
-  return release_fitting(acc)
+  if acc.pending > 0 or orders > 0 then
+    acc.waiting = acc.waiting or {}  -- the next change is another one
+  end
+  return released, orders
 end
