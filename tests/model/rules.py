@@ -126,7 +126,9 @@ def _velocity(_: Rulebook, seen: Seen, rule: Rule) -> Verdict:
 _RULES: Final[dict[ReasonCode, Callable[[Rulebook, Seen, Rule], Verdict]]] = {
     ReasonCode.ACCOUNT_BLOCKED: lambda _, seen, __: Verdict(seen.blocked, int(seen.blocked), 0),
     ReasonCode.ACCOUNT_CLOSED: lambda _, seen, __: Verdict(seen.closed, int(seen.closed), 0),
-    ReasonCode.LIMIT_NOT_SET: lambda _, seen, __: Verdict(seen.limit_minor is None and not seen.unlimited, 0, 0),
+    ReasonCode.LIMIT_NOT_SET: lambda _, seen, __: Verdict(
+        seen.limit_minor is None and not seen.unlimited and seen.added_minor > 0, 0, 0
+    ),
     ReasonCode.LIMIT_EXPIRED: lambda _, __, rule: Verdict(False, 0, rule.number),  # noqa: FBT003 - no limit here ends
     ReasonCode.LIMIT_STALE: lambda _, __, rule: Verdict(False, 0, rule.number),  # noqa: FBT003 - nor grows a day old
     ReasonCode.LIMIT_EXCEEDED: _limit_exceeded,

@@ -58,18 +58,21 @@ TELLS[REASON.ACCOUNT_BLOCKED] = function(acc) return acc.blocked and 1 or 0, 0, 
 FIRES[REASON.ACCOUNT_CLOSED] = function(acc) return acc.closed end
 TELLS[REASON.ACCOUNT_CLOSED] = function(acc) return acc.closed and 1 or 0, 0, NO_CURRENCY end
 
-FIRES[REASON.LIMIT_NOT_SET] = function(acc) return not acc.has_limit and not acc.no_ceiling end
+-- What takes no credit meets no rule about limits: not these three either, which ask whether a limit counts.
+FIRES[REASON.LIMIT_NOT_SET] = function(acc, asked)
+  return not acc.has_limit and not acc.no_ceiling and asked.net > 0
+end
 TELLS[REASON.LIMIT_NOT_SET] = function() return 0, 0, NO_CURRENCY end
 
-FIRES[REASON.LIMIT_EXPIRED] = function(acc, _, rule)
-  return acc.limit_expire_s ~= 0 and over_s(acc) >= rule.number * DAY_S
+FIRES[REASON.LIMIT_EXPIRED] = function(acc, asked, rule)
+  return acc.limit_expire_s ~= 0 and asked.net > 0 and over_s(acc) >= rule.number * DAY_S
 end
 TELLS[REASON.LIMIT_EXPIRED] = function(acc, _, rule)
   return math.max(0, math.floor(over_s(acc) / DAY_S)), rule.number, NO_CURRENCY
 end
 
-FIRES[REASON.LIMIT_STALE] = function(acc, _, rule)
-  return age_s(acc) > rule.number * DAY_S
+FIRES[REASON.LIMIT_STALE] = function(acc, asked, rule)
+  return asked.net > 0 and age_s(acc) > rule.number * DAY_S
 end
 TELLS[REASON.LIMIT_STALE] = function(acc, _, rule)
   return math.floor(age_s(acc) / DAY_S), rule.number, NO_CURRENCY
