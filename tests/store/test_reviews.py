@@ -299,6 +299,13 @@ async def test_a_group_whose_limit_is_raised_releases_what_then_fits(family: Fam
         await desk.adds_up()
 
 
+async def test_a_raise_counts_whatever_the_same_call_says_of_the_group_after_it(family: Family) -> None:
+    await family.desks[0].reserve("o1", FITS_LATER)
+    await asyncio.gather(family.put_limit(FITS_LATER + 1), family.put_limit(FITS_LATER))
+    await family.clocked.sweep()
+    assert (await family.desks[0].reservation("o1")).state is HELD
+
+
 async def test_the_account_that_has_waited_longest_comes_first(family: Family) -> None:
     for desk in family.desks[::-1]:
         await desk.reserve("o1", FITS_LATER)
