@@ -47,7 +47,7 @@ FULL_RULEBOOK: Final[Rulebook] = {
 
 
 _TOLD_MAX: Final = 2**53 - 1
-"""No sum that is told is greater."""
+"""No sum and no threshold that is told is greater."""
 
 
 class Seen(NamedTuple):
@@ -76,7 +76,7 @@ class Verdict(NamedTuple):
 
 def share_of(amount_minor: int, share_bps: int) -> int:
     """A share of an amount, rounded down."""
-    return amount_minor * share_bps // BASIS_POINTS
+    return min(_TOLD_MAX, amount_minor * share_bps // BASIS_POINTS)
 
 
 def _tolerance(rule: Rule, limit_minor: int) -> int:
