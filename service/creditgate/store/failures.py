@@ -4,12 +4,15 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final, cast
 
+from redis.exceptions import ResponseError
+
 from creditgate.domain.bounds import AMOUNT_MAX_MINOR, GROUP_CURRENCIES_MAX
 from creditgate.domain.errors import CreditError, ErrorReason
 from creditgate.domain.money import format_money
 from creditgate.domain.operations import CommitReservation, Operation, PutAccount
 from creditgate.domain.reservation import ReservationState
 from creditgate.store import layouts
+from creditgate.store.constants import REFUSAL_CODE
 
 _MS_PER_S: Final = 1000
 
@@ -20,6 +23,16 @@ def unpack_failure(operation: Operation[object], answer: bytes) -> CreditError:
     text = answer[layouts.FAILURE.size : -1].decode()
     reason = ErrorReason(answer[0])
     return _FAILURES[reason](operation, reason, number, text)
+
+
+def read_refusal(error: ResponseError) -> CreditError | None:
+    """Return the fault with which a function that is no operation refused a call; None for Redis's own errors."""
+    code, *words = str(error).split(" ", maxsplit=3)
+    if code != REFUSAL_CODE:
+        return None
+    number, amount, text = words
+    reason = ErrorReason(int(number))
+    return _FAILURES[reason](Operation(""), reason, int(amount), text)
 
 
 def account_moving(account_id: str) -> CreditError:
