@@ -37,7 +37,7 @@ FULL_RULEBOOK: Final[Rulebook] = {
     ReasonCode.LIMIT_EXCEEDED: Rule(Action.REVIEW),
     ReasonCode.WITHIN_TOLERANCE: Rule(Action.FLAG, share_bps=1000, amount=7),
     ReasonCode.NEAR_LIMIT: Rule(Action.SHADOW, share_bps=9000),
-    ReasonCode.ORDER_TOO_LARGE: Rule(Action.REJECT, amount=1_000_000),
+    ReasonCode.ORDER_TOO_LARGE: Rule(Action.FLAG, amount=30),
     ReasonCode.OVERDUE_AMOUNT: Rule(Action.FLAG, share_bps=5000, amount=20),
     ReasonCode.OVERDUE_DAYS: Rule(Action.REVIEW, number=10, amount=40),
     ReasonCode.VELOCITY_EXCEEDED: Rule(Action.FLAG, number=86_400, share_bps=8000, amount=150),

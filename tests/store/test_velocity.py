@@ -85,19 +85,17 @@ async def test_a_window_that_changes_within_a_call_begins_anew(clocked: ClockedS
     slow = {**RULES, ReasonCode.VELOCITY_EXCEEDED: RuleSetting(Action.REJECT, 7 * WINDOW_S, amounts={"USD": MOST})}
     clocked.store.use_policy(Policy("two", {DEFAULT_CLASS: ClassPolicy(RULES), "slow": ClassPolicy(slow)}))
     slower, faster = (PutAccount("a1", risk_class=name) for name in ("slow", ""))
-    orders = (reserve(clocked, "o1", 30), clocked.store.run(slower, deadline()), reserve(clocked, "o2", 40))
-    await asyncio.gather(*orders)
+    await asyncio.gather(reserve(clocked, "o1", 30), clocked.store.run(slower, deadline()), reserve(clocked, "o2", 40))
     clocked.pass_time(2 * WINDOW_S)  # out of the first window, and within the second one
     await check_left(clocked, 60, "slow")
     # What only looks leaves what is counted as it is: the last order of the first window counts once that is back.
-    orders = (
+    await asyncio.gather(
         clocked.store.run(faster, deadline()),
         reserve(clocked, "o3", 30),
         clocked.store.run(slower, deadline()),
         reserve(clocked, "o4", MOST + 1),
         clocked.store.run(faster, deadline()),
     )
-    await asyncio.gather(*orders)
     await check_left(clocked, 70, "fast again")
 
 
