@@ -99,7 +99,8 @@ class CreditStore(Protocol):
     async def put_rates(self, rates: Sequence[ExchangeRate], version: int, expire_time_s: int, deadline: float) -> int:
         """Replace exchange rates, except by an older version; return how many are in force by this call.
 
-        They may be in force for some accounts earlier than for others; asking again after an error is safe.
+        They may be in force for some accounts earlier than for others; asking again after an error is safe. Raises
+        INVALID_FIELD for an end that is past by the store's clock.
         """
         ...
 

@@ -15,6 +15,9 @@ RETENTION_STEP_S: Final = 3600
 AGING_AHEAD_MAX_S: Final = 86_400
 """How far ahead of the store's clock an ageing may be: time zones, and clocks that are set."""
 
+REFUSAL_CODE: Final = "REFUSED"
+"""What the error begins with by which a function that is no operation refuses a call."""
+
 
 @unique
 class OperationCode(IntEnum):

@@ -174,6 +174,7 @@ def lua_constants() -> dict[str, str]:
     """Return every constant that Python and Lua share: the name it has in Lua, and its literal."""
     literals = {name: str(number) for name, number in _NUMBERS.items()}
     literals["DUE_PENDING"] = repr(constants.DUE_PENDING)
+    literals["REFUSAL_CODE"] = repr(constants.REFUSAL_CODE)
     for name, enum in _ENUMS:
         literals |= {f"{name}.{member.name}": str(member.value) for member in enum}
     for layout in LAYOUTS:

@@ -9,6 +9,7 @@ from redis.exceptions import OutOfMemoryError, ResponseError
 from creditgate.domain.errors import CreditError, ErrorReason
 from creditgate.store import keys
 from creditgate.store.coalescer import REFUSALS_MAX, SENT_ROUND, CallOptions, Coalescer, store_full, store_unavailable
+from creditgate.store.failures import read_refusal
 from creditgate.store.lane import Argument, Lane, LaneBrokenError, Reply
 from creditgate.store.replication import ReplicasBehindError, call_replicated
 from creditgate.store.topology import LanePair
@@ -93,7 +94,8 @@ class PartitionGroup:
         With `replicated`, as many replicas as `CREDITGATE_REPLICA_ACKS` says have its changes then.
 
         Raises:
-            CreditError: STORE_UNAVAILABLE; STORE_FULL; DEADLINE_EXCEEDED when no lane was to be had before.
+            CreditError: STORE_UNAVAILABLE; STORE_FULL; DEADLINE_EXCEEDED when no lane was to be had before; what the
+                function refuses the call with.
 
         """
         command = ("FCALL_RO" if read_only else "FCALL", function, 1, keys.prefix(partition), *arguments)
@@ -114,6 +116,10 @@ class PartitionGroup:
             except OutOfMemoryError as error:
                 raise store_full() from error
             except ResponseError as error:
+                refusal = read_refusal(error)
+                if refusal is not None:
+                    failed = False
+                    raise refusal from error
                 why = self._call_refused(lane, error)
                 if why is not None:
                     raise store_unavailable(why) from error
