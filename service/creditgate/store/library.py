@@ -30,7 +30,7 @@ from creditgate.store.sentinel import Sentinels
 from creditgate.store.slot_map import ask_seeds
 
 LIBRARY_NAME: Final = "creditgate"
-LIBRARY_VERSION: Final = 2010
+LIBRARY_VERSION: Final = 2011
 _GENERATION: Final = 1000
 _ASK_TIMEOUT_S: Final = 5.0
 """How long a sentinel, or a node of a cluster, may take to tell where the primaries are."""
