@@ -16,8 +16,10 @@ from creditgate.domain.errors import CreditError, ErrorReason
 from creditgate.ops.logs import configure_logs
 from creditgate.ops.rpc_metrics import RpcMetrics
 from creditgate.server.answer import Answer, Failure, Serve, Stream
+from creditgate.server.interceptors.concurrency import SETTING, ServedCalls
 from creditgate.server.interceptors.metrics import CODES
 from creditgate.server.pipeline import build_serve, build_stream_serve
+from creditgate.settings import variable_of
 from creditgate.v1.credit_service_pb2 import GetAccountRequest, GetAccountResponse
 
 SERVICE = "creditgate.v1.CreditService"
@@ -38,9 +40,10 @@ def context(timeout_s: float = 5) -> CallContext:
 
 
 class Counts:
-    """What the metrics say."""
+    """What the metrics say, and what is served."""
 
-    def __init__(self) -> None:
+    def __init__(self, served: ServedCalls | None = None) -> None:
+        self.served = served or ServedCalls(100)
         self.registry = CollectorRegistry()
         self.metrics = RpcMetrics(self.registry, CODES)
 
@@ -55,11 +58,18 @@ class Counts:
 class Pipeline(Counts):
     """A handler behind all interceptors."""
 
-    def __init__(self, handler: Handler, *, slow_call_s: float = 60, log_every_call: bool = False) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        handler: Handler,
+        *,
+        slow_call_s: float = 60,
+        log_every_call: bool = False,
+        served: ServedCalls | None = None,
+    ) -> None:
+        super().__init__(served)
         endpoint = Endpoint(SERVICE, "GetAccount", GetAccountRequest, GetAccountResponse, handler)
         self.serve: Serve[bytes] = build_serve(
-            endpoint, self.metrics, slow_call_s=slow_call_s, log_every_call=log_every_call
+            endpoint, self.metrics, self.served, slow_call_s=slow_call_s, log_every_call=log_every_call
         )
 
 
@@ -168,6 +178,33 @@ async def test_a_cancelled_call_stays_cancelled_and_is_counted() -> None:
     assert (pipeline.counted("CANCELLED"), pipeline.in_flight) == (1, 0)
 
 
+async def test_a_call_beyond_those_served_at_once_is_refused_counted_and_logged(
+    logs: pytest.LogCaptureFixture,
+) -> None:
+    pipeline = Pipeline(answer, served=ServedCalls(2))
+    pipeline.served.count = 2
+    failed = await pipeline.serve(b"", context())
+    assert reason_of(failed) == "OVERLOADED"
+    assert (pipeline.counted("RESOURCE_EXHAUSTED"), pipeline.in_flight, pipeline.served.count) == (1, 0, 2)
+    ((level, line),) = lines(logs)
+    assert (level, line["code"], line["reason"]) == ("WARNING", "RESOURCE_EXHAUSTED", "OVERLOADED")
+    assert variable_of("concurrency_max") == SETTING
+    assert f"as many calls are served already as {SETTING} allows (2)" in str(line["error"])
+
+
+@pytest.mark.parametrize("handler", [answer, refuse, break_down, wait_for_ever])
+async def test_a_call_that_has_ended_however_makes_room(handler: Handler) -> None:
+    pipeline = Pipeline(handler, served=ServedCalls(1))
+    for _ in range(2):
+        failed = await pipeline.serve(b"", context(timeout_s=0.02))
+        assert not isinstance(failed, Failure) or failed.reason is not ErrorReason.OVERLOADED
+    call = asyncio.ensure_future(pipeline.serve(b"", context()))
+    await asyncio.sleep(0)
+    call.cancel()
+    await asyncio.wait({call})
+    assert pipeline.served.count == 0
+
+
 async def test_a_slow_call_is_logged(logs: pytest.LogCaptureFixture) -> None:
     await Pipeline(answer, slow_call_s=0).serve(b"", context())
     ((level, line),) = lines(logs)
@@ -186,12 +223,16 @@ async def test_every_call_is_logged_when_asked(logs: pytest.LogCaptureFixture) -
 class StreamPipeline(Counts):
     """A handler of streams behind all interceptors; `sent` is what the client gets."""
 
-    def __init__(self, handler: StreamHandler, *, log_every_call: bool = False) -> None:
-        super().__init__()
+    def __init__(
+        self, handler: StreamHandler, *, log_every_call: bool = False, served: ServedCalls | None = None
+    ) -> None:
+        super().__init__(served)
         endpoint = Endpoint(SERVICE, "GetAccount", GetAccountRequest, GetAccountResponse, handler)
         self.sent: list[str] = []
         self.has_sent = asyncio.Event()
-        self._serve: Serve[Stream] = build_stream_serve(endpoint, self.metrics, log_every_call=log_every_call)
+        self._serve: Serve[Stream] = build_stream_serve(
+            endpoint, self.metrics, self.served, log_every_call=log_every_call
+        )
 
     async def serve(self, messages: AsyncIterator[bytes], timeout_s: float = 5) -> Answer:
         async def send(message: bytes) -> None:
@@ -283,6 +324,21 @@ async def test_a_stream_that_this_side_ends_is_counted_and_logged_as_what_its_cl
     assert (pipeline.counted("UNAVAILABLE"), pipeline.counted("OK")) == (1, 0)
     ((level, line),) = lines(logs)
     assert (level, line["code"]) == ("WARNING", "UNAVAILABLE")
+
+
+async def test_a_stream_counts_among_those_served_at_once(logs: pytest.LogCaptureFixture) -> None:
+    served = ServedCalls(1)
+    pipeline, unary = StreamPipeline(answer_each, served=served), Pipeline(answer, served=served)
+    end = asyncio.Event()
+    call = asyncio.ensure_future(pipeline.serve(asking("A1", then=end)))
+    await pipeline.has_sent.wait()
+    assert reason_of(await unary.serve(b"", context())) == "OVERLOADED"
+    assert reason_of(await pipeline.serve(asking("A2"))) == "OVERLOADED"
+    assert (pipeline.counted("RESOURCE_EXHAUSTED"), pipeline.sent) == (1, ["A1"])
+    assert [line["reason"] for _, line in lines(logs)] == ["OVERLOADED"] * 2
+    end.set()
+    assert await call == b""
+    assert isinstance(await unary.serve(b"", context()), bytes)
 
 
 async def test_a_stream_ends_at_its_deadline() -> None:
