@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from creditgate.domain.decision import Outcome
 from creditgate.domain.errors import ErrorReason
 from creditgate.domain.limit_batch import LimitBatchState
-from creditgate.domain.operations import Operation
+from creditgate.domain.operations import OPERATIONS
 from creditgate.ops.metrics import Metrics
 from creditgate.server.interceptors.metrics import CODES
 from creditgate.settings import Settings
@@ -84,7 +84,7 @@ def label_values() -> dict[str, list[str]]:
         "job": [job["job_name"] for job in read_yaml(PROMETHEUS / "prometheus.yml")["scrape_configs"]],
         "code": list(CODES),
         "result": ["OK", *ErrorReason.__members__],
-        "operation": [operation.__name__ for operation in Operation.__subclasses__()],
+        "operation": [operation.__name__ for operation in OPERATIONS],
         "outcome": list(Outcome.__members__),
         "state": list(LimitBatchState.__members__),
         "method": METHODS,
