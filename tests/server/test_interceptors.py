@@ -40,19 +40,20 @@ def context(timeout_s: float = 5) -> CallContext:
 
 
 class Counts:
-    """What the metrics say, and what is served."""
+    """What the metrics say of an RPC, and what is served."""
 
-    def __init__(self, served: ServedCalls | None = None) -> None:
+    def __init__(self, served: ServedCalls | None = None, method: str = "GetAccount") -> None:
+        self._labels = {"method": f"{SERVICE}/{method}"}
         self.served = served or ServedCalls(100)
         self.registry = CollectorRegistry()
         self.metrics = RpcMetrics(self.registry, CODES)
 
     def counted(self, code: str) -> float | None:
-        return self.registry.get_sample_value("creditgate_rpcs_total", {"method": METHOD, "code": code})
+        return self.registry.get_sample_value("creditgate_rpcs_total", self._labels | {"code": code})
 
     @property
     def in_flight(self) -> float | None:
-        return self.registry.get_sample_value("creditgate_rpcs_in_flight", {"method": METHOD})
+        return self.registry.get_sample_value("creditgate_rpcs_in_flight", self._labels)
 
 
 class Pipeline(Counts):
@@ -65,9 +66,10 @@ class Pipeline(Counts):
         slow_call_s: float = 60,
         log_every_call: bool = False,
         served: ServedCalls | None = None,
+        method: str = "GetAccount",
     ) -> None:
-        super().__init__(served)
-        endpoint = Endpoint(SERVICE, "GetAccount", GetAccountRequest, GetAccountResponse, handler)
+        super().__init__(served, method)
+        endpoint = Endpoint(SERVICE, method, GetAccountRequest, GetAccountResponse, handler)
         self.serve: Serve[bytes] = build_serve(
             endpoint, self.metrics, self.served, slow_call_s=slow_call_s, log_every_call=log_every_call
         )
@@ -148,16 +150,24 @@ async def test_a_defect_is_answered_without_details_and_logged_with_them(logs: p
     assert "exc_info" in defect[1]
 
 
-async def test_a_call_ends_at_its_deadline() -> None:
-    pipeline = Pipeline(wait_for_ever)
+@pytest.mark.parametrize(("method", "effect"), [
+    ("GetAccount", ""),
+    ("ReserveCredit", "whether a change was made is unknown, "),
+])  # fmt: skip
+async def test_a_call_ends_at_its_deadline(method: str, effect: str) -> None:
+    pipeline = Pipeline(wait_for_ever, method=method)
     failed = await pipeline.serve(b"", context(timeout_s=0.02))
     assert reason_of(failed) == "DEADLINE_EXCEEDED"
+    assert isinstance(failed, Failure)
+    assert failed.status.message.endswith(f" s; {effect}asking again is safe")
     assert (pipeline.counted("DEADLINE_EXCEEDED"), pipeline.in_flight) == (1, 0)
 
 
 async def test_a_deadline_that_has_passed() -> None:
-    failed = await Pipeline(wait_for_ever).serve(b"", context(timeout_s=-1))
+    failed = await Pipeline(wait_for_ever, method="ReserveCredit").serve(b"", context(timeout_s=-1))
     assert reason_of(failed) == "DEADLINE_EXCEEDED"
+    assert isinstance(failed, Failure)
+    assert failed.status.message == "the deadline passed before the call began; asking again is safe"
 
 
 async def test_a_timeout_of_the_inside_is_no_deadline() -> None:

@@ -17,7 +17,7 @@ def build_serve(
     endpoint: UnaryEndpoint, metrics: RpcMetrics, served: ServedCalls, *, slow_call_s: float, log_every_call: bool
 ) -> Serve[bytes]:
     """Return what serves an endpoint behind all interceptors."""
-    respond = bound_calls(end_at_deadline(respond_with(endpoint)), served)
+    respond = bound_calls(end_at_deadline(respond_with(endpoint), only_reads=endpoint.only_reads), served)
     return _behind_interceptors(
         respond, endpoint.full_name, metrics, slow_call_s=slow_call_s, log_every_call=log_every_call
     )
@@ -27,7 +27,7 @@ def build_stream_serve(
     endpoint: StreamEndpoint, metrics: RpcMetrics, served: ServedCalls, *, log_every_call: bool
 ) -> Serve[Stream]:
     """Return what serves a streaming endpoint behind all interceptors; a stream is never slow, it lasts."""
-    respond = bound_calls(end_at_deadline(stream_with(endpoint)), served)
+    respond = bound_calls(end_at_deadline(stream_with(endpoint), only_reads=endpoint.only_reads), served)
     return _behind_interceptors(
         respond, endpoint.full_name, metrics, slow_call_s=math.inf, log_every_call=log_every_call
     )
