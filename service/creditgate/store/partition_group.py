@@ -8,7 +8,15 @@ from redis.exceptions import OutOfMemoryError, ResponseError
 
 from creditgate.domain.errors import CreditError, ErrorReason
 from creditgate.store import keys
-from creditgate.store.coalescer import REFUSALS_MAX, SENT_ROUND, CallOptions, Coalescer, store_full, store_unavailable
+from creditgate.store.coalescer import (
+    REFUSALS_MAX,
+    SENT_ROUND,
+    CallOptions,
+    Coalescer,
+    may_have_run,
+    store_full,
+    store_unavailable,
+)
 from creditgate.store.failures import read_refusal
 from creditgate.store.lane import Argument, Lane, LaneBrokenError, Reply
 from creditgate.store.replication import ReplicasBehindError, call_replicated
@@ -112,7 +120,7 @@ class PartitionGroup:
                     reply = await call_replicated(lane, acks, (partition,), command)
                 failed = False
             except (LaneBrokenError, ReplicasBehindError) as error:
-                raise store_unavailable(str(error)) from error
+                raise store_unavailable(str(error), sent=not read_only) from error
             except OutOfMemoryError as error:
                 raise store_full() from error
             except ResponseError as error:
@@ -122,12 +130,12 @@ class PartitionGroup:
                     raise refusal from error
                 why = self._call_refused(lane, error)
                 if why is not None:
-                    raise store_unavailable(why) from error
+                    raise store_unavailable(why, sent=not read_only and may_have_run(error)) from error
             else:
                 return reply
             finally:
                 self._observer.call_finished(function, 1, time.perf_counter() - started, failed=failed)
-        raise store_unavailable(SENT_ROUND)
+        raise store_unavailable(SENT_ROUND, sent=False)
 
     def _call_refused(self, lane: Lane, error: ResponseError) -> str | None:
         return self._refused(self.number, lane, error)
@@ -135,7 +143,7 @@ class PartitionGroup:
     async def _wait_lanes(self, deadline: float) -> LanePair:
         while self._lanes is None:
             if self.why:
-                raise store_unavailable(self.why)
+                raise store_unavailable(self.why, sent=False)
             try:
                 async with asyncio.timeout(deadline - time.monotonic()):
                     await self._decided.wait()
