@@ -1,5 +1,7 @@
 """An observer of the store for tests that look at answers."""
 
+from collections import Counter
+
 
 class QuietObserver:
     """Keeps what a test may ask for."""
@@ -11,6 +13,7 @@ class QuietObserver:
         self.cleaned_up = 0
         self.retention_lag_s = 0
         self.calls: list[tuple[str, int]] = []
+        self.ended: Counter[tuple[str, str]] = Counter()
 
     def call_finished(self, function: str, operations: int, duration_s: float, *, failed: bool) -> None:  # noqa: ARG002 - the port's names
         self.calls.append((function, operations))
@@ -30,4 +33,4 @@ class QuietObserver:
         self.ready = ready
 
     def operation_finished(self, operation: str, result: str) -> None:
-        """Nothing to note."""
+        self.ended[operation, result] += 1

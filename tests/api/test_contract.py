@@ -47,6 +47,20 @@ PAIRS = [
     (ReservationState, reservation_pb2.DESCRIPTOR, "RESERVATION_STATE"),
 ]
 
+READING = {
+    "CheckCredit",
+    "GetAccount",
+    "GetGroup",
+    "GetLimitBatch",
+    "GetPolicy",
+    "GetReservation",
+    "ListAccounts",
+    "ListGroups",
+    "ListLimitBatches",
+    "ListReservations",
+}
+"""RPCs that change nothing whatever is asked."""
+
 
 @pytest.mark.parametrize(("of_domain", "file", "prefix"), PAIRS, ids=lambda value: getattr(value, "__name__", ""))
 def test_enums_agree(of_domain: type[Enum], file: FileDescriptor, prefix: str) -> None:
@@ -82,6 +96,8 @@ def test_every_rpc_of_the_protos_has_its_endpoint(store: RedisCreditStore) -> No
     policy = FixedPolicy()
     feed = LimitFeed(store.limit_batches, Finisher(store.limit_batches, policy, NotedSteps()))
     endpoints = build_endpoints(store, policy, feed)
+    assert {endpoint.method for endpoint in endpoints.unary if endpoint.only_reads} == READING
+    assert not any(endpoint.only_reads for endpoint in endpoints.streams)
     served = [signature_of(endpoint) for endpoint in endpoints.unary]
     served += [signature_of(endpoint) for endpoint in endpoints.streams]
     assert sorted(served) == sorted(declared)

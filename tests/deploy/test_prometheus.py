@@ -11,7 +11,9 @@ from prometheus_client import CollectorRegistry
 from creditgate.domain.decision import Outcome
 from creditgate.domain.errors import ErrorReason
 from creditgate.domain.limit_batch import LimitBatchState
-from creditgate.domain.operations import Operation
+from creditgate.domain.operations import OPERATIONS
+from creditgate.ops.joined_metrics import WORKER_LABEL
+from creditgate.ops.limit_feed_metrics import ROW_RESULTS
 from creditgate.ops.metrics import Metrics
 from creditgate.server.interceptors.metrics import CODES
 from creditgate.settings import Settings
@@ -27,6 +29,7 @@ METHODS = [
 ]
 OF_PROMETHEUS = {"up": {"job", "instance"}}
 OF_EVERY_TARGET = {"job", "instance"}
+OF_WORKERS = {WORKER_LABEL}
 
 SELECTOR = re.compile(r"\b(?P<metric>up|process_\w+|creditgate_\w+)\b(?:\{(?P<matchers>[^}]*)\})?")
 MATCHER = re.compile(r"(?P<label>\w+)\s*=~?\s*\"(?P<value>[^\"]*)\"")
@@ -74,17 +77,20 @@ def used_registry() -> CollectorRegistry:
 @pytest.fixture(scope="module")
 def exported() -> dict[str, set[str]]:
     """The label names of each time series that an alert can use."""
-    return exported_labels(used_registry()) | OF_PROMETHEUS
+    labels = exported_labels(used_registry()) | OF_PROMETHEUS
+    return {name: names | OF_WORKERS if name.startswith("process_") else names for name, names in labels.items()}
 
 
 @pytest.fixture(scope="module")
 def label_values() -> dict[str, list[str]]:
-    """The values that a label can have."""
+    """The values that a label can have, of all metrics or of one."""
     return {
         "job": [job["job_name"] for job in read_yaml(PROMETHEUS / "prometheus.yml")["scrape_configs"]],
         "code": list(CODES),
         "result": ["OK", *ErrorReason.__members__],
-        "operation": [operation.__name__ for operation in Operation.__subclasses__()],
+        "creditgate_limit_feed_rows_total.result": list(ROW_RESULTS),
+        WORKER_LABEL: [""],
+        "operation": [operation.__name__ for operation in OPERATIONS],
         "outcome": list(Outcome.__members__),
         "state": list(LimitBatchState.__members__),
         "method": METHODS,
@@ -130,7 +136,8 @@ def test_an_alert_uses_metrics_and_labels_that_exist(
             assert label in exported[found.metric] | OF_EVERY_TARGET
             alternatives = [value] if "(" in value else value.split("|")
             for each in alternatives:
-                assert any(re.fullmatch(each, candidate) for candidate in label_values[label]), f"{label}={each}"
+                values = label_values.get(f"{found.metric}.{label}") or label_values[label]
+                assert any(re.fullmatch(each, candidate) for candidate in values), f"{label}={each}"
     grouped_by = {label.strip() for found in GROUPING.finditer(alert["expr"]) for label in found["labels"].split(",")}
     assert grouped_by <= known
 
@@ -152,6 +159,23 @@ def test_the_queue_alerts_when_half_of_what_may_wait_does() -> None:
     threshold = THRESHOLD.search(rule["expr"])
     assert threshold
     assert float(threshold["value"]) == Settings.model_fields["queue_max"].default / 2
+
+
+def expression_of(alert_name: str) -> str:
+    (rule,) = (rule for rule in read_alerts() if rule["alert"] == alert_name)
+    return str(rule["expr"])
+
+
+def test_faults_inside_batches_and_streams_alert_as_those_of_calls_do() -> None:
+    calls, operations = expression_of("CreditgateCallsFail").split(" or ")
+    (codes,) = (value for found in selectors_of(calls) for label, value in found.matchers if label == "code")
+    (results,) = (value for found in selectors_of(operations) for label, value in found.matchers if label == "result")
+    assert {ErrorReason[result].kind.name for result in results.split("|")} == set(codes.split("|"))
+
+
+def test_a_worker_that_keeps_ending_is_no_server_that_is_started_again() -> None:
+    assert ("worker", "") in selectors_of(expression_of("CreditgateRestarts"))[0].matchers
+    assert "creditgate_worker_restarts_total" in expression_of("CreditgateWorkerRestarts")
 
 
 @pytest.mark.parametrize(("alert_name", "metric"), [

@@ -65,11 +65,13 @@ class ServiceProcess(Killable):
 
     def rpcs_in_flight(self) -> int:
         """Return how many calls the service is serving, by its metrics."""
+        return self.metric("creditgate_rpcs_in_flight{")
+
+    def metric(self, beginning: str) -> int:
+        """Return the sum of the metrics whose name and labels begin so."""
         with urllib.request.urlopen(f"http://{self._metrics_address()}/metrics", timeout=PATIENCE_S) as response:
             lines = response.read().decode().splitlines()
-        return int(
-            sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith("creditgate_rpcs_in_flight{"))
-        )
+        return int(sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(beginning)))
 
     def wait_health(self, wanted: str) -> None:
         """Wait until the health service says so."""

@@ -28,6 +28,7 @@ from tests.waiting import wait_until
 BALLAST = "ballast"
 MAXMEMORY_BYTES = 64 * 1024 * 1024
 FULL = (grpc.StatusCode.RESOURCE_EXHAUSTED, "STORE_FULL")
+REFUSED = 'creditgate_store_operations_total{operation="ReserveCredit",result="STORE_FULL"}'
 HELD = 5
 
 
@@ -85,7 +86,7 @@ def hold_until_full(client: CreditClient, redis: Redis, account_id: str) -> int:
 
 
 def test_a_full_store_refuses_new_orders_and_nothing_else(
-    client: CreditClient, redis: PrivateRedis, account_id: str
+    service: ServiceProcess, client: CreditClient, redis: PrivateRedis, account_id: str
 ) -> None:
     client.put_account(account_id, currency_code="USD", unlimited=True)
     for number in range(HELD):
@@ -103,6 +104,7 @@ def test_a_full_store_refuses_new_orders_and_nothing_else(
         for item in client.batch_reserve_credit(batch):
             assert isinstance(item, CreditCallError)
             assert (item.code, item.reason) == FULL
+        assert service.metric(REFUSED) == 3, "CreditgateStoreFull alerts on it"
         assert client.check_credit(account_id, amount_minor=1, currency_code="USD").decision.outcome == OUTCOME_APPROVED
 
         client.commit_reservation(account_id, "o0", amount_minor=60, currency_code="USD", document_id="d0")

@@ -13,7 +13,6 @@ from creditgate.domain.limit_batch import (
     LimitBatchState,
     LimitRow,
     LimitRowError,
-    LimitRowErrorReason,
     Noteworthy,
     RowEffect,
     RowsApplied,
@@ -23,6 +22,7 @@ from creditgate.domain.limit_batch import (
     WindowRows,
     WindowStaged,
 )
+from creditgate.domain.limit_row_errors import currency_mismatch, duplicate_account, unknown_account
 from creditgate.domain.ports import Page
 
 
@@ -35,6 +35,7 @@ class MemoryAccount:
     unlimited: bool = False
     version: int = 0
     exposure_minor: int = 0
+    confirm_s: int = 0
 
 
 @dataclass
@@ -58,6 +59,8 @@ class MemoryBatchStore:
     def __init__(self, before: Callable[[str], None] = nothing) -> None:
         self.accounts: dict[str, MemoryAccount] = {}
         self.batches: dict[str, LimitBatch] = {}
+        self.received: dict[str, dict[int, LimitRowError]] = {}
+        self.measured: dict[str, tuple[LimitRowError, ...]] = {}
         self.rows: dict[str, _Rows] = {}
         self.before = before
         self.clock_ms = 1_700_000_000_000
@@ -66,22 +69,36 @@ class MemoryBatchStore:
         self.clock_ms += 1
         return self.clock_ms
 
+    async def read_clock(self, deadline: float) -> int:  # noqa: ARG002 - the port's signature
+        await self._step("read_clock")
+        return self.now_ms()
+
     async def put_batch(self, batch: LimitBatch, deadline: float) -> LimitBatch:  # noqa: ARG002 - the port's signature
         await self._step("put_batch")
+        return self._put(batch, self.measured.get(batch.batch_id, ()), batch.row_errors)
+
+    async def put_measured(self, batch: LimitBatch, deadline: float) -> LimitBatch:  # noqa: ARG002 - as above
+        await self._step("put_batch")
+        return self._put(batch, batch.row_errors, ())
+
+    def _put(
+        self, batch: LimitBatch, measured: tuple[LimitRowError, ...], received: tuple[LimitRowError, ...]
+    ) -> LimitBatch:
         found = self.batches.get(batch.batch_id)
         if (found.revision if found is not None else 0) != batch.revision:
             raise CreditError(ErrorReason.LIMIT_BATCH_CHANGED, "changed")
         now_ms = self.now_ms()
-        told = {error.row: error for error in found.row_errors} if found is not None else {}
-        for error in batch.row_errors:
+        told = self.received.setdefault(batch.batch_id, {})
+        for error in received:
             if len(told) < ROW_ERRORS_MAX:
                 told.setdefault(error.row, error)
+        self.measured[batch.batch_id] = measured
         kept = replace(
             batch,
             revision=batch.revision + 1,
             create_time_ms=batch.create_time_ms or now_ms,
             update_time_ms=now_ms,
-            row_errors=tuple(told.values()),
+            row_errors=(*told.values(), *measured)[:ROW_ERRORS_MAX],
         )
         self.batches[batch.batch_id] = kept
         return replace(kept, row_errors=())
@@ -125,15 +142,7 @@ class MemoryBatchStore:
                 if first == row.row:
                     kept.windows[window].append(row)
                 else:
-                    kept.duplicates[window].append(
-                        LimitRowError(
-                            row.row,
-                            row.account_id,
-                            "account_id",
-                            LimitRowErrorReason.DUPLICATE_ACCOUNT,
-                            f"row {first} is for the same account",
-                        )
-                    )
+                    kept.duplicates[window].append(duplicate_account(row, first))
         measured = [RowsEffect([self._effect(batch, row) for row in kept.windows[window]])]
         return WindowStaged(list(kept.duplicates[window]), measured if noteworthy is not None else [])
 
@@ -175,14 +184,20 @@ class MemoryBatchStore:
             tuple(error for part in parts for error in part.errors)[:ROW_ERRORS_MAX],
             tuple(each for part in parts for each in part.over_limit_accounts)[:BATCH_ACCOUNTS_MAX],
             sum(part.over_limit_count for part in parts),
+            sum(part.refused_rows for part in parts),
         )
 
-    async def restore_rows(self, batch: LimitBatch, deadline: float) -> AsyncIterator[RowsRestored]:  # noqa: ARG002 - as above
+    async def restore_rows(
+        self,
+        batch: LimitBatch,
+        deadline: float,  # noqa: ARG002 - as above
+        in_force_s: int = 0,
+    ) -> AsyncIterator[RowsRestored]:
         kept = self._kept(batch.batch_id)
         for number, undo in list(kept.undo.items()):
             await self._step("restore_rows")
             if number not in kept.restored:
-                kept.restored[number] = self._restore(undo)
+                kept.restored[number] = self._restore(undo, in_force_s)
                 yield kept.restored[number]
 
     async def count_restored(self, batch_id: str, deadline: float) -> RowsRestored:  # noqa: ARG002 - as above
@@ -191,6 +206,7 @@ class MemoryBatchStore:
         return RowsRestored(
             sum(part.restored_rows for part in parts),
             tuple(each for part in parts for each in part.kept_changes)[:BATCH_ACCOUNTS_MAX],
+            sum(part.kept_rows for part in parts),
         )
 
     async def drop_received(self, batch_id: str, deadline: float) -> None:  # noqa: ARG002 - as above
@@ -202,6 +218,10 @@ class MemoryBatchStore:
     async def drop_rows(self, batch_id: str, deadline: float) -> None:  # noqa: ARG002 - as above
         await self._step("drop_rows")
         self.rows.pop(batch_id, None)
+
+    async def drop_gone(self, deadline: float) -> int:  # noqa: ARG002 - as above
+        await self._step("drop_gone")
+        return 0  # it keeps all records
 
     async def _step(self, method: str) -> None:
         await asyncio.sleep(0)  # others come in between
@@ -249,26 +269,30 @@ class MemoryBatchStore:
                 if _is_over(row, account):
                     over.append(row.account_id)
                 account.limit_minor, account.unlimited = row.limit_minor, row.limit_minor is None
-                account.version = row.version
+                account.version, account.confirm_s = row.version, self.now_ms() // 1000
         errors = tuple(
-            LimitRowError(row.row, row.account_id, "account_id", LimitRowErrorReason[standing.name], "")
+            currency_mismatch(row.row, row.account_id, self.accounts[row.account_id].currency_code)
+            if standing is RowStanding.CURRENCY_MISMATCH
+            else unknown_account(row.row, row.account_id)
             for row, standing in standings
             if standing in (RowStanding.UNKNOWN_ACCOUNT, RowStanding.CURRENCY_MISMATCH)
         )
         created = sum(standing is RowStanding.NEW_ACCOUNT for _, standing in standings)
         skipped = sum(standing is RowStanding.SKIPPED for _, standing in standings)
-        return RowsApplied(len(undo), 0, created, skipped, 0, errors, tuple(over), len(over)), undo
+        return RowsApplied(len(undo), 0, created, skipped, 0, errors, tuple(over), len(over), len(errors)), undo
 
-    def _restore(self, undo: Sequence[tuple[LimitRow, MemoryAccount]]) -> RowsRestored:
+    def _restore(self, undo: Sequence[tuple[LimitRow, MemoryAccount]], in_force_s: int) -> RowsRestored:
         restored, kept = 0, []
         for row, before in undo:
             account = self.accounts[row.account_id]
-            if account.version == row.version and account.limit_minor == row.limit_minor:
+            is_ours = account.version == row.version or account.confirm_s <= in_force_s
+            if is_ours and account.limit_minor == row.limit_minor:
                 account.limit_minor, account.unlimited = before.limit_minor, before.unlimited
+                account.confirm_s = before.confirm_s
                 restored += 1
             else:
                 kept.append(row.account_id)
-        return RowsRestored(restored, tuple(kept))
+        return RowsRestored(restored, tuple(kept), len(kept))
 
 
 def _is_over(row: LimitRow, account: MemoryAccount) -> bool:

@@ -19,7 +19,9 @@ from creditgate.v1.limit_feed_service_pb2 import LimitUpdate, LimitUpdates
 from tests.limit_feed.memory_store import MemoryAccount, MemoryBatchStore
 
 FAR: Final = float("inf")
-NO_RAILS: Final = GuardRails(None, None, None, None, None, None, as_of_backwards=False, model_version_backwards=False)
+NO_RAILS: Final = GuardRails(
+    None, None, None, None, None, None, None, as_of_backwards=False, model_version_backwards=False
+)
 
 
 class FixedRails:

@@ -2,19 +2,29 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
 from creditgate.domain.errors import CreditError, ErrorReason
-from creditgate.domain.limit_batch import CHUNK_ROWS_MAX, GuardRail, LimitBatch, LimitBatchMode, LimitBatchState
+from creditgate.domain.limit_batch import (
+    CHUNK_ROWS_MAX,
+    GuardRail,
+    LimitBatch,
+    LimitBatchMode,
+    LimitBatchState,
+    RowsApplied,
+)
 from creditgate.domain.policy import GuardRails
 from creditgate.limit_feed import Activation, Resumer, Step
 from creditgate.limit_feed.resumer import ABANDONED_S, STANDSTILL_S
 from creditgate.v1.limit_feed_service_pb2 import LimitUpdate
 from tests.limit_feed.memory_store import MemoryAccount
 from tests.limit_feed.pushes import FAR, NO_RAILS, Site, header, messages, tripped, update
+from tests.waiting import eventually
 
 ANN = Activation("ann", "looked at it")
 FORCED = Activation("ann", "the crash is real", force=True)
@@ -73,6 +83,21 @@ async def test_stage_waits_for_a_person(site: Site) -> None:
     active = await site.feed.carry_on("b1")
     assert (active.state, active.actor, set(site.limits().values())) == (LimitBatchState.ACTIVE, "ann", {110})
     assert await site.feed.activate("b1", ANN, FAR) == active
+
+
+async def test_wrong_rows_are_those_of_the_last_measure() -> None:
+    site = Site(NO_RAILS)
+    rows = rows_of([*site.open(2), "late", "nobody", ""], 110)
+    staged = await site.push(rows, header(mode=LimitBatchMode.STAGE))
+    assert [error.row for error in staged.row_errors] == [5, 3, 4]
+    site.store.accounts["late"] = MemoryAccount()
+    begun = await site.feed.activate("b1", ANN, FAR)
+    assert begun.rejected_rows == 2
+    assert [error.row for error in site.store.batches["b1"].row_errors] == [5, 4]
+    site.store.accounts["nobody"] = MemoryAccount()
+    active = await site.feed.carry_on("b1")
+    assert (active.applied_rows, active.rejected_rows) == (4, 1)
+    assert [error.row for error in active.row_errors] == [5]
 
 
 async def test_preview_tells_and_keeps_nothing(site: Site) -> None:
@@ -177,6 +202,40 @@ async def test_a_batch_is_compared_with_the_active_one(site: Site) -> None:
     assert (await site.push(rows, header("b3", as_of_ms=1000))).state is LimitBatchState.ACTIVE
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "trips"),
+    [
+        (0, None, [GuardRail.SINGLE_RAISE]),
+        (0, 10**13, [GuardRail.TOTAL_CHANGE]),
+        (0, 0, []),
+        (None, None, []),
+        (None, 10**13, []),
+    ],
+)
+async def test_a_limit_of_0_is_a_limit_and_none_at_all_is_not(
+    site: Site, before: int | None, after: int | None, trips: list[GuardRail]
+) -> None:
+    batch = await site.push([update(name, after) for name in site.open(30, before)])
+    assert tripped(batch) == trips
+
+
+async def test_a_file_of_rubbish_waits_for_a_person(site: Site) -> None:
+    names = site.open(20)
+    batch = await site.push([update("", 5), *rows_of(names, -1)])
+    assert (batch.state, tripped(batch)) == (LimitBatchState.QUARANTINED, [GuardRail.WRONG_ROWS])
+    assert batch.rejected_rows == 21
+
+
+async def test_a_batch_of_which_no_row_is_in_force_is_compared_with_none(site: Site) -> None:
+    names = site.open(20)
+    await site.push(rows_of(names), header(as_of_ms=2000))
+    await site.push([update("", 5)] * 3, header("b2", as_of_ms=9000))
+    active = await activate(site, "b2", FORCED)
+    assert (active.state, active.applied_rows) == (LimitBatchState.ACTIVE, 0)
+    batch = await site.push(rows_of(names, 100, 2), header("b3", as_of_ms=3000))
+    assert batch.state is LimitBatchState.ACTIVE
+
+
 # --- cancelling and taking back
 
 
@@ -224,8 +283,32 @@ async def test_only_the_batches_that_were_activated_last_can_be_taken_back() -> 
         assert "can no longer be rolled back" in refused.message
     for kept in ("b5", "b4", "b3"):
         assert (await roll_back(site, kept)).state is LimitBatchState.ROLLED_BACK
-    assert set(site.limits().values()) == {104}
+    assert set(site.limits().values()) == {102}
     assert (await fault_of(site.feed.roll_back("b2", "ann", "x", FAR))).reason is ErrorReason.LIMIT_BATCH_STATE
+
+
+async def test_a_limit_that_a_later_batch_confirms_is_no_longer_that_of_the_one_before() -> None:
+    site = Site(NO_RAILS)
+    names = site.open(5)
+    for number, limit in ((1, 110), (2, 110), (3, 130)):
+        site.store.clock_ms += 10_000
+        await site.push(rows_of(names, limit, number), header(f"b{number}"))
+    assert (await roll_back(site, "b3")).restored_rows == 5
+    back = await roll_back(site, "b1")
+    assert (back.restored_rows, back.kept_count, set(site.limits().values())) == (0, 5, {110})
+    assert (await roll_back(site, "b2")).restored_rows == 5
+    assert set(site.limits().values()) == {110}
+
+
+async def test_a_batch_is_taken_back_where_only_one_that_is_taken_back_came_behind_it() -> None:
+    site = Site(NO_RAILS)
+    names = site.open(5)
+    for number, rows in ((1, names), (2, names), (3, names[:2])):
+        site.store.clock_ms += 10_000
+        await site.push(rows_of(rows, 100 + number, number), header(f"b{number}"))
+    assert (await roll_back(site, "b2")).restored_rows == 3
+    assert (await roll_back(site, "b1")).restored_rows == 3
+    assert [site.limits()[name] for name in names] == [103, 103, 100, 100, 100]
 
 
 async def test_batches_that_are_not_there(site: Site) -> None:
@@ -236,6 +319,98 @@ async def test_batches_that_are_not_there(site: Site) -> None:
         site.feed.roll_back("b1", "ann", "x", FAR),
     ):
         assert (await fault_of(call)).reason is ErrorReason.LIMIT_BATCH_NOT_FOUND
+
+
+# --- rows that the store has lost
+
+
+def losing_applied(site: Site) -> None:
+    """Lose the first chunk of a batch, and that it was put in force, once the rest is."""
+
+    def lose(method: str) -> None:
+        if method == "count_applied":
+            site.store.rows["b1"].applied.pop(0, None)
+
+    site.store.before = lose
+
+
+async def test_a_batch_of_which_rows_are_lost_while_it_is_put_in_force_has_failed() -> None:
+    site = Site(NO_RAILS)
+    rows = [*rows_of(site.open(CHUNK_ROWS_MAX + 5), 110), update("nobody"), update("", 5)]
+    losing_applied(site)
+    batch = await site.push(rows)
+    assert (batch.state, batch.applied_rows, batch.rejected_rows) == (LimitBatchState.FAILED, 5, 2)
+    told = f"the store has lost {CHUNK_ROWS_MAX} of {len(rows)} rows, and 5 are in force"
+    assert batch.comment == f"{told}; push the same rows again under another batch_id"
+    assert site.noted.active == []
+    again = await site.push(rows, header("b2"))
+    assert (again.state, again.applied_rows + again.skipped_rows) == (LimitBatchState.ACTIVE, CHUNK_ROWS_MAX + 5)
+
+
+async def test_a_staged_batch_of_which_rows_are_lost_is_not_put_in_force() -> None:
+    site = Site(NO_RAILS)
+    await site.push(rows_of(site.open(20), 110), header(mode=LimitBatchMode.STAGE))
+    del site.store.rows["b1"].windows[0][7:]
+    refused = await fault_of(site.feed.activate("b1", FORCED, FAR))
+    assert refused.reason is ErrorReason.LIMIT_BATCH_STATE
+    batch = await site.store.get_batch("b1", FAR)
+    assert (batch.state, batch.rejected_rows, set(site.limits().values())) == (LimitBatchState.FAILED, 0, {100})
+    assert batch.comment.startswith("the store has lost 13 of 20 rows, and 0 are in force")
+
+
+async def test_a_preview_of_which_rows_are_lost_has_failed() -> None:
+    site = Site(NO_RAILS)
+    await site.send(messages(rows_of(site.open(20), 110)), header(mode=LimitBatchMode.PREVIEW))
+    site.store.rows["b1"].windows[0].pop()
+    batch = await site.feed.carry_on("b1")
+    assert batch.comment.startswith("the store has lost 1 of 20 rows")
+
+
+async def test_a_batch_whose_undo_is_gone_stays_active() -> None:
+    site = Site(NO_RAILS)
+    await site.push(rows_of(site.open(20), 110))
+    site.store.rows["b1"].undo.clear()
+    batch = await roll_back(site, "b1")
+    assert (batch.state, batch.kept_count, batch.restored_rows) == (LimitBatchState.ACTIVE, 0, 0)
+    assert batch.comment == "not rolled back: what would undo it is gone"
+    assert site.noted.back == []
+
+
+async def test_rows_whose_undo_is_gone_are_not_taken_for_changed_ones() -> None:
+    site = Site(NO_RAILS)
+    names = site.open(CHUNK_ROWS_MAX + 5)
+    await site.push(rows_of(names, 110))
+    site.store.accounts[names[-1]] = MemoryAccount(limit_minor=777, version=2)
+    del site.store.rows["b1"].undo[0]
+    batch = await roll_back(site, "b1")
+    assert (batch.state, batch.restored_rows, batch.kept_count) == (LimitBatchState.ROLLED_BACK, 4, 1)
+    assert batch.comment == (f"wrong model ({CHUNK_ROWS_MAX} rows are still in force: what would undo them is gone)")
+
+
+async def test_rows_that_are_dropped_just_as_a_batch_is_taken_back() -> None:
+    site = Site(NO_RAILS)
+    names = site.open(5)
+    for number in range(1, 4):
+        await site.push(rows_of(names, 100 + number, number), header(f"b{number}"))
+    await site.push(rows_of(names, 105, 5), header("b4", mode=LimitBatchMode.STAGE))
+    before = await site.store.get_batch("b1", FAR)
+    steps: Counter[str] = Counter()
+
+    def overtake(method: str) -> None:
+        """Put another batch in force behind the first look."""
+        steps.update([method])
+        if method == "put_batch" and steps["list_batches"] == 1:
+            other = site.store.batches["b4"]
+            site.store.batches["b4"] = replace(
+                other, state=LimitBatchState.ACTIVE, activate_time_ms=site.store.now_ms()
+            )
+            del site.store.rows["b1"]
+
+    site.store.before = overtake
+    refused = await fault_of(site.feed.roll_back("b1", "ann", "wrong model", FAR))
+    assert refused.reason is ErrorReason.LIMIT_BATCH_STATE
+    after = await site.store.get_batch("b1", FAR)
+    assert (after.state, after.comment, after.actor) == (LimitBatchState.ACTIVE, before.comment, before.actor)
 
 
 # --- servers that fall, and two at once
@@ -346,6 +521,33 @@ async def test_what_stands_still_is_carried_on_and_what_moves_is_not() -> None:
     assert names
 
 
+async def test_a_batch_that_waits_for_its_turn_does_not_stand_still(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("creditgate.limit_feed.finisher.WRITE_INTERVAL_S", 0.01)
+    site = Site(NO_RAILS)
+    names = site.open(4)
+    for batch_id, own in (("b1", names[:2]), ("b2", names[2:])):
+        await site.push(rows_of(own, 110), header(batch_id, LimitBatchMode.STAGE))
+    may_apply, apply_rows = asyncio.Event(), site.store.apply_rows
+
+    async def apply_late(batch: LimitBatch, deadline: float) -> AsyncIterator[RowsApplied]:
+        await may_apply.wait()
+        async for part in apply_rows(batch, deadline):
+            yield part
+
+    monkeypatch.setattr(site.store, "apply_rows", apply_late)
+    for batch_id in ("b1", "b2"):
+        await site.feed.activate(batch_id, ANN, FAR)
+    before = site.store.batches["b2"].revision
+
+    async def is_written_again() -> bool:
+        return site.store.batches["b2"].revision > before + 1
+
+    await eventually(is_written_again)
+    may_apply.set()
+    ended = await asyncio.gather(*(site.feed.carry_on(batch_id) for batch_id in ("b1", "b2")))
+    assert [(batch.state, batch.applied_rows) for batch in ended] == [(LimitBatchState.ACTIVE, 2)] * 2
+
+
 async def test_the_batches_are_counted_by_state() -> None:
     site = Site(NO_RAILS)
     active = await site.push([])
@@ -365,10 +567,10 @@ async def test_a_batch_whose_sender_has_gone_for_good_is_given_up(monkeypatch: p
     await site.push(rows_of(names), header("b3", mode=LimitBatchMode.STAGE))
     resumer = Resumer(site.store, site.finisher, site.noted)
     last_ms = (await site.store.get_batch("b2", FAR)).update_time_ms
-    monkeypatch.setattr(time, "time", lambda: last_ms / 1000 + ABANDONED_S)
+    monkeypatch.setattr(time, "time", lambda: last_ms / 1000 + 2 * ABANDONED_S)  # this server's clock is wrong
+    site.store.clock_ms = last_ms + ABANDONED_S * 1000 - 1
     await resumer.count()
     assert (await site.store.get_batch("b2", FAR)).state is LimitBatchState.RECEIVING
-    monkeypatch.setattr(time, "time", lambda: last_ms / 1000 + ABANDONED_S + 1)
     await resumer.count()
     given_up = await site.store.get_batch("b2", FAR)
     assert (given_up.state, given_up.comment) == (LimitBatchState.CANCELLED, "no row has come for 7 days")

@@ -64,6 +64,15 @@ def test_steep_raises_are_those_beyond_the_factor() -> None:
     seen = measured(effect(1, 100, 1000), effect(2, 100, 1001), effect(3, 0, 5000), effect(4, 5, None)).seen
     assert seen.steep_raises == 2
     assert [change.account_id for change in seen.steepest_raises] == ["acc-4", "acc-2"]
+    seen = measured(effect(1, 0, None), effect(2, None, None), effect(3, 0, 0)).seen
+    assert (seen.steep_raises, [change.account_id for change in seen.steepest_raises]) == (1, ["acc-1"])
+
+
+def test_raises_from_0_are_told_apart_from_first_limits() -> None:
+    seen = measured(effect(1, 0, 5), effect(2, 0, 7), effect(3, None, 9), effect(4, 0, 0), effect(5, 0, None)).seen
+    change = seen.changes["USD"]
+    assert (change.accounts, change.before_minor, change.after_minor) == (4, 0, 21)
+    assert (change.accounts_from_0, change.from_0_minor) == (2, 12)
 
 
 def test_sums_leave_out_what_has_no_ceiling_and_are_cut_off() -> None:
@@ -91,7 +100,7 @@ def test_rows_that_their_accounts_refuse() -> None:
     unknown, mismatch = got.errors
     assert (unknown.row, unknown.field, unknown.reason) == (1, "account_id", LimitRowErrorReason.UNKNOWN_ACCOUNT)
     assert (mismatch.field, mismatch.reason) == ("currency_code", LimitRowErrorReason.CURRENCY_MISMATCH)
-    assert mismatch.message == "must be the account's currency, which is EUR"
+    assert mismatch.message == "must be EUR, the currency of the account"
 
 
 def test_errors_are_counted_beyond_those_that_are_told() -> None:

@@ -125,6 +125,7 @@ WRITES: Final = _any_of(
     _draft("reserve_again", ORDERS, PLACES, weight=2),
     _draft("reserve_as_first", ACCOUNTS, PLACES),
     _draft("amend", AMENDS, weight=8),
+    _draft("amend_secured", PLACES, HOLDS, weight=4),
     _draft("amend_again", PLACES, st.booleans(), weight=2),
     _draft("commit", ACCOUNTS, PLACES, INVOICED, CURRENCIES, IDS, SOMETIMES, weight=5),
     _draft("commit_recorded", ACCOUNTS, PLACES, PLACES, SOMETIMES, weight=2),

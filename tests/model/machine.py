@@ -269,6 +269,22 @@ class GateMachine(RuleBasedStateMachine):
             self.etag(draft.account, draft.place, draft.etag),
         )
 
+    def amend_secured(self, place: int, short: bool | None) -> AmendReservation:  # noqa: FBT001 - drawn
+        """Let a secured order of any account shrink to nearly nothing, or grow again to all that is secured."""
+        held = [
+            (account_id, order)
+            for account_id, account in self.model.accounts.items()
+            for _, order in sorted(account.orders.items())
+            if order.state_at(self.now_s) is ReservationState.HELD and order.secured_minor > order.committed_minor
+        ]
+        hold_s = None if short is None else self.hold_s(short=short)
+        if not held:
+            return AmendReservation(self.prefix + "a", "never-secured", SOME_MINOR, "USD", hold_s)
+        account_id, order = held[place % len(held)]
+        grows = order.amount_minor < order.secured_minor
+        total_minor = order.secured_minor if grows else order.committed_minor + 1
+        return AmendReservation(account_id, order.order_id, total_minor, order.currency_code, hold_s)
+
     def amend_again(self, place: int, held_otherwise: bool) -> AmendReservation:  # noqa: FBT001 - drawn
         """Change an order of any account under an id that it was changed under, to the same total."""
         amends = [

@@ -210,13 +210,12 @@ def _amend(account: AccountModel, operation: AmendReservation, now_ms: int) -> A
 
 
 def _change(account: AccountModel, order: Order, operation: AmendReservation, now_ms: int) -> Answer:
-    """Judge what a held order takes more, and change it."""
+    """Judge a total that rises, be it that security covers what comes on top; and change the order."""
     now_s = now_ms // MS
-    added_minor = unsecured(operation.amount_minor, order.committed_minor, order.secured_minor) - order.held_minor(
-        now_s
-    )
+    unsecured_minor = unsecured(operation.amount_minor, order.committed_minor, order.secured_minor)
+    added_minor = max(0, unsecured_minor - order.held_minor(now_s))
     decision = DecisionAnswer(Outcome.APPROVED, (), (), frozenset(), account.balances(now_s), 0, now_ms)
-    if added_minor > 0:
+    if operation.amount_minor > order.amount_minor:
         judged = account.judge(order.currency_code, added_minor, operation.amount_minor, order.terms_days, now_ms)
         if isinstance(judged, Fault):
             return judged

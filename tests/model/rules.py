@@ -37,7 +37,7 @@ FULL_RULEBOOK: Final[Rulebook] = {
     ReasonCode.LIMIT_EXCEEDED: Rule(Action.REVIEW),
     ReasonCode.WITHIN_TOLERANCE: Rule(Action.FLAG, share_bps=1000, amount=7),
     ReasonCode.NEAR_LIMIT: Rule(Action.SHADOW, share_bps=9000),
-    ReasonCode.ORDER_TOO_LARGE: Rule(Action.REJECT, amount=1_000_000),
+    ReasonCode.ORDER_TOO_LARGE: Rule(Action.FLAG, amount=30),
     ReasonCode.OVERDUE_AMOUNT: Rule(Action.FLAG, share_bps=5000, amount=20),
     ReasonCode.OVERDUE_DAYS: Rule(Action.REVIEW, number=10, amount=40),
     ReasonCode.VELOCITY_EXCEEDED: Rule(Action.FLAG, number=86_400, share_bps=8000, amount=150),
@@ -47,7 +47,7 @@ FULL_RULEBOOK: Final[Rulebook] = {
 
 
 _TOLD_MAX: Final = 2**53 - 1
-"""No sum that is told is greater."""
+"""No sum and no threshold that is told is greater."""
 
 
 class Seen(NamedTuple):
@@ -76,7 +76,7 @@ class Verdict(NamedTuple):
 
 def share_of(amount_minor: int, share_bps: int) -> int:
     """A share of an amount, rounded down."""
-    return amount_minor * share_bps // BASIS_POINTS
+    return min(_TOLD_MAX, amount_minor * share_bps // BASIS_POINTS)
 
 
 def _tolerance(rule: Rule, limit_minor: int) -> int:
@@ -126,7 +126,9 @@ def _velocity(_: Rulebook, seen: Seen, rule: Rule) -> Verdict:
 _RULES: Final[dict[ReasonCode, Callable[[Rulebook, Seen, Rule], Verdict]]] = {
     ReasonCode.ACCOUNT_BLOCKED: lambda _, seen, __: Verdict(seen.blocked, int(seen.blocked), 0),
     ReasonCode.ACCOUNT_CLOSED: lambda _, seen, __: Verdict(seen.closed, int(seen.closed), 0),
-    ReasonCode.LIMIT_NOT_SET: lambda _, seen, __: Verdict(seen.limit_minor is None and not seen.unlimited, 0, 0),
+    ReasonCode.LIMIT_NOT_SET: lambda _, seen, __: Verdict(
+        seen.limit_minor is None and not seen.unlimited and seen.added_minor > 0, 0, 0
+    ),
     ReasonCode.LIMIT_EXPIRED: lambda _, __, rule: Verdict(False, 0, rule.number),  # noqa: FBT003 - no limit here ends
     ReasonCode.LIMIT_STALE: lambda _, __, rule: Verdict(False, 0, rule.number),  # noqa: FBT003 - nor grows a day old
     ReasonCode.LIMIT_EXCEEDED: _limit_exceeded,

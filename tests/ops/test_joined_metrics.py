@@ -50,6 +50,17 @@ def test_counters_histograms_and_most_gauges_add_up() -> None:
     assert value("creditgate_late_commits_total") == 0
 
 
+def test_results_of_operations_that_alerts_look_at_are_there_from_the_start() -> None:
+    full = {"operation": "ReserveCredit", "result": "STORE_FULL"}
+    assert joined()("creditgate_store_operations_total", **full) == 0
+    workers = [process(), process()]
+    told = [ProcessSamples(number, take_samples(each.registry)) for number, each in enumerate(workers)]
+    assert joined(*told)("creditgate_store_operations_total", **full) == 0
+    workers[1].store.operation_finished(*full.values())
+    told[1] = ProcessSamples(1, take_samples(workers[1].registry))
+    assert joined(*told)("creditgate_store_operations_total", **full) == 1
+
+
 def test_readiness_is_the_least_and_lag_the_greatest() -> None:
     first = ProcessSamples(0, take_samples(process(lag_s=9).registry))
     second = ProcessSamples(1, take_samples(process(lag_s=2, ready=False).registry))

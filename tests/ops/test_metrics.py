@@ -6,15 +6,19 @@ from pathlib import Path
 from typing import cast
 
 import pytest
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.metrics import MetricWrapperBase
 
+from creditgate.domain import operations
 from creditgate.domain.decision import Action, Decision, Exposure, Outcome, Reason, ReasonCode
 from creditgate.domain.errors import CreditError, ErrorReason
 from creditgate.domain.operations import (
+    OPERATIONS,
     CheckCredit,
     CommitReservation,
     Committed,
+    GroupOperation,
+    Operation,
     Released,
     ReleaseReservation,
     ReserveCredit,
@@ -25,9 +29,12 @@ from creditgate.domain.reservation import Reservation, ReservationState
 from creditgate.ops.counted_store import CountedStore, DecisionMetrics
 from creditgate.ops.loop_metrics import LoopCounter, LoopHistogram
 from creditgate.ops.metrics import Metrics
-from creditgate.ops.store_metrics import StoreMetrics
+from creditgate.ops.store_metrics import WATCHED_RESULTS, StoreMetrics
+from creditgate.v1 import admin_service_pb2, credit_desk_service_pb2, credit_service_pb2, receivables_service_pb2
 
-TABLE = Path(__file__).parents[2] / "docs" / "metrics.md"
+ROOT = Path(__file__).parents[2]
+ALERTS = ROOT / "deploy" / "prometheus" / "alerts.yml"
+TABLE = ROOT / "docs" / "metrics.md"
 
 EXPOSURE = Exposure("USD", 10, unlimited=False, reserved_minor=0, receivable_minor=0, pending_review_minor=0)
 APPROVED = Decision(Outcome.APPROVED, (), (), (), EXPOSURE, "v", 0, 0)
@@ -75,6 +82,46 @@ def registered(registry: CollectorRegistry) -> set[tuple[str, str, tuple[str, ..
 def test_the_table_and_the_registry_agree() -> None:
     metrics = Metrics(codes=("OK",), version="1", library_version=1, on_readiness=nothing)
     assert registered(metrics.registry) == documented()
+
+
+def test_the_page_shows_nothing_else_of_ours() -> None:
+    metrics = Metrics(codes=("OK",), version="1", library_version=1, on_readiness=nothing)
+    shown = re.findall(r"^# TYPE (creditgate_\w+)", generate_latest(metrics.registry).decode(), re.MULTILINE)
+    assert set(shown) == {name for name, *_ in documented()}
+
+
+def test_results_of_operations_that_alerts_look_at_are_there_from_the_start() -> None:
+    """An increase from nothing to one is none to Prometheus."""
+    metrics = Metrics(codes=("OK",), version="1", library_version=1, on_readiness=nothing)
+    asked_for = {result for rule in ALERTS.read_text().splitlines() for result in alerting_results(rule)}
+    assert asked_for <= set(WATCHED_RESULTS)
+    for operation in OPERATIONS:
+        for result in WATCHED_RESULTS:
+            labels = {"operation": operation.__name__, "result": result}
+            assert metrics.registry.get_sample_value("creditgate_store_operations_total", labels) == 0
+
+
+def alerting_results(line: str) -> list[str]:
+    found = re.search(r'creditgate_store_operations_total\{[^}]*result=~?"([A-Z_|]+)"', line)
+    return found[1].split("|") if found else []
+
+
+def test_every_kind_of_operation_is_listed() -> None:
+    kinds = {kind for kind in vars(operations).values() if isinstance(kind, type) and issubclass(kind, Operation)}
+    assert set(OPERATIONS) == kinds - {Operation, GroupOperation}
+
+
+def test_the_page_names_operations_that_are_no_rpcs() -> None:
+    services = (admin_service_pb2, credit_service_pb2, credit_desk_service_pb2, receivables_service_pb2)
+    rpcs = {
+        method.name
+        for module in services
+        for service in module.DESCRIPTOR.services_by_name.values()
+        for method in service.methods
+    }
+    unnamed = {kind.__name__ for kind in OPERATIONS} - rpcs
+    assert unnamed == {"ImportOpenItem", "SetBlock"}
+    assert [name for name in unnamed if f"`{name}`" not in TABLE.read_text()] == []
 
 
 def test_the_build_is_named() -> None:

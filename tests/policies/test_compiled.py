@@ -207,6 +207,7 @@ def test_guard_rails_arrive_in_basis_points() -> None:
         single_raise_factor=5,
         row_count_change_bps=15_000,
         unknown_accounts_bps=100,
+        wrong_rows_bps=150,
         duplicate_rows=7,
         as_of_backwards=False,
         model_version_backwards=False,

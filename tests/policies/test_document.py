@@ -68,6 +68,7 @@ guard_rails:
   single_raise_factor: 5
   row_count_change: 150
   unknown_accounts: 1
+  wrong_rows: 1.5
   duplicate_rows: 7
   as_of_backwards: off
   model_version_backwards: off

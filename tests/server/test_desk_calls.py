@@ -262,11 +262,15 @@ async def test_rates_convert_orders_until_they_expire(gate: Gate) -> None:
     assert (answer.applied, answer.ignored) == (0, 1)
     assert (await gate.check(66_666, "CHF")).outcome == OUTCOME_APPROVED
     past = PutExchangeRatesRequest(rates=[ExchangeRate(**pair, rate="1.5")], version=6, expire_time=in_s(-HOUR_S))
-    assert (await gate.admin.PutExchangeRates(past)).applied == 1
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await gate.check(1, "CHF")
+        await gate.admin.PutExchangeRates(past)
+    assert reason_of(caught.value) == "INVALID_FIELD"
+    assert "expire_time must be later than the store's clock" in (caught.value.details() or "")
+    assert (await gate.check(66_666, "CHF")).outcome == OUTCOME_APPROVED
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await gate.check(1, "NOK")
     assert reason_of(caught.value) == "EXCHANGE_RATE_NOT_FOUND"
-    assert "CHF to USD" in (caught.value.details() or "")
+    assert "NOK to USD" in (caught.value.details() or "")
 
 
 async def test_the_policy_of_a_service_without_a_file(gate: Gate) -> None:

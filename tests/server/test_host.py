@@ -121,6 +121,8 @@ async def test_calls_beyond_the_bound_are_refused(gate: Gate) -> None:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await call_raw(channel, b"", GET_ACCOUNT)
         assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert reason_of(caught.value) == "OVERLOADED"
+        assert "CREDITGATE_CONCURRENCY_MAX" in (caught.value.details() or "")
         gate.opened.set()
         await asyncio.gather(*waiting)
 
@@ -217,6 +219,12 @@ async def test_a_stream_counts_as_one_call(gate: Gate) -> None:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await call_raw(channel, b"", GET_ACCOUNT)
         assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert reason_of(caught.value) == "OVERLOADED"
+        second = ask(timeout=30)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await second.read()
+        assert reason_of(caught.value) == "OVERLOADED"
+        assert await health_of(channel) == NOT_SERVING, "health is told whatever is served"
         await call.done_writing()
         assert await call.read() is grpc.aio.EOF
         assert await call_raw(channel, b"", GET_ACCOUNT) == b""

@@ -16,8 +16,10 @@ from creditgate.domain.errors import CreditError, ErrorReason
 from creditgate.ops.logs import configure_logs
 from creditgate.ops.rpc_metrics import RpcMetrics
 from creditgate.server.answer import Answer, Failure, Serve, Stream
+from creditgate.server.interceptors.concurrency import SETTING, ServedCalls
 from creditgate.server.interceptors.metrics import CODES
 from creditgate.server.pipeline import build_serve, build_stream_serve
+from creditgate.settings import variable_of
 from creditgate.v1.credit_service_pb2 import GetAccountRequest, GetAccountResponse
 
 SERVICE = "creditgate.v1.CreditService"
@@ -38,28 +40,38 @@ def context(timeout_s: float = 5) -> CallContext:
 
 
 class Counts:
-    """What the metrics say."""
+    """What the metrics say of an RPC, and what is served."""
 
-    def __init__(self) -> None:
+    def __init__(self, served: ServedCalls | None = None, method: str = "GetAccount") -> None:
+        self._labels = {"method": f"{SERVICE}/{method}"}
+        self.served = served or ServedCalls(100)
         self.registry = CollectorRegistry()
         self.metrics = RpcMetrics(self.registry, CODES)
 
     def counted(self, code: str) -> float | None:
-        return self.registry.get_sample_value("creditgate_rpcs_total", {"method": METHOD, "code": code})
+        return self.registry.get_sample_value("creditgate_rpcs_total", self._labels | {"code": code})
 
     @property
     def in_flight(self) -> float | None:
-        return self.registry.get_sample_value("creditgate_rpcs_in_flight", {"method": METHOD})
+        return self.registry.get_sample_value("creditgate_rpcs_in_flight", self._labels)
 
 
 class Pipeline(Counts):
     """A handler behind all interceptors."""
 
-    def __init__(self, handler: Handler, *, slow_call_s: float = 60, log_every_call: bool = False) -> None:
-        super().__init__()
-        endpoint = Endpoint(SERVICE, "GetAccount", GetAccountRequest, GetAccountResponse, handler)
+    def __init__(
+        self,
+        handler: Handler,
+        *,
+        slow_call_s: float = 60,
+        log_every_call: bool = False,
+        served: ServedCalls | None = None,
+        method: str = "GetAccount",
+    ) -> None:
+        super().__init__(served, method)
+        endpoint = Endpoint(SERVICE, method, GetAccountRequest, GetAccountResponse, handler)
         self.serve: Serve[bytes] = build_serve(
-            endpoint, self.metrics, slow_call_s=slow_call_s, log_every_call=log_every_call
+            endpoint, self.metrics, self.served, slow_call_s=slow_call_s, log_every_call=log_every_call
         )
 
 
@@ -138,16 +150,24 @@ async def test_a_defect_is_answered_without_details_and_logged_with_them(logs: p
     assert "exc_info" in defect[1]
 
 
-async def test_a_call_ends_at_its_deadline() -> None:
-    pipeline = Pipeline(wait_for_ever)
+@pytest.mark.parametrize(("method", "effect"), [
+    ("GetAccount", ""),
+    ("ReserveCredit", "whether a change was made is unknown, "),
+])  # fmt: skip
+async def test_a_call_ends_at_its_deadline(method: str, effect: str) -> None:
+    pipeline = Pipeline(wait_for_ever, method=method)
     failed = await pipeline.serve(b"", context(timeout_s=0.02))
     assert reason_of(failed) == "DEADLINE_EXCEEDED"
+    assert isinstance(failed, Failure)
+    assert failed.status.message.endswith(f" s; {effect}asking again is safe")
     assert (pipeline.counted("DEADLINE_EXCEEDED"), pipeline.in_flight) == (1, 0)
 
 
 async def test_a_deadline_that_has_passed() -> None:
-    failed = await Pipeline(wait_for_ever).serve(b"", context(timeout_s=-1))
+    failed = await Pipeline(wait_for_ever, method="ReserveCredit").serve(b"", context(timeout_s=-1))
     assert reason_of(failed) == "DEADLINE_EXCEEDED"
+    assert isinstance(failed, Failure)
+    assert failed.status.message == "the deadline passed before the call began; asking again is safe"
 
 
 async def test_a_timeout_of_the_inside_is_no_deadline() -> None:
@@ -168,6 +188,33 @@ async def test_a_cancelled_call_stays_cancelled_and_is_counted() -> None:
     assert (pipeline.counted("CANCELLED"), pipeline.in_flight) == (1, 0)
 
 
+async def test_a_call_beyond_those_served_at_once_is_refused_counted_and_logged(
+    logs: pytest.LogCaptureFixture,
+) -> None:
+    pipeline = Pipeline(answer, served=ServedCalls(2))
+    pipeline.served.count = 2
+    failed = await pipeline.serve(b"", context())
+    assert reason_of(failed) == "OVERLOADED"
+    assert (pipeline.counted("RESOURCE_EXHAUSTED"), pipeline.in_flight, pipeline.served.count) == (1, 0, 2)
+    ((level, line),) = lines(logs)
+    assert (level, line["code"], line["reason"]) == ("WARNING", "RESOURCE_EXHAUSTED", "OVERLOADED")
+    assert variable_of("concurrency_max") == SETTING
+    assert f"as many calls are served already as {SETTING} allows (2)" in str(line["error"])
+
+
+@pytest.mark.parametrize("handler", [answer, refuse, break_down, wait_for_ever])
+async def test_a_call_that_has_ended_however_makes_room(handler: Handler) -> None:
+    pipeline = Pipeline(handler, served=ServedCalls(1))
+    for _ in range(2):
+        failed = await pipeline.serve(b"", context(timeout_s=0.02))
+        assert not isinstance(failed, Failure) or failed.reason is not ErrorReason.OVERLOADED
+    call = asyncio.ensure_future(pipeline.serve(b"", context()))
+    await asyncio.sleep(0)
+    call.cancel()
+    await asyncio.wait({call})
+    assert pipeline.served.count == 0
+
+
 async def test_a_slow_call_is_logged(logs: pytest.LogCaptureFixture) -> None:
     await Pipeline(answer, slow_call_s=0).serve(b"", context())
     ((level, line),) = lines(logs)
@@ -186,12 +233,16 @@ async def test_every_call_is_logged_when_asked(logs: pytest.LogCaptureFixture) -
 class StreamPipeline(Counts):
     """A handler of streams behind all interceptors; `sent` is what the client gets."""
 
-    def __init__(self, handler: StreamHandler, *, log_every_call: bool = False) -> None:
-        super().__init__()
+    def __init__(
+        self, handler: StreamHandler, *, log_every_call: bool = False, served: ServedCalls | None = None
+    ) -> None:
+        super().__init__(served)
         endpoint = Endpoint(SERVICE, "GetAccount", GetAccountRequest, GetAccountResponse, handler)
         self.sent: list[str] = []
         self.has_sent = asyncio.Event()
-        self._serve: Serve[Stream] = build_stream_serve(endpoint, self.metrics, log_every_call=log_every_call)
+        self._serve: Serve[Stream] = build_stream_serve(
+            endpoint, self.metrics, self.served, log_every_call=log_every_call
+        )
 
     async def serve(self, messages: AsyncIterator[bytes], timeout_s: float = 5) -> Answer:
         async def send(message: bytes) -> None:
@@ -283,6 +334,21 @@ async def test_a_stream_that_this_side_ends_is_counted_and_logged_as_what_its_cl
     assert (pipeline.counted("UNAVAILABLE"), pipeline.counted("OK")) == (1, 0)
     ((level, line),) = lines(logs)
     assert (level, line["code"]) == ("WARNING", "UNAVAILABLE")
+
+
+async def test_a_stream_counts_among_those_served_at_once(logs: pytest.LogCaptureFixture) -> None:
+    served = ServedCalls(1)
+    pipeline, unary = StreamPipeline(answer_each, served=served), Pipeline(answer, served=served)
+    end = asyncio.Event()
+    call = asyncio.ensure_future(pipeline.serve(asking("A1", then=end)))
+    await pipeline.has_sent.wait()
+    assert reason_of(await unary.serve(b"", context())) == "OVERLOADED"
+    assert reason_of(await pipeline.serve(asking("A2"))) == "OVERLOADED"
+    assert (pipeline.counted("RESOURCE_EXHAUSTED"), pipeline.sent) == (1, ["A1"])
+    assert [line["reason"] for _, line in lines(logs)] == ["OVERLOADED"] * 2
+    end.set()
+    assert await call == b""
+    assert isinstance(await unary.serve(b"", context()), bytes)
 
 
 async def test_a_stream_ends_at_its_deadline() -> None:

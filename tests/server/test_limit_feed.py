@@ -49,7 +49,8 @@ from tests.waiting import eventually
 WRONG_SHARE = 100
 RAILS_OFF = """
 guard_rails: {accounts_cut: off, total_change: off, single_raise_factor: off, row_count_change: off,
-              unknown_accounts: off, duplicate_rows: off, as_of_backwards: off, model_version_backwards: off}
+              unknown_accounts: off, wrong_rows: off, duplicate_rows: off, as_of_backwards: off,
+              model_version_backwards: off}
 """
 
 
@@ -167,6 +168,18 @@ async def test_a_batch_that_cuts_40_percent_by_half_waits_for_force_and_can_be_t
         for result in ("APPLIED", "RESTORED", "KEPT")
     }
     assert rows == {"APPLIED": 803, "RESTORED": 197, "KEPT": 303}
+
+
+async def test_batches_are_taken_back_one_behind_the_other(scorer: Scorer) -> None:
+    names = names_of(20)
+    await scorer.open(names)
+    for number in (1, 2, 3):
+        batch = await scorer.push(requests(header(f"b{number}"), rows_of(names, 100 + number, version=number)))
+        assert batch.state == LIMIT_BATCH_STATE_ACTIVE
+    for number in (3, 2, 1):
+        back = await scorer.roll_back(f"b{number}")
+        assert (back.state, back.restored_rows, back.kept_count) == (LIMIT_BATCH_STATE_ROLLED_BACK, 20, 0)
+        assert set(await scorer.limits(names)) == {99 + number}
 
 
 async def test_preview_tells_the_effect_on_live_accounts_and_changes_nothing(

@@ -69,6 +69,21 @@ async def test_what_takes_no_further_credit_never_fails(desk: Desk) -> None:
     assert await desk.sums() == (1, 0)
 
 
+async def test_an_increase_that_security_covers_is_judged_without_taking_credit(desk: Desk) -> None:
+    await desk.put(limit=0)
+    await desk.reserve("o1", 600, secured_minor=600)
+    assert (await desk.amend("o1", 1)).decision.outcome is Outcome.APPROVED
+    await desk.put(limit=0, block=BlockSetting(Block("fraud", "ann")))
+    refused = await desk.amend("o1", 600)
+    assert [reason.code for reason in refused.decision.reasons] == [ReasonCode.ACCOUNT_BLOCKED]
+    assert (await desk.reservation("o1")).amount_minor == 1
+    await desk.put(limit=0, block=BlockSetting(None))
+    for amount, outcome, held in ((600, Outcome.APPROVED, 0), (601, Outcome.REJECTED, 0)):
+        assert (await desk.amend("o1", amount)).decision.outcome is outcome
+        assert await desk.sums() == (held, 0)
+    await desk.adds_up()
+
+
 async def test_a_new_end_counts_from_now_and_moves_what_falls_due(desk: Desk) -> None:
     await desk.put()
     old = (await desk.reserve("o1", 600)).reservation

@@ -9,11 +9,13 @@ from typing import TypeVar
 
 import pytest
 
+from creditgate.domain.bounds import AMOUNT_MAX_MINOR
 from creditgate.domain.decision import Action, Outcome, ReasonCode
 from creditgate.domain.errors import CreditError, ErrorReason
 from creditgate.domain.group import CreditGroup
 from creditgate.domain.operations import (
     AmendReservation,
+    CheckCredit,
     CommitReservation,
     GetAccount,
     GetGroup,
@@ -148,10 +150,88 @@ async def test_a_group_without_a_rate_can_not_be_judged(family: Family, new_id: 
     await family.put(10_000)
     account_id = new_id("acc")
     await family.join(account_id, "NOK")
-    with pytest.raises(CreditError, match="from NOK to USD") as caught:
+    with pytest.raises(CreditError, match=f"group {family.group_id} .*from NOK to USD") as caught:
         await family.reserve(account_id, "o1", 1, "NOK")
     assert caught.value.reason is ErrorReason.EXCHANGE_RATE_NOT_FOUND
     assert (await family.read()).exposure_minor is None or (await family.read()).exposure_minor == 0
+
+
+async def test_a_missing_rate_names_the_group_when_neither_order_nor_account_needs_one(
+    family: Family, new_id: Callable[[str], str]
+) -> None:
+    await family.put(None)
+    foreign, own = new_id("acc"), new_id("acc")
+    await family.join(foreign, "NOK")
+    await family.join(own, "USD")
+    await family.reserve(foreign, "o1", 1, "NOK")
+    await family.put(10_000)
+    with pytest.raises(CreditError) as caught:
+        await family.reserve(own, "o1", 1)
+    assert caught.value.reason is ErrorReason.EXCHANGE_RATE_NOT_FOUND
+    assert f"credit group {family.group_id}" in caught.value.message
+    assert "from NOK to USD" in caught.value.message
+    assert "an order of account" not in caught.value.message
+
+
+async def test_a_group_that_has_no_limit_or_of_which_nothing_is_asked_needs_no_rate(
+    family: Family, new_id: Callable[[str], str]
+) -> None:
+    await family.put(None)
+    account_id = new_id("acc")
+    await family.join(account_id, "NOK")
+    assert (await family.reserve(account_id, "o1", 100, "NOK")).decision.outcome is Outcome.APPROVED
+    explained = await family.store.run(CheckCredit(account_id, 100, "NOK", explain=True), deadline())
+    assert explained.outcome is Outcome.APPROVED
+    await family.put(0)
+    secured = ReserveCredit(account_id, "o2", 100, "NOK", HOLD_S, secured_minor=100)
+    assert (await family.store.run(secured, deadline())).decision.outcome is Outcome.APPROVED
+    explained = await family.store.run(CheckCredit(account_id, 100, "NOK", 100, explain=True), deadline())
+    assert explained.outcome is Outcome.APPROVED
+    lowered = AmendReservation(account_id, "o1", 90, "NOK")
+    assert (await family.store.run(lowered, deadline())).decision.outcome is Outcome.APPROVED
+
+
+async def test_what_a_check_explains_of_an_unlimited_group_is_what_it_owes(
+    family: Family, new_id: Callable[[str], str]
+) -> None:
+    await family.put(None)
+    account_id = new_id("acc")
+    await family.join(account_id, "CHF")
+    explained = await family.store.run(CheckCredit(account_id, 333, "CHF", explain=True), deadline())
+    (told,) = [reason for reason in explained.passed_rules if reason.code is ReasonCode.GROUP_LIMIT_EXCEEDED]
+    assert (told.action, told.observed, told.threshold) == (Action.OFF, 362, 0)
+
+
+async def test_a_groups_sum_that_leaves_the_range_is_named_as_that(
+    family: Family, new_id: Callable[[str], str]
+) -> None:
+    await family.put(AMOUNT_MAX_MINOR)
+    one, other, swiss = new_id("acc"), new_id("acc"), new_id("acc")
+    for account_id, currency in ((one, "USD"), (other, "USD"), (swiss, "CHF")):
+        await family.store.run(PutAccount(account_id, currency, unlimited=True, group_id=family.group_id), deadline())
+    await family.store.run(PostReceivable(one, "d1", AMOUNT_MAX_MINOR - 10, "USD"), deadline())
+    asked: list[tuple[Operation[object], str]] = [
+        (ReserveCredit(other, "o1", 11, "USD", HOLD_S), "USD"),  # with what the others owe
+        (ReserveCredit(swiss, "o1", 11, "CHF", HOLD_S), "USD"),
+        (ReserveCredit(swiss, "o1", AMOUNT_MAX_MINOR, "CHF", HOLD_S), "USD"),  # converted
+        (PostReceivable(other, "d1", 11, "USD"), "USD"),
+    ]
+    for operation, currency in asked:
+        with pytest.raises(CreditError) as caught:
+            await family.store.run(operation, deadline())
+        assert caught.value.reason is ErrorReason.SUM_OUT_OF_RANGE, operation
+        assert f"credit group {family.group_id} in {currency}" in caught.value.message
+        assert [each.field for each in caught.value.violations] == ["amount_minor"]
+    partitions = family.store.partitions
+    home = keys.partition_of(family.group_id, partitions)
+    newcomer = next(name for name in (new_id("acc") for _ in count()) if keys.partition_of(name, partitions) == home)
+    await family.store.run(PutAccount(newcomer, "USD", unlimited=True), deadline())
+    await family.store.run(PostReceivable(newcomer, "d1", 11, "USD"), deadline())
+    with pytest.raises(CreditError) as caught:
+        await family.join(newcomer)
+    assert caught.value.reason is ErrorReason.SUM_OUT_OF_RANGE
+    assert f"credit group {family.group_id} in USD" in caught.value.message
+    assert [each.field for each in caught.value.violations] == ["account.group_id"]
 
 
 async def test_a_credit_balance_of_one_account_does_not_help_another(

@@ -27,7 +27,7 @@ from creditgate.domain.policy import DEFAULT_CLASS, DEFAULT_RULES, ClassPolicy, 
 from creditgate.domain.rates import ExchangeRate
 from creditgate.domain.reservation import ReservationState
 from creditgate.store import RedisCreditStore, keys, layouts
-from creditgate.store.constants import RETENTION_STEP_S, Aging, GroupSum, OperationCode
+from creditgate.store.constants import LIMIT_BATCHES_MAX, RETENTION_STEP_S, Aging, GroupSum, OperationCode
 from creditgate.store.library import lua_constants, render_library, source_parts
 from tests.private_redis import PrivateRedis
 from tests.store.batches import Batch, put_accounts, rows_of
@@ -122,7 +122,10 @@ async def test_python_and_lua_spell_the_same_keys_of_a_limit_batch(own_redis: Ca
         await put_accounts(clocked.store, ["a1", "a2"])
         before = set(clocked.all_keys("cg:{0}:*"))
         batch = Batch(clocked.store, "b1")
-        await clocked.store.limit_batches.put_batch(replace(batch.record, row_errors=(wrong,)), time.monotonic() + 10)
+        clocked.client.zadd(keys.limit_batches(), {f"gone-{number}": 0.0 for number in range(LIMIT_BATCHES_MAX)})
+        batches, deadline = clocked.store.limit_batches, time.monotonic() + 10
+        received = await batches.put_batch(replace(batch.record, row_errors=(wrong,)), deadline)
+        await batches.put_measured(replace(received, row_errors=(replace(wrong, row=8),)), deadline)
         await batch.put(rows_of(["a1"], 5, 1))
         await batch.restore()
         await batch.stage(rows_of(["a2"], 5, 1), 1)
@@ -132,6 +135,9 @@ async def test_python_and_lua_spell_the_same_keys_of_a_limit_batch(own_redis: Ca
             keys.limit_batches(),
             keys.limit_batch("b1"),
             keys.limit_batch_errors("b1"),
+            keys.limit_batch_measured("b1"),
+            keys.gone_batches(),
+            keys.batch_states(),
             *(
                 spell(0, "b1")
                 for spell in (

@@ -20,6 +20,7 @@ from creditgate.domain.limit_batch import (
     Noteworthy,
     RowEffect,
     RowsApplied,
+    RowsEffect,
     RowStanding,
     WindowStaged,
 )
@@ -32,7 +33,8 @@ from creditgate.domain.operations import (
     SetManualLimit,
     SetTemporaryLimit,
 )
-from creditgate.domain.policy import DEFAULT_CLASS, DEFAULT_RULES, ClassPolicy, Policy, RuleSetting
+from creditgate.domain.policy import DEFAULT_CLASS, DEFAULT_RULES, ClassPolicy, GuardRails, Policy, RuleSetting
+from creditgate.limit_feed.measurer import Measurer
 from creditgate.store import PARTITIONS_DEFAULT, RedisCreditStore, keys
 from tests.private_redis import PrivateRedis
 from tests.store.batches import Batch, account_of, limits_of, put_accounts, rows_of
@@ -103,9 +105,12 @@ async def test_what_becomes_of_each_kind_of_row(store: RedisCreditStore, batch: 
         (4, RowStanding.UNKNOWN_ACCOUNT),
         (5, RowStanding.CURRENCY_MISMATCH),
     ]
+    measurer = Measurer(GuardRails())
+    measurer.add(RowsEffect(await batch.measure()))
     applied = await batch.apply()
     assert (applied.applied_rows, applied.skipped_rows, applied.created_accounts) == (1, 2, 0)
     errors = sorted(applied.errors, key=lambda error: error.row)
+    assert tuple(errors) == measurer.measured().errors, "told in the same words"
     assert [(error.row, error.account_id, error.field, error.reason) for error in errors] == [
         (4, unknown, "account_id", LimitRowErrorReason.UNKNOWN_ACCOUNT),
         (5, foreign, "currency_code", LimitRowErrorReason.CURRENCY_MISMATCH),
@@ -416,6 +421,23 @@ async def test_nothing_is_remembered_of_sorted_rows(own_redis: Callable[..., Pri
             assert await batch.index() == len(account_ids)
             found = [pair for name in client.scan_iter("cg:*:i:batch") for pair in client.hgetall(name).items()]
             assert sorted(found) == [(name.encode(), b"%d" % row) for row, name in enumerate(account_ids, 1)]
+
+
+@pytest.mark.parametrize(
+    ("named", "given_since", "after"),
+    [("", "", "low"), ("", "high", "high"), ("mid", "", "low"), ("mid", "high", "high"), ("low", "high", "high")],
+)
+async def test_a_rollback_leaves_a_class_that_a_person_has_given(
+    store: RedisCreditStore, batch: Batch, account_id: str, named: str, given_since: str, after: str
+) -> None:
+    await put_accounts(store, [account_id])
+    await store.run(PutAccount(account_id, risk_class="low"), deadline())
+    await batch.put([LimitRow(1, account_id, 700, "USD", 3, named)])
+    if given_since:
+        await store.run(PutAccount(account_id, risk_class=given_since), deadline())
+    assert (await batch.restore()).restored_rows == 1
+    account = await account_of(store, account_id)
+    assert (account.base_limit_minor, account.risk_class) == (1000, after)
 
 
 async def test_dropping_leaves_the_accounts_and_nothing_else(

@@ -103,6 +103,17 @@ async def test_what_is_not_noteworthy_is_told_in_sums_alone(store: RedisCreditSt
     assert (told.raised_accounts, told.cut_accounts, told.confirmed_accounts) == (15, 14, 1)
 
 
+async def test_raises_from_0_are_told_by_themselves(store: RedisCreditStore) -> None:
+    names = [f"acc-{number}" for number in range(30)]
+    await put_accounts(store, names[:20], 0)
+    await put_accounts(store, names[20:], None)
+    rows = [LimitRow(number, name, 10 * (number > 5), "USD", 1) for number, name in enumerate(names, 1)]
+    batch = Batch(store, "batch")
+    for effects in ((await batch.stage_measured(rows, NOTHING)).effects, await batch.measure_in_sums(NOTHING)):
+        change = added_up(effects).seen.changes["USD"]
+        assert (change.accounts, change.accounts_from_0, change.from_0_minor, change.after_minor) == (30, 15, 150, 250)
+
+
 async def test_a_few_changes_are_all_told(store: RedisCreditStore) -> None:
     await put_accounts(store, ["raised", "cut", "confirmed"])
     await put_accounts(store, ["first", "first-of-0"], None)

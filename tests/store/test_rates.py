@@ -152,6 +152,31 @@ async def test_an_older_table_changes_nothing(store: RedisCreditStore, new_id: C
     assert reserved.reservation.exposure_minor == 3
 
 
+async def test_rates_that_end_before_they_could_be_used_are_refused_and_change_nothing(
+    store: RedisCreditStore, server: PrivateRedis, new_id: Callable[[str], str]
+) -> None:
+    account_id = new_id("acc")
+    await open_account(store, account_id, "USD")
+    await put(store, 1, ("EUR", "USD", "1.5"))
+    with server.client() as client:
+        now_s = int(client.time()[0]) + 1000
+        client.mset({keys.clock(partition): now_s for partition in range(store.partitions)})
+        journals = [keys.journal(partition) for partition in range(store.partitions)]
+        before = [client.xlen(journal) for journal in journals]
+        for past_s in (1, now_s - 999, now_s):
+            with pytest.raises(CreditError) as caught:
+                await put(store, 2, ("EUR", "USD", "9"), ("CHF", "USD", "1"), expire_s=past_s)
+            assert caught.value.reason is ErrorReason.INVALID_FIELD
+            assert [each.field for each in caught.value.violations] == ["expire_time"]
+            assert "must be later than the store's clock, which says 20" in caught.value.message
+        assert [client.xlen(journal) for journal in journals] == before
+        assert {client.hlen(keys.rates(partition)) for partition in range(store.partitions)} == {1}
+    reserved = await store.run(ReserveCredit(account_id, "o1", 2, "EUR", HOLD_S), deadline())
+    assert reserved.reservation is not None
+    assert reserved.reservation.exposure_minor == 3
+    assert await put(store, 2, ("EUR", "USD", "9"), expire_s=now_s + 1) == 1
+
+
 async def test_a_rate_that_has_expired_is_none(
     store: RedisCreditStore, server: PrivateRedis, new_id: Callable[[str], str]
 ) -> None:

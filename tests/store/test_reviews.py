@@ -1,5 +1,6 @@
 """What waits for a person is judged anew when its account's limit changes, by an operation or by itself."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
@@ -139,6 +140,45 @@ async def test_an_amend_that_waits_is_released_too(clocked: ClockedStore, accoun
     await desk.adds_up()
 
 
+async def test_what_takes_no_credit_is_released_too(clocked: ClockedStore, account_id: str) -> None:
+    rules = {**DEFAULT_RULES, ReasonCode.OVERDUE_AMOUNT: RuleSetting(Action.REVIEW, amounts={"USD": 0})}
+    late = Policy("late", {DEFAULT_CLASS: ClassPolicy(rules, limit_rise_releases_reviews=True)})
+    clocked.store.use_policy(late)
+    desk = clocked.desk(account_id)
+    await desk.put(limit=LOW)
+    await desk.reserve("amended", 80, secured_minor=80)
+    await desk.amend("amended", 10)
+    await desk.age(clocked.now_s * 1000, 5)
+    assert (await desk.reserve("secured", 80, secured_minor=80)).decision.outcome is Outcome.PENDING_REVIEW
+    waits = await desk.amend("amended", 80)
+    assert (waits.decision.outcome, waits.reservation.pending_amount_minor) == (Outcome.PENDING_REVIEW, 80)
+    assert await waiting_and_reserved(desk) == (0, 0)
+    await desk.pay("p1", 5)
+    await desk.set_limit(LOW)
+    for order_id in ("secured", "amended"):
+        order = await desk.reservation(order_id)
+        assert (order.state, order.amount_minor, order.pending_amount_minor) == (ReservationState.HELD, 80, 0)
+    await desk.adds_up()
+
+
+async def test_what_begins_to_wait_in_the_call_that_raises_the_limit_is_released(
+    clocked: ClockedStore, account_id: str
+) -> None:
+    desk = clocked.desk(account_id)
+    await desk.put(limit=LOW)
+    await desk.reserve("ends", FITS_LATER)
+    together = (
+        desk.reserve("fits", FITS_LATER),
+        desk.reserve("never", FITS_NEVER),
+        desk.release("ends"),
+        desk.set_limit(HIGH),
+    )
+    await asyncio.gather(*together)
+    assert await waiting_and_reserved(desk) == (FITS_NEVER, FITS_LATER)
+    assert (await desk.reservation("fits")).state is ReservationState.HELD
+    await desk.adds_up()
+
+
 async def test_what_waits_goes_on_waiting_where_the_policy_does_not_release(
     clocked: ClockedStore, account_id: str
 ) -> None:
@@ -257,6 +297,13 @@ async def test_a_group_whose_limit_is_raised_releases_what_then_fits(family: Fam
     assert await family.states("o1") == [HELD, HELD, HELD]
     for desk in family.desks:
         await desk.adds_up()
+
+
+async def test_a_raise_counts_whatever_the_same_call_says_of_the_group_after_it(family: Family) -> None:
+    await family.desks[0].reserve("o1", FITS_LATER)
+    await asyncio.gather(family.put_limit(FITS_LATER + 1), family.put_limit(FITS_LATER))
+    await family.clocked.sweep()
+    assert (await family.desks[0].reservation("o1")).state is HELD
 
 
 async def test_the_account_that_has_waited_longest_comes_first(family: Family) -> None:

@@ -1,5 +1,6 @@
 """What was approved within a window stands in the account's record, whatever else is done to that."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from datetime import date
 
@@ -78,6 +79,24 @@ async def test_a_window_that_changes_begins_anew(clocked: ClockedStore) -> None:
     changed = {**RULES, ReasonCode.VELOCITY_EXCEEDED: RuleSetting(Action.REJECT, 3600, amounts={"USD": MOST})}
     clocked.store.use_policy(Policy("changed", {DEFAULT_CLASS: ClassPolicy(changed)}))
     await check_left(clocked, MOST, "changed")
+
+
+async def test_a_window_that_changes_within_a_call_begins_anew(clocked: ClockedStore) -> None:
+    slow = {**RULES, ReasonCode.VELOCITY_EXCEEDED: RuleSetting(Action.REJECT, 7 * WINDOW_S, amounts={"USD": MOST})}
+    clocked.store.use_policy(Policy("two", {DEFAULT_CLASS: ClassPolicy(RULES), "slow": ClassPolicy(slow)}))
+    slower, faster = (PutAccount("a1", risk_class=name) for name in ("slow", ""))
+    await asyncio.gather(reserve(clocked, "o1", 30), clocked.store.run(slower, deadline()), reserve(clocked, "o2", 40))
+    clocked.pass_time(2 * WINDOW_S)  # out of the first window, and within the second one
+    await check_left(clocked, 60, "slow")
+    # What only looks leaves what is counted as it is: the last order of the first window counts once that is back.
+    await asyncio.gather(
+        clocked.store.run(faster, deadline()),
+        reserve(clocked, "o3", 30),
+        clocked.store.run(slower, deadline()),
+        reserve(clocked, "o4", MOST + 1),
+        clocked.store.run(faster, deadline()),
+    )
+    await check_left(clocked, 70, "fast again")
 
 
 async def test_what_was_stored_under_a_key_of_its_own_still_counts(clocked: ClockedStore) -> None:

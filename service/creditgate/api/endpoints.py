@@ -28,6 +28,8 @@ _LIMIT_FEED: Final = "LimitFeedService"
 _DESK: Final = "CreditDeskService"
 _ADMIN: Final = "AdminService"
 
+_READING_VERBS: Final = ("Check", "Get", "List")
+
 # A handler takes exactly the message class of its endpoint, which the type of a table of different ones can't say.
 Handler = Callable[[Any, CallContext], Awaitable[Message]]
 StreamHandler = Callable[[Any, CallContext], AsyncGenerator[Message, None]]
@@ -47,6 +49,11 @@ class Endpoint(Generic[HandlerT]):
     def full_name(self) -> str:
         """The RPC's name within the contract, `creditgate.v1.CreditService/ReserveCredit`."""
         return f"{self.service}/{self.method}"
+
+    @property
+    def only_reads(self) -> bool:
+        """Whether it can change nothing, as the contract's names say."""
+        return self.method.startswith(_READING_VERBS)
 
 
 UnaryEndpoint = Endpoint[Handler]

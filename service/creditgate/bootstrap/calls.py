@@ -25,6 +25,9 @@ from creditgate.store import RedisCreditStore, ReplicaAcks, StoreOptions, Sweepe
 _REASON_POLL_S: Final = 1.0
 """How often an unready store is asked for its reason, which may change; readiness itself is told at once."""
 
+START_PATIENCE_S: Final = 5.0
+"""How long a service that has just started may be unready before that is worth a warning."""
+
 STORE_DRAIN_MIN_S: Final = 1.0
 """Wait for the store's last answers, also when calls have used up the grace."""
 
@@ -105,6 +108,12 @@ async def answering_calls(
 
         await options.prepare_redis()
         _log.info("using Redis", url=mask_url(redis_url))
+        _log.info(
+            "using the policy",
+            policy_version=policy.policy.version,
+            mode=settings.mode,
+            file=settings.policy_file and str(settings.policy_file),
+        )
         policy.start(store.use_policy)
         await store.start()
         watch.start()
@@ -113,7 +122,7 @@ async def answering_calls(
             resumer.start()
         readiness.follow_store(lambda: store.unready_reason)
         following = asyncio.create_task(
-            _follow_readiness(readiness, host.health, options.on_readiness), name="creditgate-readiness"
+            follow_readiness(readiness, host.health, options.on_readiness), name="creditgate-readiness"
         )
         stack.push_async_callback(_announce_stop, readiness, host.health, settings.stop_wait_s, options.skip_wait)
         stack.callback(following.cancel)
@@ -141,23 +150,42 @@ def _host_options(settings: Settings, *, shares_port: bool) -> HostOptions:
     )
 
 
-async def _follow_readiness(readiness: Readiness, health: ServiceHealth, tell: Callable[[str], None]) -> None:
-    """Keep health and the log at what readiness says, until cancelled."""
+async def follow_readiness(
+    readiness: Readiness,
+    health: ServiceHealth,
+    tell: Callable[[str], None],
+    start_patience_s: float = START_PATIENCE_S,
+) -> None:
+    """Keep health and the log at what readiness says, until cancelled.
+
+    Every start is unready for a moment: that is no warning before `start_patience_s` seconds are over.
+    """
     told: str | None = None
+    patient_until = time.monotonic() + start_patience_s
+    warned = False
     while True:
         reason = readiness.unready_reason()
-        if reason != told:
+        starting = time.monotonic() < patient_until
+        if reason != told or (reason and not (starting or warned)):
             await health.set_serving(serving=not reason)
-            if reason:
-                _log.warning("calls are not answered", reason=reason)
-            else:
-                _log.info("calls are answered")
-            told = reason
+            _log_readiness(reason, starting=starting)
+            told, warned = reason, bool(reason) and not starting
             tell(reason)
+        if not reason:
+            patient_until = 0.0
         with suppress(TimeoutError):
             async with asyncio.timeout(_REASON_POLL_S):
                 await readiness.changed.wait()
         readiness.changed.clear()
+
+
+def _log_readiness(reason: str, *, starting: bool) -> None:
+    if not reason:
+        _log.info("calls are answered")
+    elif starting:
+        _log.info("calls are not answered yet", reason=reason)
+    else:
+        _log.warning("calls are not answered", reason=reason)
 
 
 async def _announce_stop(

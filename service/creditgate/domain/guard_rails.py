@@ -18,12 +18,15 @@ _split_version: Final = re.compile(r"[0-9]+|[^0-9.]+").findall
 class CurrencyChange:
     """Sums over the accounts of one currency that have a ceiling before and after, in minor units.
 
-    An account without a limit counts as 0 before.
+    An account without a limit counts as 0 before. Those that had a limit, and one of 0, and get one above are told by
+    themselves, too.
     """
 
     accounts: int = 0
     before_minor: int = 0
     after_minor: int = 0
+    accounts_from_0: int = 0
+    from_0_minor: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +37,11 @@ class RowsSeen:
         accounts: accounts whose limit the batch sets.
         deep_cuts: of these, those that are cut by more than the policy's `cut_over`.
         deepest_cuts: the worst of them, at most `EXAMPLES_MAX`.
-        steep_raises: accounts that get more than the policy's factor times their limit.
+        steep_raises: accounts that get more than the policy's factor times their limit, or no ceiling in its place.
         steepest_raises: the worst of them, at most `EXAMPLES_MAX`.
         changes: by currency.
         unknown_rows: rows that name accounts that don't exist.
+        mismatched_rows: rows in another currency than their account's.
 
     """
 
@@ -48,6 +52,7 @@ class RowsSeen:
     steepest_raises: tuple[LimitChange, ...] = ()
     changes: Mapping[str, CurrencyChange] = field(default_factory=dict)
     unknown_rows: int = 0
+    mismatched_rows: int = 0
 
 
 def judge_batch(
@@ -69,12 +74,20 @@ def _judge_accounts(rails: GuardRails, batch: LimitBatch, seen: RowsSeen) -> Ite
         yield from _judge_totals(rails.total_change_bps, seen)
     if rails.single_raise_factor is not None and seen.steep_raises:
         what = f"{seen.steep_raises} accounts get more than {rails.single_raise_factor} times their limit"
-        yield GuardRailReport(GuardRail.SINGLE_RAISE, f"{what}; none may", seen.steep_raises, 0, seen.steepest_raises)
+        message = f"{what}, or no ceiling; none may"
+        yield GuardRailReport(GuardRail.SINGLE_RAISE, message, seen.steep_raises, 0, seen.steepest_raises)
     yield from _judge_rows(rails, batch, seen)
 
 
 def _judge_totals(most: int, seen: RowsSeen) -> Iterator[GuardRailReport]:
-    """Yield a report of the currency that changes most."""
+    """Yield a report of the currency that changes most; of nothing, any change is the largest."""
+    from_0 = max(seen.changes.items(), key=_accounts_from_nothing, default=None)
+    if from_0 is not None and _accounts_from_nothing(from_0) >= SHARES_COUNT_FROM:
+        code, change = from_0
+        what = f"{change.accounts_from_0} accounts go from a limit of 0 to {change.from_0_minor} minor units in {code}"
+        message = f"{what}, where no account had one above; at most {SHARES_COUNT_FROM - 1} may"
+        yield GuardRailReport(GuardRail.TOTAL_CHANGE, message, change.accounts_from_0, SHARES_COUNT_FROM - 1)
+        return
     worst, worst_code = 0, ""
     for code, change in seen.changes.items():
         if change.accounts >= SHARES_COUNT_FROM and change.before_minor:
@@ -89,6 +102,12 @@ def _judge_totals(most: int, seen: RowsSeen) -> Iterator[GuardRailReport]:
         )
 
 
+def _accounts_from_nothing(of_currency: tuple[str, CurrencyChange]) -> int:
+    """Return how many accounts go from a limit of 0 to one above where the limits add up to nothing before."""
+    change = of_currency[1]
+    return 0 if change.before_minor else change.accounts_from_0
+
+
 def _judge_rows(rails: GuardRails, batch: LimitBatch, seen: RowsSeen) -> Iterator[GuardRailReport]:
     rows, most = batch.received_rows, rails.unknown_accounts_bps
     if most is not None and not batch.header.create_accounts and rows >= SHARES_COUNT_FROM:
@@ -96,6 +115,12 @@ def _judge_rows(rails: GuardRails, batch: LimitBatch, seen: RowsSeen) -> Iterato
         if share > most:
             what = f"{seen.unknown_rows} of {rows} rows name accounts that do not exist ({_percent(share)})"
             yield GuardRailReport(GuardRail.UNKNOWN_ACCOUNTS, f"{what}; at most {_percent(most)} may", share, most)
+    wrong_rows = batch.received_errors - batch.duplicate_rows + seen.mismatched_rows
+    if rails.wrong_rows_bps is not None and rows >= SHARES_COUNT_FROM:
+        share, most = _share(wrong_rows, rows), rails.wrong_rows_bps
+        if share > most:
+            what = f"{wrong_rows} of {rows} rows are wrong in themselves ({_percent(share)})"
+            yield GuardRailReport(GuardRail.WRONG_ROWS, f"{what}; at most {_percent(most)} may be", share, most)
     if rails.duplicate_rows is not None and batch.duplicate_rows > rails.duplicate_rows:
         what = f"{batch.duplicate_rows} rows name an account that an earlier row names"
         yield GuardRailReport(

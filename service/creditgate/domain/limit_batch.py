@@ -18,6 +18,9 @@ BATCH_ACCOUNTS_MAX: Final = 1000
 EXAMPLES_MAX: Final = 10
 """How many of the largest changes, and of the worst examples of a guard rail, are told."""
 
+UNDO_BATCHES_MAX: Final = 3
+"""How many of the batches that were activated last can be rolled back."""
+
 CHUNK_ROWS_MAX: Final = 200
 """Most rows of a batch that are stored, and put in force, in one step."""
 
@@ -73,6 +76,7 @@ class GuardRail(IntEnum):
     DUPLICATE_ROWS = 6
     AS_OF_BACKWARDS = 7
     MODEL_BACKWARDS = 8
+    WRONG_ROWS = 9
 
 
 class LimitRow(NamedTuple):
@@ -252,7 +256,8 @@ class Noteworthy(NamedTuple):
     """From where on a change of a limit is told by itself, and not in sums alone: above any of these bounds.
 
     A raise or a cut in minor units, the share of a limit that a cut takes, in basis points, and how many times its
-    limit an account gets (0: whatever that is). All changes are noteworthy as long as nothing else is said.
+    limit an account gets (0: whatever that is). A raise from a limit of 0 is always told by itself. All changes are
+    noteworthy as long as nothing else is said.
     """
 
     raise_over_minor: int = -1
@@ -307,7 +312,8 @@ class WindowStaged(NamedTuple):
 class RowsApplied:
     """What chunks of a batch have become: rows in force or not, by why.
 
-    `over_limit_count` also counts the accounts that a bounded `over_limit_accounts` has no room for.
+    `over_limit_count` and `refused_rows` also count those that the bounded `over_limit_accounts` and `errors` have no
+    room for.
     """
 
     applied_rows: int = 0
@@ -318,11 +324,16 @@ class RowsApplied:
     errors: tuple[LimitRowError, ...] = ()
     over_limit_accounts: tuple[str, ...] = ()
     over_limit_count: int = 0
+    refused_rows: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class RowsRestored:
-    """What a rollback made of chunks: rows restored, and accounts left alone since they have been changed."""
+    """What a rollback made of chunks: rows restored, and accounts left alone since they have been changed.
+
+    `kept_rows` also counts the accounts that a bounded `kept_changes` has no room for.
+    """
 
     restored_rows: int = 0
     kept_changes: tuple[str, ...] = ()
+    kept_rows: int = 0

@@ -5,7 +5,7 @@ Operations reach the store already validated (`creditgate.api.parse`): ids are w
 
 from dataclasses import dataclass
 from datetime import date
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from creditgate.domain.account import Account, AccountStatus, Block, ManualLimit, TemporaryLimit
 from creditgate.domain.decision import Decision
@@ -297,3 +297,27 @@ class PutGroup(GroupOperation[GroupPut]):
 @dataclass(frozen=True, slots=True)
 class GetGroup(GroupOperation[CreditGroup]):
     """Read a group."""
+
+
+OPERATIONS: Final[tuple[type[Operation[Any]], ...]] = (
+    CheckCredit,
+    ReserveCredit,
+    AmendReservation,
+    CommitReservation,
+    ReleaseReservation,
+    RecordPayment,
+    PostReceivable,
+    RecordCreditNote,
+    ImportOpenItem,
+    UpdateAging,
+    PutAccount,
+    CloseAccount,
+    GetAccount,
+    GetReservation,
+    SetManualLimit,
+    SetTemporaryLimit,
+    SetBlock,
+    PutGroup,
+    GetGroup,
+)
+"""All that can be asked."""

@@ -65,9 +65,10 @@ class GuardRails:
     Attributes:
         accounts_cut: the share of its accounts that it may cut by more than a share of their limit.
         total_change_bps: by how much it may change the sum of its accounts' limits in a currency, up or down.
-        single_raise_factor: how many times its limit an account may get.
+        single_raise_factor: how many times its limit an account may get; one with a limit may not lose its ceiling.
         row_count_change_bps: by how much its rows may be more or fewer than those of the last active batch.
         unknown_accounts_bps: the share of its rows that may name accounts that don't exist.
+        wrong_rows_bps: the share of its rows that may be wrong in another way, but for rows that name an account again.
         duplicate_rows: how many rows may name an account that an earlier row has named.
         as_of_backwards: whether its `as_of` must not be before that of the last active batch.
         model_version_backwards: whether its model version must not be before that of the last active batch.
@@ -79,6 +80,7 @@ class GuardRails:
     single_raise_factor: int | None = 10
     row_count_change_bps: int | None = 5000
     unknown_accounts_bps: int | None = 500
+    wrong_rows_bps: int | None = 500
     duplicate_rows: int | None = 0
     as_of_backwards: bool = True
     model_version_backwards: bool = True

@@ -99,7 +99,8 @@ class CreditStore(Protocol):
     async def put_rates(self, rates: Sequence[ExchangeRate], version: int, expire_time_s: int, deadline: float) -> int:
         """Replace exchange rates, except by an older version; return how many are in force by this call.
 
-        They may be in force for some accounts earlier than for others; asking again after an error is safe.
+        They may be in force for some accounts earlier than for others; asking again after an error is safe. Raises
+        INVALID_FIELD for an end that is past by the store's clock.
         """
         ...
 
@@ -126,12 +127,25 @@ class LimitBatchStore(Protocol):
     chunks may be ended anywhere and begun again, by several servers at once.
     """
 
+    async def read_clock(self, deadline: float) -> int:
+        """Return the time by which records are created and changed, in milliseconds since 1970."""
+        ...
+
     async def put_batch(self, batch: LimitBatch, deadline: float) -> LimitBatch:
         """Write a batch's record, if its revision is still `batch.revision` (0: there is none yet).
 
         `row_errors` are added to those that are kept, up to `ROW_ERRORS_MAX`, one for each row. Returns the batch with
         its new revision, and its `update_time_ms` (a new one's `create_time_ms` too) by the store's clock. A change of
-        state is journaled. Raises LIMIT_BATCH_CHANGED.
+        state is journaled. A new batch may take the place of one that is over: first of one that was never in force,
+        never of the last `UNDO_BATCHES_MAX` active ones. Raises LIMIT_BATCH_CHANGED, also for a new batch under the id
+        of one whose rows `drop_gone` has still to drop; STORE_FULL when too many batches have to be kept.
+        """
+        ...
+
+    async def put_measured(self, batch: LimitBatch, deadline: float) -> LimitBatch:
+        """Write a batch's record as `put_batch` does, with all `row_errors` that its measuring or activating has found.
+
+        They take the place of those of an earlier call; those that `put_batch` has written stay.
         """
         ...
 
@@ -180,8 +194,13 @@ class LimitBatchStore(Protocol):
         """Return what became of all chunks that are done, whoever did them; lists are cut off at their bounds."""
         ...
 
-    def restore_rows(self, batch: LimitBatch, deadline: float) -> AsyncIterator[RowsRestored]:
-        """Restore the limits before the rows that still count, chunk by chunk, and tell what became of each chunk."""
+    def restore_rows(self, batch: LimitBatch, deadline: float, in_force_s: int = 0) -> AsyncIterator[RowsRestored]:
+        """Restore the limits before the rows that still count, chunk by chunk, and tell what became of each chunk.
+
+        `in_force_s` is a second by which this batch's limits were in force, and those of no other that has come behind
+        it and still counts: a limit that is as its row has made it, and was confirmed by then, is the row's, though a
+        batch that was rolled back has left a later version there.
+        """
         ...
 
     async def count_restored(self, batch_id: str, deadline: float) -> RowsRestored:
@@ -194,4 +213,8 @@ class LimitBatchStore(Protocol):
 
     async def drop_rows(self, batch_id: str, deadline: float) -> None:
         """Drop a batch's rows and what would undo them; its record stays."""
+        ...
+
+    async def drop_gone(self, deadline: float) -> int:
+        """Drop the rows of the batches whose records have made room for others; return how many batches those were."""
         ...

@@ -4,11 +4,11 @@ import time
 from dataclasses import dataclass
 
 from creditgate.domain.errors import CreditError, ErrorReason
-from creditgate.domain.limit_batch import LimitBatch, LimitBatchState
+from creditgate.domain.limit_batch import UNDO_BATCHES_MAX, LimitBatch, LimitBatchState
 from creditgate.domain.policy import GuardRails
 from creditgate.domain.ports import LimitBatchStore
-from creditgate.limit_feed.batches import UNDO_BATCHES_MAX, activated_batches
-from creditgate.limit_feed.measuring import fields_of, judge
+from creditgate.limit_feed.batches import activated_batches
+from creditgate.limit_feed.measuring import fields_of, judge, rows_lost, why_failed
 from creditgate.limit_feed.observer import LimitFeedObserver, Step
 from creditgate.limit_feed.records import BatchLeftError, WorkedBatch, require_state, work_deadline
 
@@ -46,16 +46,14 @@ async def begin_activation(
     """Measure a batch anew and write that it is being activated.
 
     Raises LIMIT_BATCH_QUARANTINED when the accounts have changed so that a guard rail trips now, LIMIT_BATCH_STATE when
-    one wrong row keeps all from taking effect, or when somebody else has ended the batch meanwhile.
+    one wrong row keeps all from taking effect, when rows are lost, or when somebody else has ended the batch meanwhile.
     """
     batch = worked.batch
     try:
         judged = await judge(store, worked, rails, observer)
         fields = fields_of(worked, judged)
-        if batch.header.all_or_nothing and fields["rejected_rows"]:
-            failed = await worked.write(
-                state=LimitBatchState.FAILED, comment="all or nothing, and a row is wrong", **fields
-            )
+        if comment := why_failed(batch, judged):
+            failed = await worked.write(state=LimitBatchState.FAILED, comment=comment, **fields)
             await store.drop_rows(batch.batch_id, work_deadline())
             require_state(failed, LimitBatchState.STAGED, action="activated")
         if judged.reports and not activation.force:
@@ -79,7 +77,8 @@ async def begin_activation(
 async def put_in_force(store: LimitBatchStore, worked: WorkedBatch, observer: LimitFeedObserver) -> None:
     """Apply the rows that are not, and write that all are. Raises BatchLeftError.
 
-    The counts are taken from what the store has marked as done, so that they are exact whoever did it.
+    The counts are taken from what the store has marked as done, so that they are exact whoever did it. A batch of which
+    rows are neither in force nor refused has failed: the store has lost them.
     """
     started = time.monotonic()
     batch = worked.batch
@@ -88,21 +87,25 @@ async def put_in_force(store: LimitBatchStore, worked: WorkedBatch, observer: Li
         applied_rows += part.applied_rows
         await worked.tell_progress(applied_rows=min(applied_rows, batch.received_rows))
     counts = await store.count_applied(batch.batch_id, work_deadline())
-    end_time_ms = (await worked.write()).update_time_ms
-    active = await worked.write(
-        state=LimitBatchState.ACTIVE,
+    rejected_rows = batch.received_errors + counts.refused_rows
+    lost_rows = batch.received_rows - counts.applied_rows - counts.skipped_rows - rejected_rows
+    end_time_ms = await store.read_clock(work_deadline())
+    ended = await worked.write(
+        state=LimitBatchState.FAILED if lost_rows > 0 else LimitBatchState.ACTIVE,
+        comment=rows_lost(batch, lost_rows, counts.applied_rows) if lost_rows > 0 else batch.comment,
         applied_rows=counts.applied_rows,
         scheduled_rows=counts.scheduled_rows,
         created_accounts=counts.created_accounts,
         skipped_rows=counts.skipped_rows,
-        rejected_rows=batch.received_rows - counts.applied_rows - counts.skipped_rows,
+        rejected_rows=rejected_rows,
         released_reviews=counts.released_reviews,
         over_limit_count=counts.over_limit_count,
         over_limit_accounts=counts.over_limit_accounts,
         row_errors=counts.errors,
         activate_time_ms=end_time_ms,
     )
-    observer.activated(active)
+    if ended.state is LimitBatchState.ACTIVE:
+        observer.activated(ended)
     observer.step_finished(Step.ACTIVATE, time.monotonic() - started)
     await drop_old_rows(store)
 

@@ -7,9 +7,6 @@ from creditgate.domain.limit_batch import LimitBatch, LimitBatchState
 from creditgate.domain.ports import LimitBatchStore
 from creditgate.limit_feed.records import soon
 
-UNDO_BATCHES_MAX: Final = 3
-"""How many of the batches that were activated last can be rolled back."""
-
 _PAGE_SIZE: Final = 100
 _ACTIVATED: Final = frozenset({LimitBatchState.ACTIVE, LimitBatchState.ROLLING_BACK, LimitBatchState.ROLLED_BACK})
 
@@ -27,8 +24,8 @@ async def all_batches(store: LimitBatchStore, states: frozenset[LimitBatchState]
 
 
 async def newest_active(store: LimitBatchStore) -> LimitBatch | None:
-    """Return the active batch that was activated last."""
-    active = [batch async for batch in all_batches(store, frozenset({LimitBatchState.ACTIVE}))]
+    """Return the active batch that was activated last; one of which no row is in force says nothing of the next."""
+    active = [batch async for batch in all_batches(store, frozenset({LimitBatchState.ACTIVE})) if batch.applied_rows]
     return max(active, key=_activation, default=None)
 
 

@@ -13,8 +13,8 @@ from creditgate.limit_feed.activation import Activation, check_can_activate
 from creditgate.limit_feed.finisher import Finisher
 from creditgate.limit_feed.gathering import Gathered
 from creditgate.limit_feed.receiver import Receiver
-from creditgate.limit_feed.records import change_batch, require_state, work_deadline
-from creditgate.limit_feed.rollback import check_can_roll_back
+from creditgate.limit_feed.records import change_batch, require_state, soon, work_deadline
+from creditgate.limit_feed.rollback import check_can_roll_back, check_undo_is_kept
 from creditgate.limit_feed.windows import other_details
 
 _MS_PER_S: Final = 1000
@@ -110,15 +110,35 @@ class LimitFeed:
                 require_state(found, LimitBatchState.ACTIVE, action="rolled back")
                 return replace(found, state=LimitBatchState.ROLLING_BACK, actor=actor, comment=comment, row_errors=())
 
-            batch = await change_batch(self._store, batch_id, roll_back, deadline)
+            before, batch = batch, await change_batch(self._store, batch_id, roll_back, deadline)
+            await self._check_again(before)
         if batch.state is LimitBatchState.ROLLING_BACK:
             self._finisher.carry_on(batch_id)
         return batch
+
+    async def _check_again(self, before: LimitBatch) -> None:
+        """Leave a batch active, and raise LIMIT_BATCH_STATE, when it was taken back just as its rows were dropped.
+
+        Nobody drops those of a batch that is rolling back.
+        """
+
+        def leave(found: LimitBatch) -> LimitBatch:
+            if found.state is not LimitBatchState.ROLLING_BACK:
+                return found
+            return replace(found, state=before.state, actor=before.actor, comment=before.comment, row_errors=())
+
+        try:
+            await check_undo_is_kept(self._store, before.batch_id)
+        except CreditError as error:
+            if error.reason is ErrorReason.LIMIT_BATCH_STATE:
+                await change_batch(self._store, before.batch_id, leave, soon())
+            raise
 
     async def _find_or_create(self, header: LimitBatchHeader, deadline: float) -> LimitBatch:
         found = await self._find(header.batch_id, deadline)
         if found is not None:
             return found
+        await self._store.drop_gone(work_deadline())
         try:
             return await self._store.put_batch(LimitBatch(header, LimitBatchState.RECEIVING), deadline)
         except CreditError as error:

@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
 
 from creditgate.domain.errors import CreditError, ErrorReason
@@ -12,7 +13,7 @@ from creditgate.limit_feed.activation import Activation, begin_activation, put_i
 from creditgate.limit_feed.gathering import Gathered, Gathering
 from creditgate.limit_feed.measuring import complete
 from creditgate.limit_feed.observer import LimitFeedObserver
-from creditgate.limit_feed.records import BatchLeftError, WorkedBatch, soon
+from creditgate.limit_feed.records import WRITE_INTERVAL_S, BatchLeftError, WorkedBatch, soon
 from creditgate.limit_feed.rollback import restore
 from creditgate.limit_feed.turns import OrdersDone, OrdersElsewhere, Turns, no_orders, none_elsewhere
 
@@ -137,11 +138,32 @@ class Finisher:
         if worked.batch.state is LimitBatchState.RECEIVING:
             await complete(self._store, worked, self._policy.policy, self._observer, gathered)
             return
-        async with self._turn:
+        async with self._turn_for(worked):
             if worked.batch.state is LimitBatchState.ACTIVATING:
                 await put_in_force(self._store, worked, self._observer)
             else:
                 await restore(self._store, worked, self._observer)
+
+    @asynccontextmanager
+    async def _turn_for(self, worked: WorkedBatch) -> AsyncIterator[None]:
+        """Let a batch have its turn among those of this server. Raises BatchLeftError.
+
+        While it waits its record is written as if it were worked on: else another server would take it up.
+        """
+        while not await self._has_turn():
+            await worked.write()
+        try:
+            yield
+        finally:
+            self._turn.release()
+
+    async def _has_turn(self) -> bool:
+        """Return whether the turn has come within the time after which a record is written again."""
+        try:
+            async with asyncio.timeout(WRITE_INTERVAL_S):
+                return await self._turn.acquire()
+        except TimeoutError:
+            return False
 
 
 def _log_fault(task: asyncio.Task[LimitBatch]) -> None:

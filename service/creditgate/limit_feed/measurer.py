@@ -13,7 +13,6 @@ from creditgate.domain.limit_batch import (
     LimitChange,
     LimitEffect,
     LimitRowError,
-    LimitRowErrorReason,
     LimitSums,
     LimitTotals,
     Noteworthy,
@@ -21,21 +20,11 @@ from creditgate.domain.limit_batch import (
     RowsEffect,
     RowStanding,
 )
+from creditgate.domain.limit_row_errors import currency_mismatch, unknown_account
 from creditgate.domain.policy import BASIS_POINTS, GuardRails
 
 _ENDLESS: Final = float("inf")
-_ROW_ERRORS: Final = {
-    RowStanding.UNKNOWN_ACCOUNT: (
-        LimitRowErrorReason.UNKNOWN_ACCOUNT,
-        "account_id",
-        "there is no such account, and the header does not ask to create it",
-    ),
-    RowStanding.CURRENCY_MISMATCH: (
-        LimitRowErrorReason.CURRENCY_MISMATCH,
-        "currency_code",
-        "must be the account's currency, which is {currency_code}",
-    ),
-}
+_REFUSED: Final = (RowStanding.UNKNOWN_ACCOUNT, RowStanding.CURRENCY_MISMATCH)
 
 
 class _Largest:
@@ -106,7 +95,10 @@ class Measurer:
         self._errors: list[LimitRowError] = []
 
     def noteworthy(self) -> Noteworthy:
-        """Return which rows are to be told one by one from now on, so that nothing is missed."""
+        """Return which rows are to be told one by one from now on, so that nothing is missed.
+
+        The store tells a raise from 0 by itself, whatever is noteworthy: its sums can't tell it from a first limit.
+        """
         return Noteworthy(self._largest_raises.bound, self._largest_cuts.bound, self._cut_over_bps, self._factor)
 
     def add(self, effect: RowsEffect) -> None:
@@ -116,7 +108,7 @@ class Measurer:
             self._standings[standing] += 1
             if standing is RowStanding.APPLICABLE or standing is RowStanding.NEW_ACCOUNT:
                 self._add_applicable(row)
-            elif standing in _ROW_ERRORS and len(self._errors) < ROW_ERRORS_MAX:
+            elif standing in _REFUSED and len(self._errors) < ROW_ERRORS_MAX:
                 self._errors.append(_error_of(row))
         for sums in effect.sums:
             self._add_all(sums)
@@ -144,9 +136,10 @@ class Measurer:
                 self._steepest_raises.all(),
                 self._changes,
                 standings[RowStanding.UNKNOWN_ACCOUNT],
+                standings[RowStanding.CURRENCY_MISMATCH],
             ),
             standings[RowStanding.SKIPPED],
-            sum(standings[standing] for standing in _ROW_ERRORS),
+            sum(standings[standing] for standing in _REFUSED),
             tuple(self._errors),
         )
 
@@ -187,9 +180,14 @@ class Measurer:
 
     def _add_raise(self, effect: RowEffect, before: int | None, after: int | None) -> None:
         self._largest_raises.offer(_ENDLESS if after is None else after - (before or 0), effect)
-        if self._factor and before and (after is None or after > before * self._factor):
+        if not self._factor or before is None:
+            return
+        if after is None:
             self._steep_raises += 1
-            self._steepest_raises.offer(_ENDLESS if after is None else after / before, effect)
+            self._steepest_raises.offer(_ENDLESS, effect)
+        elif before and after > before * self._factor:
+            self._steep_raises += 1
+            self._steepest_raises.offer(after / before, effect)
 
     def _add_cut(self, effect: RowEffect, before: int | None, after: int) -> None:
         self._largest_cuts.offer(_ENDLESS if before is None else before - after, effect)
@@ -208,6 +206,9 @@ class Measurer:
             change.accounts += 1
             change.before_minor += before or 0
             change.after_minor += after
+            if before == 0 and after:
+                change.accounts_from_0 += 1
+                change.from_0_minor += after
 
 
 def _change_of(effect: RowEffect) -> LimitChange:
@@ -217,10 +218,9 @@ def _change_of(effect: RowEffect) -> LimitChange:
 
 
 def _error_of(effect: RowEffect) -> LimitRowError:
-    reason, field, message = _ROW_ERRORS[effect.standing]
-    return LimitRowError(
-        effect.row, effect.account_id, field, reason, message.format(currency_code=effect.currency_code)
-    )
+    if effect.standing is RowStanding.CURRENCY_MISMATCH:
+        return currency_mismatch(effect.row, effect.account_id, effect.currency_code)
+    return unknown_account(effect.row, effect.account_id)
 
 
 def _told(currency_code: str, totals: _Totals) -> LimitTotals:

@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass
 
 from creditgate.domain.guard_rails import judge_batch
-from creditgate.domain.limit_batch import GuardRailReport, LimitBatchMode, LimitBatchState
+from creditgate.domain.limit_batch import GuardRailReport, LimitBatch, LimitBatchMode, LimitBatchState
 from creditgate.domain.policy import GuardRails, Policy
 from creditgate.domain.ports import LimitBatchStore
 from creditgate.limit_feed.batches import newest_active
@@ -70,14 +70,39 @@ async def _judge_measured(store: LimitBatchStore, worked: WorkedBatch, rails: Gu
 
 def _next_state(worked: WorkedBatch, judged: Judged) -> tuple[LimitBatchState, str]:
     header = worked.batch.header
-    rejected_rows = worked.batch.received_errors + judged.measured.rejected_rows
+    if lost_rows := _lost_rows(worked.batch, judged.measured):
+        return LimitBatchState.FAILED, rows_lost(worked.batch, lost_rows)
     if header.mode is LimitBatchMode.PREVIEW:
         return LimitBatchState.CANCELLED, PREVIEW_COMMENT
-    if header.all_or_nothing and rejected_rows:
-        return LimitBatchState.FAILED, f"all or nothing, and {rejected_rows} rows are wrong"
+    if comment := why_failed(worked.batch, judged):
+        return LimitBatchState.FAILED, comment
     if judged.reports:
         return LimitBatchState.QUARANTINED, ""
     return (LimitBatchState.STAGED if header.mode is LimitBatchMode.STAGE else LimitBatchState.ACTIVATING), ""
+
+
+def why_failed(batch: LimitBatch, judged: Judged) -> str:
+    """Return why no row of a batch may be put in force, whatever its guard rails say; empty when they may."""
+    if lost_rows := _lost_rows(batch, judged.measured):
+        return rows_lost(batch, lost_rows)
+    rejected_rows = batch.received_errors + judged.measured.rejected_rows
+    if batch.header.all_or_nothing and rejected_rows:
+        return f"all or nothing, and {rejected_rows} rows are wrong"
+    return ""
+
+
+def rows_lost(batch: LimitBatch, lost_rows: int, applied_rows: int = 0) -> str:
+    """Return what there is to say of a batch of which rows are gone that the store had acknowledged.
+
+    Those in force have their versions: the same rows under another id put the others in force.
+    """
+    what = f"the store has lost {lost_rows} of {batch.received_rows} rows, and {applied_rows} are in force"
+    return f"{what}; push the same rows again under another batch_id"
+
+
+def _lost_rows(batch: LimitBatch, measured: Measured) -> int:
+    found_rows = measured.seen.accounts + measured.skipped_rows + measured.rejected_rows
+    return max(batch.received_rows - batch.received_errors - found_rows, 0)
 
 
 def fields_of(worked: WorkedBatch, judged: Judged) -> dict[str, object]:

@@ -1,7 +1,7 @@
 """Changes of a batch's record, which several servers may make at once."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any, Final
 
@@ -14,7 +14,8 @@ CALL_S_MAX: Final = 10.0
 """How long one call of the store may take where no caller's deadline counts."""
 
 _ATTEMPTS_MAX: Final = 20
-_WRITE_INTERVAL_S: Final = 1.0
+WRITE_INTERVAL_S: Final = 1.0
+"""How often the record of a batch that is worked on is written, so that other servers see that."""
 
 Change = Callable[[LimitBatch], LimitBatch]
 """Returns a record as it should be, or the same when nothing is to be changed; raises when it must not be."""
@@ -34,8 +35,14 @@ def soon() -> float:
     return time.monotonic() + CALL_S_MAX
 
 
-async def change_batch(store: LimitBatchStore, batch_id: str, change: Change, deadline: float) -> LimitBatch:
-    """Change a record as it is then, and return it.
+Put = Callable[[LimitBatch, float], Awaitable[LimitBatch]]
+"""Writes a record: `LimitBatchStore.put_batch`, or `put_measured`."""
+
+
+async def change_batch(
+    store: LimitBatchStore, batch_id: str, change: Change, deadline: float, put: Put | None = None
+) -> LimitBatch:
+    """Change a record as it is then, and return it; it is written by `store.put_batch` unless `put` is given.
 
     Raises LIMIT_BATCH_NOT_FOUND, LIMIT_BATCH_CHANGED when others change it all the time, or what `change` raises.
     """
@@ -45,26 +52,28 @@ async def change_batch(store: LimitBatchStore, batch_id: str, change: Change, de
         if changed is batch:
             return batch
         try:
-            return await store.put_batch(changed, deadline)
+            return await (put or store.put_batch)(changed, deadline)
         except CreditError as error:
             if error.reason is not ErrorReason.LIMIT_BATCH_CHANGED or attempt == _ATTEMPTS_MAX:
                 raise
     raise AssertionError("unreachable")
 
 
-async def put_or_change(store: LimitBatchStore, batch: LimitBatch, change: Change) -> LimitBatch:
+async def put_or_change(
+    store: LimitBatchStore, batch: LimitBatch, change: Change, put: Put | None = None
+) -> LimitBatch:
     """Change a record as it was last seen, or, when that has changed, as it is then; return it.
 
-    Raises what `change` raises.
+    It is written by `store.put_batch` unless `put` is given. Raises what `change` raises.
     """
     changed = change(batch)
     if changed is not batch:
         try:
-            return await store.put_batch(changed, soon())
+            return await (put or store.put_batch)(changed, soon())
         except CreditError as error:
             if error.reason is not ErrorReason.LIMIT_BATCH_CHANGED:
                 raise
-    return await change_batch(store, batch.batch_id, change, soon())
+    return await change_batch(store, batch.batch_id, change, soon(), put)
 
 
 class BatchLeftError(Exception):
@@ -95,18 +104,22 @@ class WorkedBatch:
         """
         await self._turns.rest()
         self.batch = replace(self.batch, **progress)
-        if time.monotonic() - self._written_at >= _WRITE_INTERVAL_S:
+        if time.monotonic() - self._written_at >= WRITE_INTERVAL_S:
             await self.write(**progress)
 
     async def write(self, **fields: Any) -> LimitBatch:  # noqa: ANN401 - fields of LimitBatch
-        """Write fields of the record, whoever else has written it meanwhile. Raises BatchLeftError."""
+        """Write fields of the record, whoever else has written it meanwhile. Raises BatchLeftError.
+
+        `row_errors` among them are all that measuring or activating the batch has found.
+        """
 
         def change(found: LimitBatch) -> LimitBatch:
             if found.state is not self._state:
                 raise BatchLeftError(found)
             return replace(found, **({"row_errors": ()} | fields))
 
-        written = await put_or_change(self._store, self.batch, change)
+        put = self._store.put_measured if "row_errors" in fields else self._store.put_batch
+        written = await put_or_change(self._store, self.batch, change, put)
         self._written_at = time.monotonic()
         self.batch = replace(written, row_errors=())
         return written

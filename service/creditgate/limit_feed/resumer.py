@@ -16,7 +16,7 @@ from creditgate.domain.ports import LimitBatchStore
 from creditgate.limit_feed.batches import all_batches
 from creditgate.limit_feed.finisher import Finisher, needs_no_sender
 from creditgate.limit_feed.observer import LimitFeedObserver
-from creditgate.limit_feed.records import change_batch, soon
+from creditgate.limit_feed.records import change_batch, soon, work_deadline
 
 LOOK_INTERVAL_S: Final = 2.0
 """How often the batches that are under way are looked at."""
@@ -32,6 +32,7 @@ ABANDONED_S: Final = 7 * SECONDS_PER_DAY
 
 _OVER: Final = frozenset({LimitBatchState.CANCELLED, LimitBatchState.FAILED, LimitBatchState.ROLLED_BACK})
 _DROPPED_AGAIN_MAX: Final = 20
+_MS_PER_SECOND: Final = 1000
 _UNDER_WAY: Final = frozenset({LimitBatchState.RECEIVING, LimitBatchState.ACTIVATING, LimitBatchState.ROLLING_BACK})
 
 _log = logging.getLogger(__name__)
@@ -100,7 +101,7 @@ class Resumer:
         by_state: Counter[LimitBatchState] = Counter()
         newest_ms = 0
         over: list[str] = []
-        abandoned_ms = (time.time() - ABANDONED_S) * 1000
+        abandoned_ms = await self._store.read_clock(soon()) - ABANDONED_S * _MS_PER_SECOND
         async for batch in all_batches(self._store, frozenset()):
             by_state[batch.state] += 1
             if batch.state is LimitBatchState.ACTIVE:
@@ -110,6 +111,7 @@ class Resumer:
             elif _waits_for_sender(batch) and batch.update_time_ms < abandoned_ms:
                 await self._give_up(batch.batch_id, batch.revision)
         await self._drop_leftovers(over[:_DROPPED_AGAIN_MAX])
+        await self._store.drop_gone(work_deadline())
         self._observer.batches_counted(by_state, newest_ms)
 
     async def _give_up(self, batch_id: str, revision: int) -> None:

@@ -11,7 +11,6 @@ from prometheus_client.registry import Collector
 WORKER_LABEL: Final = "worker"
 
 _OWN_PREFIX: Final = "creditgate_"
-_CREATED: Final = "_created"
 
 _OF_PARENT: Final = frozenset(
     {
@@ -61,12 +60,11 @@ class ProcessSamples(NamedTuple):
 
 
 def take_samples(registry: CollectorRegistry) -> list[MetricSample]:
-    """Return all values of a process; times at which counters began are left out, for they can't be joined."""
+    """Return all values of a process."""
     return [
         MetricSample(family.name, sample.name, tuple(sample.labels.items()), sample.value)
         for family in registry.collect()
         for sample in family.samples
-        if not sample.name.endswith(_CREATED)
     ]
 
 
@@ -117,7 +115,6 @@ class JoinedMetrics(Collector):
                 elif worker is not None or sample.family not in _JOINED_BY:
                     joined[sample.family][sample.name, sample.labels].append(sample.value)
         for family in self._own.collect():
-            family.samples = [each for each in family.samples if not each.name.endswith(_CREATED)]
             if family.name not in _OF_PARENT:
                 _join(family, joined[family.name])
             for sample in beside[family.name]:

@@ -2,7 +2,14 @@
 
 from collections.abc import Callable, Iterable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, PlatformCollector, ProcessCollector
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+)
 from prometheus_client.gc_collector import GCCollector
 
 from creditgate.ops.counted_store import DecisionMetrics
@@ -33,6 +40,7 @@ class Metrics:
     def __init__(
         self, *, codes: Iterable[str], version: str, library_version: int, on_readiness: Callable[[], object]
     ) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call] # a gauge beside each counter, which nobody asks for
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)

@@ -5,12 +5,32 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from creditgate.domain.errors import ErrorReason
+from creditgate.domain.operations import OPERATIONS
 from creditgate.ops.loop_metrics import Count, Distribution, LoopCounter, LoopHistogram
 
 _DURATION_BUCKETS_S: Final = (
     0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0,
 )  # fmt: skip
 _OPERATIONS_BUCKETS: Final = (1, 2, 4, 8, 16, 32, 64, 128)
+_OK: Final = "OK"
+
+WATCHED_RESULTS: Final = (
+    _OK,
+    *(
+        reason.name
+        for reason in (
+            ErrorReason.INTERNAL,
+            ErrorReason.STORE_FULL,
+            ErrorReason.OVERLOADED,
+            ErrorReason.STORE_UNAVAILABLE,
+            ErrorReason.DEADLINE_EXCEEDED,
+            ErrorReason.EXCHANGE_RATE_NOT_FOUND,
+        )
+    ),
+)
+"""Results that alerts look at: of every operation they are there from the start, since Prometheus takes no notice of a
+series that begins with its first event."""
 
 
 class _FunctionMetrics:
@@ -82,7 +102,11 @@ class StoreMetrics:
         self._queue_depth = 0
         self._queue.set_function(lambda: self._queue_depth)
         self._functions: dict[str, _FunctionMetrics] = {}
-        self._results: dict[tuple[str, str], Count] = {}
+        self._results: dict[tuple[str, str], Count] = {
+            (operation.__name__, result): self._ended.labels(operation.__name__, result)
+            for operation in OPERATIONS
+            for result in WATCHED_RESULTS
+        }
 
     def call_finished(self, function: str, operations: int, duration_s: float, *, failed: bool) -> None:
         """One call of a library function has been answered (or has failed) after `duration_s` seconds."""

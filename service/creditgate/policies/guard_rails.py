@@ -68,6 +68,7 @@ class GuardRailsPart(Part):
     single_raise_factor: _OffOrFactor = DEFAULT_GUARD_RAILS.single_raise_factor
     row_count_change: _OffOrMultiple = DEFAULT_GUARD_RAILS.row_count_change_bps
     unknown_accounts: _OffOrShare = DEFAULT_GUARD_RAILS.unknown_accounts_bps
+    wrong_rows: _OffOrShare = DEFAULT_GUARD_RAILS.wrong_rows_bps
     duplicate_rows: _OffOrCount = DEFAULT_GUARD_RAILS.duplicate_rows
     as_of_backwards: _RailSwitch = DEFAULT_GUARD_RAILS.as_of_backwards
     model_version_backwards: _RailSwitch = DEFAULT_GUARD_RAILS.model_version_backwards
@@ -81,6 +82,7 @@ class GuardRailsPart(Part):
             single_raise_factor=self.single_raise_factor,
             row_count_change_bps=self.row_count_change,
             unknown_accounts_bps=self.unknown_accounts,
+            wrong_rows_bps=self.wrong_rows,
             duplicate_rows=self.duplicate_rows,
             as_of_backwards=self.as_of_backwards,
             model_version_backwards=self.model_version_backwards,

@@ -17,6 +17,7 @@ from creditgate.ops.rpc_metrics import RpcMetrics
 from creditgate.server.answer import Failure, Serve, Stream
 from creditgate.server.grpc_context import GrpcCallContext, GrpcServicerContext, deadline_of
 from creditgate.server.health import HEALTH_SERVICE, ServiceHealth
+from creditgate.server.interceptors.concurrency import ServedCalls
 from creditgate.server.open_streams import OpenStreams
 from creditgate.server.pipeline import build_serve, build_stream_serve
 
@@ -26,6 +27,10 @@ RECEIVE_SIZE_MAX_BYTES: Final = 4 * 1024 * 1024
 _STATUS_DETAILS_KEY: Final = "grpc-status-details-bin"
 _STATUS_CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
 _FAILURE_CODES: Final = {kind: _STATUS_CODES[kind.value] for kind in ErrorKind}
+
+_UNSERVED_CALLS_MAX: Final = 10_000
+"""Calls beyond those that are served at which gRPC itself refuses further ones, without an ErrorInfo: those that are
+being refused, and watches of health."""
 
 STREAM_AGE_MAX_S: Final = 30.0 * 60
 """How long a stream may last at most: as long as a connection does before its client is asked to connect anew."""
@@ -57,7 +62,7 @@ class HostOptions:
         address: where it listens.
         deadline_default_s: how long a call may take whose client does not say.
         deadline_max_s: how long a call may take at most, whatever its client says.
-        concurrency_max: calls at once, of all clients; further ones get RESOURCE_EXHAUSTED.
+        concurrency_max: calls that are served at once, of all clients; further ones get OVERLOADED.
         slow_call_s: a call that takes longer is logged.
         log_every_call: whether all calls are logged, at debug.
         shares_port: whether other processes of the same service listen on the address too. If not, a second server on
@@ -93,7 +98,7 @@ class GrpcHost:
             check_usable(address)
         server = grpc.aio.server(
             options=(*_CHANNEL_OPTIONS, ("grpc.so_reuseport", int(self._options.shares_port))),
-            maximum_concurrent_rpcs=self._options.concurrency_max,
+            maximum_concurrent_rpcs=self._options.concurrency_max + _UNSERVED_CALLS_MAX,
         )
         server.add_generic_rpc_handlers(self._rpc_handlers())
         await self.health.start(server)
@@ -123,15 +128,16 @@ class GrpcHost:
         """Return a handler for each service; requests and responses pass gRPC as bytes."""
         services: dict[str, dict[str, grpc.RpcMethodHandler[bytes, bytes]]] = defaultdict(dict)
         options = self._options
+        served = ServedCalls(options.concurrency_max)
         for unary in self._endpoints.unary:
             serve = build_serve(
-                unary, self._metrics, slow_call_s=options.slow_call_s, log_every_call=options.log_every_call
+                unary, self._metrics, served, slow_call_s=options.slow_call_s, log_every_call=options.log_every_call
             )
             services[unary.service][unary.method] = grpc.unary_unary_rpc_method_handler(
                 _adapt(serve, unary.full_name, options)
             )
         for stream in self._endpoints.streams:
-            serve_stream = build_stream_serve(stream, self._metrics, log_every_call=options.log_every_call)
+            serve_stream = build_stream_serve(stream, self._metrics, served, log_every_call=options.log_every_call)
             services[stream.service][stream.method] = grpc.stream_stream_rpc_method_handler(
                 self._adapt_stream(serve_stream, stream.full_name)
             )

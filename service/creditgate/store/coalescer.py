@@ -14,7 +14,16 @@ from functools import partial
 from itertools import compress
 from typing import Final, cast
 
-from redis.exceptions import OutOfMemoryError, ResponseError
+from redis.exceptions import (
+    AskError,
+    ClusterDownError,
+    MovedError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    ResponseError,
+    TryAgainError,
+)
 
 from creditgate.domain.bounds import CALL_OPERATIONS_MAX
 from creditgate.domain.deadlines import Deadlines
@@ -40,6 +49,15 @@ REFUSALS_MAX: Final = 5
 
 _SETTLE: Final = "creditgate_settle"
 
+_ADVICE: Final = {
+    False: "asking again is safe",
+    True: "whether the change was made is unknown, asking again is safe",
+}
+"""What to make of an error, by whether the change that was asked for was sent."""
+
+_NOT_RUN: Final = (AskError, ClusterDownError, MovedError, NoPermissionError, ReadOnlyError, TryAgainError)
+_NO_FUNCTION: Final = "Function not found"
+
 SENT_ROUND: Final = "the servers send the call from one to another"
 
 
@@ -52,6 +70,8 @@ class _Entry:
     future: asyncio.Future[Sequence[Outcome]]
     number: int
     refusals: int = 0
+    sent: bool = False
+    """Whether a change that it asks for may have been made."""
 
 
 @dataclass(eq=False, slots=True)
@@ -91,19 +111,13 @@ class WaitingRoom:
             raise CreditError(ErrorReason.OVERLOADED, msg)
 
 
-def store_unavailable(why: str) -> CreditError:
-    """Return the error of an operation that the store could not answer."""
-    return CreditError(
-        ErrorReason.STORE_UNAVAILABLE,
-        f"the store does not answer ({why}); whether the change was made is unknown, asking again is safe",
-    )
+def store_unavailable(why: str, *, sent: bool) -> CreditError:
+    """Return the error of an operation that the store could not answer; `sent` is whether it may have made a change."""
+    return CreditError(ErrorReason.STORE_UNAVAILABLE, f"the store does not answer ({why}); {_ADVICE[sent]}")
 
 
-def _deadline_exceeded() -> CreditError:
-    return CreditError(
-        ErrorReason.DEADLINE_EXCEEDED,
-        "the deadline passed before the store answered; whether the change was made is unknown, asking again is safe",
-    )
+def _deadline_exceeded(*, sent: bool) -> CreditError:
+    return CreditError(ErrorReason.DEADLINE_EXCEEDED, f"the deadline passed before the store answered; {_ADVICE[sent]}")
 
 
 def store_full() -> CreditError:
@@ -112,6 +126,11 @@ def store_full() -> CreditError:
         ErrorReason.STORE_FULL,
         "the store is full (maxmemory is reached): nothing new is held; releases, commits and payments still work",
     )
+
+
+def may_have_run(error: ResponseError) -> bool:
+    """Return whether Redis may have begun with a call that it answered with this error."""
+    return not isinstance(error, _NOT_RUN) and _NO_FUNCTION not in str(error)
 
 
 def _outcomes(call: _Call, answers: list[Answer]) -> list[Outcome]:
@@ -124,7 +143,7 @@ def _outcomes(call: _Call, answers: list[Answer]) -> list[Outcome]:
 
 
 def _expire(entry: _Entry) -> None:
-    _fail([entry], _deadline_exceeded())
+    _fail([entry], _deadline_exceeded(sent=entry.sent))
 
 
 def _fail(entries: list[_Entry], error: Exception) -> None:
@@ -160,6 +179,7 @@ class Coalescer:
     ) -> None:
         self._function = function
         self._command = "FCALL_RO" if read_only else "FCALL"
+        self._changes = not read_only
         self._policy = options.policy
         self._acks = options.acks if options.acks.count and not read_only else None
         self._room = options.room
@@ -201,11 +221,11 @@ class Coalescer:
 
         """
         if self._why:
-            raise store_unavailable(self._why)
+            raise store_unavailable(self._why, sent=False)
         room = self._room
         room.admit(self._queued, len(operations))
         if deadline <= time.monotonic():
-            raise _deadline_exceeded()
+            raise _deadline_exceeded(sent=False)
         entry = _Entry(operations, partitions, asyncio.get_running_loop().create_future(), next(room.numbers))
         step = self._deadlines.watch(deadline, entry)
         self._queue.append(entry)
@@ -248,6 +268,7 @@ class Coalescer:
             entry = self._queue.popleft()
             self._count_queued(-len(entry.operations))
             if not entry.future.done():
+                entry.sent = self._changes
                 entries.append(entry)
                 count += len(entry.operations)
         return entries
@@ -322,7 +343,7 @@ class Coalescer:
             self._call_refused(call.lane, call.entries, error)
             self._end(call)
         elif isinstance(error, LaneBrokenError | ReplicasBehindError):
-            self._end(call, store_unavailable(str(error)))
+            self._end(call, store_unavailable(str(error), sent=self._changes))
         else:
             self._end(call, error)
 
@@ -346,14 +367,15 @@ class Coalescer:
         """Fail a call that did not run, or put it back in its place to be sent again."""
         why = self._refused(lane, error)
         if why is not None:
-            _fail(entries, store_unavailable(why))
+            _fail(entries, store_unavailable(why, sent=self._changes and may_have_run(error)))
             return
         again = [entry for entry in entries if entry.refusals < REFUSALS_MAX and not entry.future.done()]
         for entry in again:
             entry.refusals += 1
+            entry.sent = False
             self._count_queued(len(entry.operations))
         self._queue = deque(sorted([*again, *self._queue], key=lambda entry: entry.number))
-        _fail([entry for entry in entries if entry not in again], store_unavailable(SENT_ROUND))
+        _fail([entry for entry in entries if entry not in again], store_unavailable(SENT_ROUND, sent=False))
         if self._why:
             self._fail_queue()
 
@@ -366,5 +388,5 @@ class Coalescer:
             entry = self._queue.popleft()
             self._count_queued(-len(entry.operations))
             if not entry.future.done():
-                entry.future.set_exception(store_unavailable(self._why))
+                entry.future.set_exception(store_unavailable(self._why, sent=False))
         self._pump()

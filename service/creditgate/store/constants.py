@@ -15,6 +15,9 @@ RETENTION_STEP_S: Final = 3600
 AGING_AHEAD_MAX_S: Final = 86_400
 """How far ahead of the store's clock an ageing may be: time zones, and clocks that are set."""
 
+REFUSAL_CODE: Final = "REFUSED"
+"""What the error begins with by which a function that is no operation refuses a call."""
+
 
 @unique
 class OperationCode(IntEnum):
@@ -282,9 +285,9 @@ NO_EXPOSURE: Final = -(2**53)
 """The exposure of a group that can't be told, since a rate is missing: no sum is so small."""
 
 LIMIT_BATCHES_MAX: Final = 1000
-"""Records of limit batches that are kept; beyond, the oldest of those that are over go."""
+"""Records of limit batches that are kept; beyond, those that are over go, the last active ones excepted."""
 
-LIMIT_BATCHES_BYTES_MAX: Final = 1_000_000
+LIMIT_BATCHES_BYTES_MAX: Final = 250_000
 """Records of limit batches that one page holds, about, in bytes."""
 
 MOVE_PATIENCE_S: Final = 10

@@ -4,12 +4,15 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final, cast
 
+from redis.exceptions import ResponseError
+
 from creditgate.domain.bounds import AMOUNT_MAX_MINOR, GROUP_CURRENCIES_MAX
 from creditgate.domain.errors import CreditError, ErrorReason
 from creditgate.domain.money import format_money
 from creditgate.domain.operations import CommitReservation, Operation, PutAccount
 from creditgate.domain.reservation import ReservationState
 from creditgate.store import layouts
+from creditgate.store.constants import REFUSAL_CODE
 
 _MS_PER_S: Final = 1000
 
@@ -20,6 +23,16 @@ def unpack_failure(operation: Operation[object], answer: bytes) -> CreditError:
     text = answer[layouts.FAILURE.size : -1].decode()
     reason = ErrorReason(answer[0])
     return _FAILURES[reason](operation, reason, number, text)
+
+
+def read_refusal(error: ResponseError) -> CreditError | None:
+    """Return the fault with which a function that is no operation refused a call; None for Redis's own errors."""
+    code, *words = str(error).split(" ", maxsplit=3)
+    if code != REFUSAL_CODE:
+        return None
+    number, amount, text = words
+    reason = ErrorReason(int(number))
+    return _FAILURES[reason](Operation(""), reason, int(amount), text)
 
 
 def account_moving(account_id: str) -> CreditError:
@@ -40,12 +53,20 @@ def _reservation_not_found(operation: Operation[object], reason: ErrorReason, _n
 
 
 def _sum_out_of_range(operation: Operation[object], reason: ErrorReason, number: int, text: str) -> CreditError:
+    currency_code, _, group_id = text.partition(">")
+    if isinstance(operation, PutAccount):
+        # An account joins with all that it has.
+        would = _would_leave_range(operation.group_id or group_id, currency_code)
+        return CreditError.of_field("account.group_id", would, reason)
     amount = cast("int", getattr(operation, "amount_minor", 0))
-    return CreditError.of_field(
-        "amount_minor",
-        f"of {amount} would bring the account's sum of {number} {text} minor units beyond ±{AMOUNT_MAX_MINOR}",
-        reason,
-    )
+    would = f"would bring the account's sum of {number} {text} minor units beyond ±{AMOUNT_MAX_MINOR}"
+    if group_id:
+        would = _would_leave_range(group_id, currency_code)
+    return CreditError.of_field("amount_minor", f"of {amount} {would}", reason)
+
+
+def _would_leave_range(group_id: str, currency_code: str) -> str:
+    return f"would bring the exposure of credit group {group_id} in {currency_code} beyond ±{AMOUNT_MAX_MINOR}"
 
 
 def _currency_mismatch(operation: Operation[object], reason: ErrorReason, _number: int, text: str) -> CreditError:
@@ -54,11 +75,12 @@ def _currency_mismatch(operation: Operation[object], reason: ErrorReason, _numbe
 
 
 def _no_exchange_rate(operation: Operation[object], reason: ErrorReason, _number: int, text: str) -> CreditError:
-    from_currency, _, to_currency = text.partition(">")
+    from_currency, to_currency, *of_group = text.split(">")
+    converted = f"an order of account {operation.account_id} has to be converted"
+    if of_group:
+        converted = f"what credit group {of_group[0]} has in {from_currency} has to be converted"
     return CreditError(
-        reason,
-        f"an order of account {operation.account_id} has to be converted, and there is no exchange rate from "
-        f"{from_currency} to {to_currency} in force",
+        reason, f"{converted}, and there is no exchange rate from {from_currency} to {to_currency} in force"
     )
 
 

@@ -123,8 +123,23 @@ def limit_batch(batch_id: str) -> str:
 
 
 def limit_batch_errors(batch_id: str) -> str:
-    """Return the hash of a limit batch's wrong rows by row."""
+    """Return the hash of a limit batch's rows that were wrong on receipt, by row."""
     return f"{prefix(0)}:be:{batch_id}"
+
+
+def limit_batch_measured(batch_id: str) -> str:
+    """Return the hash of a limit batch's rows that were wrong when it was last measured, by row."""
+    return f"{prefix(0)}:bm:{batch_id}"
+
+
+def batch_states() -> str:
+    """Return the hash of the limit batches' states."""
+    return f"{prefix(0)}:bs"
+
+
+def gone_batches() -> str:
+    """Return the hash of the limit batches whose records are gone and whose rows are still to be dropped."""
+    return f"{prefix(0)}:bg"
 
 
 def staged_rows(partition: int, batch_id: str) -> str:

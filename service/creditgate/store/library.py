@@ -19,7 +19,7 @@ from redis.exceptions import RedisError, ResponseError
 from creditgate.domain.bounds import AMOUNT_MAX_MINOR, GROUP_CURRENCIES_MAX
 from creditgate.domain.decision import Action, Outcome, ReasonCode
 from creditgate.domain.errors import ErrorReason
-from creditgate.domain.limit_batch import ROW_ERRORS_MAX, RowStanding
+from creditgate.domain.limit_batch import ROW_ERRORS_MAX, UNDO_BATCHES_MAX, LimitBatchState, RowStanding
 from creditgate.domain.policy import BASIS_POINTS
 from creditgate.domain.reservation import ReservationState
 from creditgate.store import constants
@@ -30,7 +30,7 @@ from creditgate.store.sentinel import Sentinels
 from creditgate.store.slot_map import ask_seeds
 
 LIBRARY_NAME: Final = "creditgate"
-LIBRARY_VERSION: Final = 2009
+LIBRARY_VERSION: Final = 2011
 _GENERATION: Final = 1000
 _ASK_TIMEOUT_S: Final = 5.0
 """How long a sentinel, or a node of a cluster, may take to tell where the primaries are."""
@@ -56,6 +56,7 @@ _SHARED: Final = (
     "reviews",
     "paging",
     "limit_rows",
+    "batch_states",
     "limit_effects",
 )
 """Files under `lua/` that others use, in an order in which what is used stands before what uses it."""
@@ -95,12 +96,14 @@ _OWN: Final = (
     "put_limit_batch",
     "get_limit_batch",
     "list_limit_batches",
+    "gone_batches",
     "stage_rows",
     "measure_rows",
     "apply_rows",
     "restore_rows",
     "limit_chunks",
     "drop_rows",
+    "read_clock",
     "note_orders",
     "register",
 )
@@ -125,6 +128,7 @@ _ENUMS: Final[tuple[tuple[str, type[Enum]], ...]] = (
     ("LEDGER_KIND", constants.LedgerKind),
     ("LEDGER_FLAG", constants.LedgerFlag),
     ("EFFECT", constants.EffectKind),
+    ("BATCH_STATE", LimitBatchState),
     ("LIMIT_ROW_FLAG", constants.LimitRowFlag),
     ("ROW_FATE", constants.RowFate),
     ("ROW_STANDING", RowStanding),
@@ -157,6 +161,7 @@ _NUMBERS: Final = {
     "RETENTION_STEP_S": constants.RETENTION_STEP_S,
     "AGING_AHEAD_MAX_S": constants.AGING_AHEAD_MAX_S,
     "MOVE_PATIENCE_S": constants.MOVE_PATIENCE_S,
+    "UNDO_BATCHES_MAX": UNDO_BATCHES_MAX,
     "LIMIT_BATCHES_MAX": constants.LIMIT_BATCHES_MAX,
     "LIMIT_BATCHES_BYTES_MAX": constants.LIMIT_BATCHES_BYTES_MAX,
 }
@@ -169,6 +174,7 @@ def lua_constants() -> dict[str, str]:
     """Return every constant that Python and Lua share: the name it has in Lua, and its literal."""
     literals = {name: str(number) for name, number in _NUMBERS.items()}
     literals["DUE_PENDING"] = repr(constants.DUE_PENDING)
+    literals["REFUSAL_CODE"] = repr(constants.REFUSAL_CODE)
     for name, enum in _ENUMS:
         literals |= {f"{name}.{member.name}": str(member.value) for member in enum}
     for layout in LAYOUTS:

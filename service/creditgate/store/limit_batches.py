@@ -86,21 +86,32 @@ class RedisLimitBatches:
 
     # --- records
 
+    async def read_clock(self, deadline: float) -> int:
+        """Return the time by the clock of the records (see `LimitBatchStore.read_clock`)."""
+        return cast("int", await self._call("creditgate_read_clock", _FIRST, (), deadline, read_only=True))
+
     async def put_batch(self, batch: LimitBatch, deadline: float) -> LimitBatch:
         """Write a batch's record (see `LimitBatchStore.put_batch`)."""
+        return await self._put("creditgate_put_limit_batch", batch, deadline)
+
+    async def put_measured(self, batch: LimitBatch, deadline: float) -> LimitBatch:
+        """Write the record of a batch that has been measured (see `LimitBatchStore.put_measured`)."""
+        return await self._put("creditgate_put_measured_batch", batch, deadline)
+
+    async def _put(self, function: str, batch: LimitBatch, deadline: float) -> LimitBatch:
         record = render_record(batch)
         states = _state_bits(_OVER)
         arguments: list[Argument] = [batch.batch_id, batch.revision, batch.state.value, batch.header.model_version]
         arguments += [record, states]
         for error in batch.row_errors[:ROW_ERRORS_MAX]:
             arguments += [error.row, render_row_error(error)]
-        reply = await self._call("creditgate_put_limit_batch", _FIRST, tuple(arguments), deadline)
+        reply = await self._call(function, _FIRST, tuple(arguments), deadline)
         revision, *times_ms = cast("list[int]", reply)
         if revision == _OTHER_REVISION:
             msg = f"limit batch {batch.batch_id} has been changed meanwhile; read it again and decide anew"
             raise CreditError(ErrorReason.LIMIT_BATCH_CHANGED, msg)
         if revision == _NO_ROOM:
-            msg = f"{LIMIT_BATCHES_MAX} limit batches are not over, the most there may be; cancel or activate some"
+            msg = f"{LIMIT_BATCHES_MAX} limit batches have to be kept, the most there may be; cancel or activate some"
             raise CreditError(ErrorReason.STORE_FULL, msg)
         create_time_ms, update_time_ms = times_ms
         return replace(batch, revision=revision, create_time_ms=create_time_ms, update_time_ms=update_time_ms)
@@ -111,7 +122,8 @@ class RedisLimitBatches:
         if not reply:
             raise CreditError(ErrorReason.LIMIT_BATCH_NOT_FOUND, f"there is no limit batch {batch_id}")
         revision, create_ms, update_ms, record, *flat = cast("list[bytes]", reply)
-        errors = sorted((parse_row_error(row, packed) for row, packed in pairs(flat)), key=lambda error: error.row)
+        told = dict(pairs(flat))
+        errors = sorted((parse_row_error(*item) for item in told.items()), key=lambda error: error.row)
         return parse_record(record, int(revision), (int(create_ms), int(update_ms)), tuple(errors))
 
     async def list_batches(
@@ -195,11 +207,13 @@ class RedisLimitBatches:
             total = join_applied((total, unpack_applied(answer).rows), ROW_ERRORS_MAX, BATCH_ACCOUNTS_MAX)
         return total
 
-    async def restore_rows(self, batch: LimitBatch, deadline: float) -> AsyncIterator[RowsRestored]:
+    async def restore_rows(
+        self, batch: LimitBatch, deadline: float, in_force_s: int = 0
+    ) -> AsyncIterator[RowsRestored]:
         """Restore the limits before the rows that still count (see `LimitBatchStore.restore_rows`)."""
 
         async def restore(chunk: Chunk) -> ChunkRestored | None:
-            behind = (batch.header.model_version,)
+            behind = (batch.header.model_version, in_force_s)
             answer = await self._carry_out("creditgate_restore_rows", batch, chunk, behind, deadline)
             return unpack_restored(answer) if answer else None
 
@@ -220,6 +234,14 @@ class RedisLimitBatches:
     async def drop_rows(self, batch_id: str, deadline: float) -> None:
         """Drop a batch's rows and what would undo them."""
         await self._drop(batch_id, deadline, received_only=False)
+
+    async def drop_gone(self, deadline: float) -> int:
+        """Drop the rows of batches whose records are gone (see `LimitBatchStore.drop_gone`)."""
+        gone = cast("list[bytes]", await self._call("creditgate_gone_batches", _FIRST, (), deadline, read_only=True))
+        for batch_id in gone:
+            await self._drop(batch_id.decode(), deadline, received_only=False)
+            await self._call("creditgate_forget_batch", _FIRST, (batch_id,), deadline)
+        return len(gone)
 
     # --- inside
 

@@ -1,6 +1,6 @@
 """Packs rows of limit batches, and unpacks what became of them (`layouts.py`)."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import chain, repeat
 from operator import attrgetter
@@ -9,7 +9,6 @@ from typing import Final, NamedTuple
 from creditgate.domain.limit_batch import (
     LimitRow,
     LimitRowError,
-    LimitRowErrorReason,
     LimitSums,
     RowEffect,
     RowsApplied,
@@ -17,6 +16,7 @@ from creditgate.domain.limit_batch import (
     RowsRestored,
     RowStanding,
 )
+from creditgate.domain.limit_row_errors import currency_mismatch, duplicate_account, unknown_account
 from creditgate.store import layouts
 from creditgate.store.constants import LimitRowFlag, RowEffectFlag, RowFate
 from creditgate.store.lane import Argument
@@ -137,14 +137,15 @@ def unpack_applied(answer: bytes) -> ChunkApplied:
         error, at = _unpack_refused(answer, at)
         errors.append(error)
     over = _texts(answer, at, over_count)
-    rows = RowsApplied(applied, scheduled, created, skipped, released, tuple(errors), over, over_count)
+    rows = RowsApplied(applied, scheduled, created, skipped, released, tuple(errors), over, over_count, error_count)
     return ChunkApplied(rows, moved)
 
 
 def unpack_restored(answer: bytes) -> ChunkRestored:
     """Return what a rollback made of a chunk."""
     _, moved, restored, kept_count = layouts.ROWS_RESTORED.packer.unpack_from(answer)
-    return ChunkRestored(RowsRestored(restored, _texts(answer, layouts.ROWS_RESTORED.size, kept_count)), moved)
+    kept = _texts(answer, layouts.ROWS_RESTORED.size, kept_count)
+    return ChunkRestored(RowsRestored(restored, kept, kept_count), moved)
 
 
 def _texts(answer: bytes, start: int, count: int) -> tuple[str, ...]:
@@ -157,27 +158,9 @@ def _unpack_refused(answer: bytes, start: int) -> tuple[LimitRowError, int]:
     id_end = answer.index(b"\0", texts_start)
     currency_end = answer.index(b"\0", id_end + 1)
     account_id, currency = answer[texts_start:id_end].decode(), answer[id_end + 1 : currency_end].decode()
-    return _ERRORS[fate](row, account_id, currency), currency_end + 1
-
-
-def unknown_account(row: int, account_id: str, _currency_code: str = "") -> LimitRowError:
-    """Return the error of a row whose account does not exist."""
-    reason = LimitRowErrorReason.UNKNOWN_ACCOUNT
-    return LimitRowError(row, account_id, "account_id", reason, "names an account that does not exist")
-
-
-def currency_mismatch(row: int, account_id: str, currency_code: str) -> LimitRowError:
-    """Return the error of a row in another currency than its account's."""
-    reason = LimitRowErrorReason.CURRENCY_MISMATCH
-    message = f"must be {currency_code}, the currency of the account"
-    return LimitRowError(row, account_id, "currency_code", reason, message)
-
-
-def duplicate_account(row: LimitRow, first_row: int) -> LimitRowError:
-    """Return the error of a row whose account another row has named before."""
-    reason = LimitRowErrorReason.DUPLICATE_ACCOUNT
-    message = f"names an account that row {first_row} names already; that row counts"
-    return LimitRowError(row.row, row.account_id, "account_id", reason, message)
+    if fate == RowFate.CURRENCY_MISMATCH:
+        return currency_mismatch(row, account_id, currency), currency_end + 1
+    return unknown_account(row, account_id), currency_end + 1
 
 
 def without_duplicates(rows: Sequence[LimitRow]) -> tuple[Sequence[LimitRow], list[LimitRowError]]:
@@ -204,15 +187,9 @@ def unpack_left_out(rows: Sequence[LimitRow], numbers: Sequence[int]) -> list[Li
     ]
 
 
-_ERRORS: Final[dict[int, Callable[[int, str, str], LimitRowError]]] = {
-    RowFate.UNKNOWN_ACCOUNT: unknown_account,
-    RowFate.CURRENCY_MISMATCH: currency_mismatch,
-}
-
-
 def join_applied(chunks: Iterable[RowsApplied], errors_max: int, accounts_max: int) -> RowsApplied:
     """Return what became of several chunks, with lists cut off at their bounds."""
-    applied = scheduled = created = skipped = released = over_count = 0
+    applied = scheduled = created = skipped = released = over_count = refused = 0
     errors: list[LimitRowError] = []
     over: list[str] = []
     for chunk in chunks:
@@ -221,18 +198,18 @@ def join_applied(chunks: Iterable[RowsApplied], errors_max: int, accounts_max: i
         released += chunk.released_reviews
         errors += chunk.errors[: errors_max - len(errors)]
         over += chunk.over_limit_accounts[: accounts_max - len(over)]
-        over_count += chunk.over_limit_count
-    return RowsApplied(applied, scheduled, created, skipped, released, tuple(errors), tuple(over), over_count)
+        over_count, refused = over_count + chunk.over_limit_count, refused + chunk.refused_rows
+    return RowsApplied(applied, scheduled, created, skipped, released, tuple(errors), tuple(over), over_count, refused)
 
 
 def join_restored(chunks: Iterable[RowsRestored], accounts_max: int) -> RowsRestored:
     """Return what a rollback made of several chunks, with the list cut off at its bound."""
-    restored = 0
+    restored = kept_rows = 0
     kept: list[str] = []
     for chunk in chunks:
-        restored += chunk.restored_rows
+        restored, kept_rows = restored + chunk.restored_rows, kept_rows + chunk.kept_rows
         kept += chunk.kept_changes[: accounts_max - len(kept)]
-    return RowsRestored(restored, tuple(kept))
+    return RowsRestored(restored, tuple(kept), kept_rows)
 
 
 def pairs(flat: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:

@@ -8,7 +8,16 @@ from redis.exceptions import OutOfMemoryError, ResponseError
 
 from creditgate.domain.errors import CreditError, ErrorReason
 from creditgate.store import keys
-from creditgate.store.coalescer import REFUSALS_MAX, SENT_ROUND, CallOptions, Coalescer, store_full, store_unavailable
+from creditgate.store.coalescer import (
+    REFUSALS_MAX,
+    SENT_ROUND,
+    CallOptions,
+    Coalescer,
+    may_have_run,
+    store_full,
+    store_unavailable,
+)
+from creditgate.store.failures import read_refusal
 from creditgate.store.lane import Argument, Lane, LaneBrokenError, Reply
 from creditgate.store.replication import ReplicasBehindError, call_replicated
 from creditgate.store.topology import LanePair
@@ -93,7 +102,8 @@ class PartitionGroup:
         With `replicated`, as many replicas as `CREDITGATE_REPLICA_ACKS` says have its changes then.
 
         Raises:
-            CreditError: STORE_UNAVAILABLE; STORE_FULL; DEADLINE_EXCEEDED when no lane was to be had before.
+            CreditError: STORE_UNAVAILABLE; STORE_FULL; DEADLINE_EXCEEDED when no lane was to be had before; what the
+                function refuses the call with.
 
         """
         command = ("FCALL_RO" if read_only else "FCALL", function, 1, keys.prefix(partition), *arguments)
@@ -110,18 +120,22 @@ class PartitionGroup:
                     reply = await call_replicated(lane, acks, (partition,), command)
                 failed = False
             except (LaneBrokenError, ReplicasBehindError) as error:
-                raise store_unavailable(str(error)) from error
+                raise store_unavailable(str(error), sent=not read_only) from error
             except OutOfMemoryError as error:
                 raise store_full() from error
             except ResponseError as error:
+                refusal = read_refusal(error)
+                if refusal is not None:
+                    failed = False
+                    raise refusal from error
                 why = self._call_refused(lane, error)
                 if why is not None:
-                    raise store_unavailable(why) from error
+                    raise store_unavailable(why, sent=not read_only and may_have_run(error)) from error
             else:
                 return reply
             finally:
                 self._observer.call_finished(function, 1, time.perf_counter() - started, failed=failed)
-        raise store_unavailable(SENT_ROUND)
+        raise store_unavailable(SENT_ROUND, sent=False)
 
     def _call_refused(self, lane: Lane, error: ResponseError) -> str | None:
         return self._refused(self.number, lane, error)
@@ -129,7 +143,7 @@ class PartitionGroup:
     async def _wait_lanes(self, deadline: float) -> LanePair:
         while self._lanes is None:
             if self.why:
-                raise store_unavailable(self.why)
+                raise store_unavailable(self.why, sent=False)
             try:
                 async with asyncio.timeout(deadline - time.monotonic()):
                     await self._decided.wait()

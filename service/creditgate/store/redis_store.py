@@ -13,7 +13,7 @@ from creditgate.domain.account import Account
 from creditgate.domain.bounds import CALL_OPERATIONS_MAX
 from creditgate.domain.errors import CreditError, ErrorReason
 from creditgate.domain.group import CreditGroup
-from creditgate.domain.operations import AccountPut, GetAccount, GetGroup, Operation, PutAccount
+from creditgate.domain.operations import GetAccount, GetGroup, Operation, PutAccount
 from creditgate.domain.policy import DEFAULT_POLICY, Policy
 from creditgate.domain.ports import Page
 from creditgate.domain.rates import ExchangeRate
@@ -179,9 +179,14 @@ class RedisCreditStore:
 
     async def run(self, operation: Operation[R], deadline: float) -> R:
         """Carry out one operation (see `CreditStore.run`)."""
-        if type(operation) is PutAccount and operation.group_id:
-            return cast("R", await self._join(operation, deadline))
-        outcome = await self._run(cast("AnyOperation", operation), deadline)
+        try:
+            if type(operation) is PutAccount and operation.group_id:
+                outcome: object = await self._join(operation, deadline)
+            else:
+                outcome = await self._run(cast("AnyOperation", operation), deadline)
+        except CreditError as error:
+            self._count(operation, error)
+            raise
         self._count(operation, outcome)
         if isinstance(outcome, CreditError):
             raise outcome
@@ -366,35 +371,41 @@ class RedisCreditStore:
 
     # --- groups
 
-    async def _join(self, operation: PutAccount, deadline: float) -> AccountPut:
-        """Put an account that is to be in a group: it is created where the group lives, or moved there first."""
+    async def _join(self, operation: PutAccount, deadline: float) -> object:
+        """Put an account that is to be in a group: it is created where the group lives, or moved there first.
+
+        Returns what that ended with, or raises it. The steps in between are part of it, and not counted by themselves.
+        """
         account_id, group_id = operation.account_id, operation.group_id or ""
-        await self.run(GetGroup(group_id), deadline)
+        await self._run_first(GetGroup(group_id), deadline)
         target = self._directory.home_of(group_id)
         for _ in range(HOPS_MAX):
             outcome = await self._run(GetAccount(account_id), deadline)
             lives_in = self._directory.partition_of(account_id)
             if isinstance(outcome, CreditError):
                 if outcome.reason is not ErrorReason.ACCOUNT_NOT_FOUND:
-                    raise outcome
+                    return outcome
                 if lives_in != target and operation.currency_code:
                     lives_in = await self._mover.place(account_id, target)
                 if lives_in != target:
                     # Somebody else has begun to create it, for another group or none; that has to end first.
-                    await self.run(replace(operation, group_id=None), deadline)
+                    await self._run_first(cast("AnyOperation", replace(operation, group_id=None)), deadline)
                     continue
             elif lives_in != target:
                 failed = await self._mover.move(operation, lives_in, target)
                 if failed is not None:
-                    raise failed
+                    return failed
                 continue
             put = await self._run(cast("AnyOperation", operation), deadline)
             if self._directory.partition_of(account_id) == target:
-                self._count(operation, put)
-                if isinstance(put, CreditError):
-                    raise put
-                return cast("AccountPut", put)
-        raise account_moving(account_id)
+                return put
+        return account_moving(account_id)
+
+    async def _run_first(self, operation: AnyOperation, deadline: float) -> None:
+        """Carry out an operation that another one needs; raise what it fails with."""
+        outcome = await self._run(operation, deadline)
+        if isinstance(outcome, CreditError):
+            raise outcome
 
     async def resume_moves(self, partition: int, patience_s: int) -> int:
         """Finish moves away from a partition that somebody began longer ago and did not finish; return how many.

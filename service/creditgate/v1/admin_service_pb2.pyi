@@ -500,7 +500,7 @@ class PutExchangeRatesRequest(_message.Message):
 
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
-        """When these rates are no longer to be used, a whole second; absent: until they are replaced."""
+        """When these rates are no longer to be used, a whole second, later than the store's clock; absent: until they are replaced."""
 
     def __init__(
         self,

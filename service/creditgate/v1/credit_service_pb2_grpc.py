@@ -129,8 +129,11 @@ class CreditServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def AmendReservation(self, request, context):
-        """Changes the total of an order that is held, or how long it is held. An increase is judged like an order of that amount,
-        and when it is rejected nothing changes; a decrease never fails.
+        """Changes the total of an order that is held, or how long it is held. A higher total is judged like an order of that total
+        that takes of the credit what is to be held more: nothing where security covers it, so that no rule about limits stands
+        against it. When it is rejected, nothing changes; when a person has to decide, the order stays held at its old total and
+        until its old end, and a `hold_duration` that was asked for is not kept. A lower total, or the same one with another
+        `hold_duration`, is not judged and never refused for credit, not even while the account is blocked.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -51,8 +51,11 @@ class CreditServiceStub:
     status, and the stream goes on. Orders are read no faster than they are answered.
     """
     AmendReservation: _grpc.UnaryUnaryMultiCallable[_credit_service_pb2.AmendReservationRequest, _credit_service_pb2.AmendReservationResponse]
-    """Changes the total of an order that is held, or how long it is held. An increase is judged like an order of that amount,
-    and when it is rejected nothing changes; a decrease never fails.
+    """Changes the total of an order that is held, or how long it is held. A higher total is judged like an order of that total
+    that takes of the credit what is to be held more: nothing where security covers it, so that no rule about limits stands
+    against it. When it is rejected, nothing changes; when a person has to decide, the order stays held at its old total and
+    until its old end, and a `hold_duration` that was asked for is not kept. A lower total, or the same one with another
+    `hold_duration`, is not judged and never refused for credit, not even while the account is blocked.
     """
     CommitReservation: _grpc.UnaryUnaryMultiCallable[_credit_service_pb2.CommitReservationRequest, _credit_service_pb2.CommitReservationResponse]
     """Turns (part of) a reservation into receivable, when goods ship or the invoice posts. Never refused for credit."""
@@ -90,8 +93,11 @@ class CreditServiceAsyncStub(CreditServiceStub):
     status, and the stream goes on. Orders are read no faster than they are answered.
     """
     AmendReservation: _aio.UnaryUnaryMultiCallable[_credit_service_pb2.AmendReservationRequest, _credit_service_pb2.AmendReservationResponse]  # type: ignore[assignment]
-    """Changes the total of an order that is held, or how long it is held. An increase is judged like an order of that amount,
-    and when it is rejected nothing changes; a decrease never fails.
+    """Changes the total of an order that is held, or how long it is held. A higher total is judged like an order of that total
+    that takes of the credit what is to be held more: nothing where security covers it, so that no rule about limits stands
+    against it. When it is rejected, nothing changes; when a person has to decide, the order stays held at its old total and
+    until its old end, and a `hold_duration` that was asked for is not kept. A lower total, or the same one with another
+    `hold_duration`, is not judged and never refused for credit, not even while the account is blocked.
     """
     CommitReservation: _aio.UnaryUnaryMultiCallable[_credit_service_pb2.CommitReservationRequest, _credit_service_pb2.CommitReservationResponse]  # type: ignore[assignment]
     """Turns (part of) a reservation into receivable, when goods ship or the invoice posts. Never refused for credit."""
@@ -156,8 +162,11 @@ class CreditServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _credit_service_pb2.AmendReservationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_credit_service_pb2.AmendReservationResponse, _abc.Awaitable[_credit_service_pb2.AmendReservationResponse]]:
-        """Changes the total of an order that is held, or how long it is held. An increase is judged like an order of that amount,
-        and when it is rejected nothing changes; a decrease never fails.
+        """Changes the total of an order that is held, or how long it is held. A higher total is judged like an order of that total
+        that takes of the credit what is to be held more: nothing where security covers it, so that no rule about limits stands
+        against it. When it is rejected, nothing changes; when a person has to decide, the order stays held at its old total and
+        until its old end, and a `hold_duration` that was asked for is not kept. A lower total, or the same one with another
+        `hold_duration`, is not judged and never refused for credit, not even while the account is blocked.
         """
 
     @_abc_1.abstractmethod

@@ -55,7 +55,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_STORE_FULL: _ErrorReason.ValueType  # 15
     """RESOURCE_EXHAUSTED: the store is full; releases, commits and payments still work."""
     ERROR_REASON_OVERLOADED: _ErrorReason.ValueType  # 16
-    """RESOURCE_EXHAUSTED: too many operations are waiting."""
+    """RESOURCE_EXHAUSTED: too many calls are being served, or too many operations are waiting."""
     ERROR_REASON_DEADLINE_EXCEEDED: _ErrorReason.ValueType  # 17
     """DEADLINE_EXCEEDED: the call's deadline passed. Whether a change was made is unknown; asking again is safe."""
     ERROR_REASON_SHUTTING_DOWN: _ErrorReason.ValueType  # 18
@@ -123,7 +123,7 @@ ERROR_REASON_STORE_UNAVAILABLE: ErrorReason.ValueType  # 14
 ERROR_REASON_STORE_FULL: ErrorReason.ValueType  # 15
 """RESOURCE_EXHAUSTED: the store is full; releases, commits and payments still work."""
 ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 16
-"""RESOURCE_EXHAUSTED: too many operations are waiting."""
+"""RESOURCE_EXHAUSTED: too many calls are being served, or too many operations are waiting."""
 ERROR_REASON_DEADLINE_EXCEEDED: ErrorReason.ValueType  # 17
 """DEADLINE_EXCEEDED: the call's deadline passed. Whether a change was made is unknown; asking again is safe."""
 ERROR_REASON_SHUTTING_DOWN: ErrorReason.ValueType  # 18

@@ -73,7 +73,9 @@ class _LimitBatchStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Limit
     LIMIT_BATCH_STATE_ROLLED_BACK: _LimitBatchState.ValueType  # 7
     """The limits before the batch are in force again, but for `kept_changes`."""
     LIMIT_BATCH_STATE_FAILED: _LimitBatchState.ValueType  # 8
-    """Its header asks for all or nothing, and a row was wrong: none is in force."""
+    """Its header asks for all or nothing, and a row was wrong: none is in force. Or the store has lost rows: `comment` tells how
+    many, and `applied_rows` are in force.
+    """
     LIMIT_BATCH_STATE_ROLLING_BACK: _LimitBatchState.ValueType  # 9
     """Limits are being restored. Any server finishes this by itself."""
 
@@ -99,7 +101,9 @@ LIMIT_BATCH_STATE_CANCELLED: LimitBatchState.ValueType  # 6
 LIMIT_BATCH_STATE_ROLLED_BACK: LimitBatchState.ValueType  # 7
 """The limits before the batch are in force again, but for `kept_changes`."""
 LIMIT_BATCH_STATE_FAILED: LimitBatchState.ValueType  # 8
-"""Its header asks for all or nothing, and a row was wrong: none is in force."""
+"""Its header asks for all or nothing, and a row was wrong: none is in force. Or the store has lost rows: `comment` tells how
+many, and `applied_rows` are in force.
+"""
 LIMIT_BATCH_STATE_ROLLING_BACK: LimitBatchState.ValueType  # 9
 """Limits are being restored. Any server finishes this by itself."""
 Global___LimitBatchState: _TypeAlias = LimitBatchState  # noqa: Y015
@@ -153,7 +157,7 @@ class _GuardRailEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_GuardRail.V
     GUARD_RAIL_TOTAL_CHANGE: _GuardRail.ValueType  # 2
     """The sum of the limits changes by too much."""
     GUARD_RAIL_SINGLE_RAISE: _GuardRail.ValueType  # 3
-    """A single limit is multiplied by too much."""
+    """A single limit is multiplied by too much, or gives way to no ceiling."""
     GUARD_RAIL_ROW_COUNT: _GuardRail.ValueType  # 4
     """The number of rows is too far from that of the last active batch."""
     GUARD_RAIL_UNKNOWN_ACCOUNTS: _GuardRail.ValueType  # 5
@@ -164,6 +168,10 @@ class _GuardRailEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_GuardRail.V
     """`as_of` is before that of the last active batch."""
     GUARD_RAIL_MODEL_BACKWARDS: _GuardRail.ValueType  # 8
     """`model_version` is before that of the last active batch."""
+    GUARD_RAIL_WRONG_ROWS: _GuardRail.ValueType  # 9
+    """Too large a share of the rows is wrong in itself: unreadable, with a malformed field, or in another currency than its
+    account's.
+    """
 
 class GuardRail(_GuardRail, metaclass=_GuardRailEnumTypeWrapper):
     """A guard rail of the policy file (`guard_rails`)."""
@@ -175,7 +183,7 @@ GUARD_RAIL_ACCOUNTS_CUT: GuardRail.ValueType  # 1
 GUARD_RAIL_TOTAL_CHANGE: GuardRail.ValueType  # 2
 """The sum of the limits changes by too much."""
 GUARD_RAIL_SINGLE_RAISE: GuardRail.ValueType  # 3
-"""A single limit is multiplied by too much."""
+"""A single limit is multiplied by too much, or gives way to no ceiling."""
 GUARD_RAIL_ROW_COUNT: GuardRail.ValueType  # 4
 """The number of rows is too far from that of the last active batch."""
 GUARD_RAIL_UNKNOWN_ACCOUNTS: GuardRail.ValueType  # 5
@@ -186,6 +194,10 @@ GUARD_RAIL_AS_OF_BACKWARDS: GuardRail.ValueType  # 7
 """`as_of` is before that of the last active batch."""
 GUARD_RAIL_MODEL_BACKWARDS: GuardRail.ValueType  # 8
 """`model_version` is before that of the last active batch."""
+GUARD_RAIL_WRONG_ROWS: GuardRail.ValueType  # 9
+"""Too large a share of the rows is wrong in itself: unreadable, with a malformed field, or in another currency than its
+account's.
+"""
 Global___GuardRail: _TypeAlias = GuardRail  # noqa: Y015
 
 @_typing.final

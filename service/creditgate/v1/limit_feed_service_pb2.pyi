@@ -158,8 +158,8 @@ class LimitUpdates(_message.Message):
 
     @_builtins.property
     def unreadable_rows(self) -> _containers.RepeatedCompositeFieldContainer[_limit_batch_pb2.LimitRowError]:
-        """Rows of this chunk that the sender could not read: they are reported, and counted by the guard rails, like other wrong ones.
-        Only `row`, `field` and `message` are read.
+        """Rows of this chunk that the sender could not read: they are reported, and counted by `GUARD_RAIL_WRONG_ROWS`, like other
+        wrong ones. Only `row`, `field` and `message` are read.
         """
 
     def __init__(

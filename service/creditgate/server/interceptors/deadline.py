@@ -29,21 +29,22 @@ class _Running:
         return self.expired and self.task.uncancel() <= self.cancelling
 
 
-def end_at_deadline(respond: Respond[RequestT]) -> Respond[RequestT]:
+def end_at_deadline(respond: Respond[RequestT], *, only_reads: bool) -> Respond[RequestT]:
     """Return the same, raising DEADLINE_EXCEEDED once the context's deadline has passed."""
     deadlines = Deadlines(_Running.end)
 
     async def respond_in_time(request: RequestT, context: CallContext) -> bytes:
         started = time.monotonic()
         if context.deadline <= started:
-            raise _exceeded(0)
+            raise _exceeded("before the call began", began=False)
         running = _Running()
         step = deadlines.watch(context.deadline, running)
         try:
             return await respond(request, context)
         except asyncio.CancelledError:
             if running.was_ended():
-                raise _exceeded(context.deadline - started) from None
+                after_s = context.deadline - started
+                raise _exceeded(f"after {after_s:.3g} s", began=not only_reads) from None
             raise
         finally:
             deadlines.forget(step, running)
@@ -51,8 +52,7 @@ def end_at_deadline(respond: Respond[RequestT]) -> Respond[RequestT]:
     return respond_in_time
 
 
-def _exceeded(after_s: float) -> CreditError:
-    return CreditError(
-        ErrorReason.DEADLINE_EXCEEDED,
-        f"the deadline passed after {after_s:.3g} s; whether a change was made is unknown, asking again is safe",
-    )
+def _exceeded(when: str, *, began: bool) -> CreditError:
+    """Return the error of a deadline that has passed; `began` is whether the call may have made a change."""
+    effect = "whether a change was made is unknown, " if began else ""
+    return CreditError(ErrorReason.DEADLINE_EXCEEDED, f"the deadline passed {when}; {effect}asking again is safe")

@@ -1,6 +1,6 @@
--- AmendReservation: changes the total of what is held, and until when. What it holds more is judged as an order of that
--- amount; when that is rejected, nothing changes; when a person has to decide, the order stays held at its old total. A
--- decrease never fails.
+-- AmendReservation: changes the total of what is held, and until when. A total that rises is judged as an order of that
+-- total, which takes of the credit what is to be held more; when that is rejected, nothing changes; when a person has
+-- to decide, the order stays held at its old total, until the old end. A total that falls or stays is not judged.
 -- Takes LAYOUT.AMEND_RESERVATION; answers ORDER_ANSWER with the DECISION about the change behind the order's own, or
 -- ACCOUNT_NOT_FOUND, RESERVATION_NOT_FOUND, CURRENCY_MISMATCH, REQUEST_EXISTS_WITH_DIFFERENT_DETAILS, ETAG_MISMATCH,
 -- RESERVATION_NOT_HELD, INVALID_FIELD (a hold longer than the policy allows), EXCHANGE_RATE_NOT_FOUND (of its group),
@@ -17,20 +17,17 @@ end
 
 -- Returns what an amend would hold and the decision about it; or nil and why it can't be judged.
 local function judge_amend(acc, order, amount)
-  local held, whole = held_of(order, amount, order.committed), worth(order, amount)
-  if not held or not whole then
-    return nil, failure(ERROR.SUM_OUT_OF_RANGE, exposure_of(acc), acc.currency)
+  if amount <= order.amount then
+    -- Never more than a total that is held already, so it can be counted.
+    local held = held_of(order, amount, order.committed)
+    return { held = held, outcome = OUTCOME.APPROVED, decision = pack_decision(acc, OUTCOME.APPROVED, 0, '') }
   end
-  local outcome, reason_count, reasons = OUTCOME.APPROVED, 0, ''
-  if held > order.held then
-    local asked = { net = held - order.held, amount = whole, terms_days = order.terms_days }
-    local failed = complete(acc, asked)
-    if failed then
-      return nil, failed
-    end
-    outcome, reason_count, reasons = decide(acc, asked, false)
+  local asked, failed = ask_for(acc, order, amount)
+  if not asked then
+    return nil, failed
   end
-  return { held = held, outcome = outcome, decision = pack_decision(acc, outcome, reason_count, reasons) }
+  local outcome, reason_count, reasons = decide(acc, asked, false)
+  return { held = asked.held, outcome = outcome, decision = pack_decision(acc, outcome, reason_count, reasons) }
 end
 
 -- Holds what the new total leaves to be held; a total that is invoiced already ends the reservation.

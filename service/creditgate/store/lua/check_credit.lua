@@ -13,7 +13,7 @@ operations[OPERATION.CHECK_CREDIT] = function(part, blob)
     return failed
   end
   local asked
-  asked, failed = ask_order(acc, order)
+  asked, failed = ask_for(acc, order, amount, explain == 1)
   if not asked then
     return failed
   end

@@ -65,7 +65,7 @@ local function plan_commit(acc, order, state, amount, final, posted)
   local exposure = acc.reserved + reserved_change + math.max(0, plan.receivable)
   plan.too_low = plan.receivable < -AMOUNT_MAX
   plan.too_high = math.max(plan.secured_receivable, exposure + acc.pending) > AMOUNT_MAX
-    or not group_counts(acc, reserved_change, plan.receivable)
+  plan.group_counts = group_counts(acc, reserved_change, plan.receivable)
   return plan
 end
 
@@ -120,6 +120,8 @@ operations[OPERATION.COMMIT_RESERVATION] = function(part, blob)
   local plan = plan_commit(acc, order, state, amount, final, posted)
   if not plan or plan.too_high or plan.too_low then
     return failure(ERROR.SUM_OUT_OF_RANGE, sum_out_of_range(acc, order, plan), acc.currency)
+  elseif not plan.group_counts then
+    return group_out_of_range(acc.group_id, acc.currency)
   end
 
   apply_commit(acc, order_id, order, plan)

@@ -34,28 +34,6 @@ local function pack_decision(acc, outcome, reason_count, reasons)
     acc.reserved, acc.receivable, acc.pending, acc.limit_version, acc.part.policy.version) .. reasons
 end
 
--- Completes what is asked of an account with the exposures that it leads to; what takes no credit is within any limit.
--- Returns why it can't be judged, or nil. A group that can't be converted keeps an order from being judged only where
--- the group's rule has an effect.
-local function complete(acc, asked)
-  local sum = exposure_of(acc)
-  if math.max(0, sum) + acc.pending + asked.net > AMOUNT_MAX or not group_counts(acc, asked.net, acc.receivable) then
-    return failure(ERROR.SUM_OUT_OF_RANGE, sum + acc.pending, acc.currency)
-  end
-  asked.exposure = sum + asked.net
-  asked.limited = acc.has_limit and not acc.no_ceiling and asked.net > 0
-  local rule = acc.class.by_code[REASON.GROUP_LIMIT_EXCEEDED]
-  local group = rule and acc.group_id ~= '' and load_group(acc.part, acc.group_id)
-  if group then
-    local exposure, missing = group_exposure(acc.part, group, acc.currency, asked.net)
-    if exposure then
-      asked.group, asked.group_exposure = group, exposure
-    elseif rule.action > ACTION.SHADOW and not acc.part.policy.shadow then
-      return failure(ERROR.EXCHANGE_RATE_NOT_FOUND, 0, missing .. '>' .. group.currency)
-    end
-  end
-end
-
 -- Returns the rate from an order's currency to its account's, nil for the same one; or false and why there is none.
 local function rate_for(acc, currency)
   local rate = load_rate(acc.part, currency, acc.currency)
@@ -77,16 +55,46 @@ local function new_order(acc, amount, secured, terms_days, currency)
   }
 end
 
--- Returns what an order asks of its account; or nil and why it can't be judged.
-local function ask_order(acc, order)
-  -- With room for what `complete` adds.
-  local asked = {
-    net = held_of(order, order.amount, order.committed), amount = worth(order, order.amount),
-    terms_days = order.terms_days, exposure = 0, limited = false, group = false, group_exposure = 0,
-  }
-  if not asked.net or not asked.amount then
-    return nil, failure(ERROR.SUM_OUT_OF_RANGE, exposure_of(acc), acc.currency)
+-- Adds the exposure of the account's group that an order leads to, where the group's rule is going to look at it;
+-- returns why the order can't be judged, or nil. A group without a limit, and an order that takes no credit, need no
+-- exchange rate; one that is missing keeps an order from being judged only where the group's rule has an effect. To
+-- `explain` what didn't fire, the exposure is told wherever it can be.
+local function ask_group(acc, asked, explain)
+  local rule = acc.class.by_code[REASON.GROUP_LIMIT_EXCEEDED]
+  local group = rule and acc.group_id ~= '' and load_group(acc.part, acc.group_id)
+  local judges = group and asked.net > 0 and not group.unlimited
+  if not judges and not (group and explain) then
+    return nil
   end
-  local failed = complete(acc, asked)
+  local exposure, missing = group_exposure(acc.part, group, acc.currency, asked.net)
+  if exposure then
+    asked.group, asked.group_exposure = group, exposure
+  elseif judges and rule.action > ACTION.SHADOW and not acc.part.policy.shadow then
+    if load_rate(acc.part, missing, group.currency) ~= false then
+      return group_out_of_range(group.id, group.currency)
+    end
+    return failure(ERROR.EXCHANGE_RATE_NOT_FOUND, 0, missing .. '>' .. group.currency .. '>' .. group.id)
+  end
+end
+
+-- Returns what an order of a total asks of its account beyond what it holds already, for the rules (lua/rules.lua), and
+-- what it would then have `held`; or nil and why it can't be judged. What takes no credit is within any limit.
+local function ask_for(acc, order, total, explain)
+  local held, whole, sum = held_of(order, total, order.committed), worth(order, total), exposure_of(acc)
+  if not held or not whole then
+    return nil, failure(ERROR.SUM_OUT_OF_RANGE, sum, acc.currency)
+  end
+  local net = math.max(0, held - (order.state == STATE.HELD and order.held or 0))
+  if math.max(0, sum) + acc.pending + net > AMOUNT_MAX then
+    return nil, failure(ERROR.SUM_OUT_OF_RANGE, sum + acc.pending, acc.currency)
+  elseif not group_counts(acc, net, acc.receivable) then
+    return nil, group_out_of_range(acc.group_id, acc.currency)
+  end
+  -- With room for what `ask_group` adds.
+  local asked = {
+    net = net, amount = whole, terms_days = order.terms_days, held = held, exposure = sum + net,
+    limited = acc.has_limit and not acc.no_ceiling and net > 0, group = false, group_exposure = 0,
+  }
+  local failed = ask_group(acc, asked, explain)
   return not failed and asked or nil, failed
 end

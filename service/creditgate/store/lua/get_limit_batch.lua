@@ -8,9 +8,12 @@ local function get_limit_batch(keys, args)
   if not stored[1] then
     return {}
   end
-  local errors = redis.call('HGETALL', key.limit_batch_errors(part, args[1]))
-  for index = 1, #errors do
-    stored[index + 4] = errors[index]
+  local errors_keys = { key.limit_batch_errors(part, args[1]), key.limit_batch_measured(part, args[1]) }
+  for which = 1, #errors_keys do
+    local errors = redis.call('HGETALL', errors_keys[which])
+    for index = 1, #errors do
+      stored[#stored + 1] = errors[index]
+    end
   end
   return stored
 end

@@ -64,7 +64,7 @@ local function put_off(part, account_ids)
   end
 end
 
-local function judge_due(keys, args)
+local function judge_waiting(keys, args)
   local part = open_partitions(keys, open_policy(args[2]), true)[1]
   local due = redis.call('ZRANGEBYSCORE', key.waiting_accounts(part), '-inf', text_of(part.now_s), 'LIMIT', '0',
     text_of(ACCOUNTS_MAX))
@@ -88,4 +88,4 @@ local function judge_due(keys, args)
   return { released, looked_at }
 end
 
-functions[#functions + 1] = { name = 'creditgate_judge_waiting', callback = judge_due, flags = { 'allow-oom' } }
+functions[#functions + 1] = { name = 'creditgate_judge_waiting', callback = judge_waiting, flags = { 'allow-oom' } }

@@ -106,9 +106,24 @@ function key.limit_batch(part, batch_id)
   return part.prefix .. ':b:' .. batch_id
 end
 
--- Hash: row -> what is wrong with it, of a limit batch; only in the first partition.
+-- Hash: row -> what was wrong with it on receipt, of a limit batch; only in the first partition.
 function key.limit_batch_errors(part, batch_id)
   return part.prefix .. ':be:' .. batch_id
+end
+
+-- Hash: row -> what its account has against it, of a limit batch as it was last measured; only in the first partition.
+function key.limit_batch_measured(part, batch_id)
+  return part.prefix .. ':bm:' .. batch_id
+end
+
+-- Hash: limit batch -> its state; only in the first partition.
+function key.batch_states(part)
+  return part.prefix .. ':bs'
+end
+
+-- Hash: limit batches whose records are gone and whose rows are still to be dropped; only in the first partition.
+function key.gone_batches(part)
+  return part.prefix .. ':bg'
 end
 
 -- Hash: chunk -> packed rows of a limit batch that are not in force (lua/limit_rows.lua).

@@ -68,10 +68,11 @@ local function record_entry(part, account_id, currency, field, kind, amount, dif
   end
   local change = receivable_change_of(acc, amount)
   local receivable = acc.receivable + change
-  if receivable < -AMOUNT_MAX or acc.reserved + math.max(0, receivable) + acc.pending > AMOUNT_MAX
-    or not group_counts(acc, 0, receivable) then
+  if receivable < -AMOUNT_MAX or acc.reserved + math.max(0, receivable) + acc.pending > AMOUNT_MAX then
     local sum = amount > 0 and exposure_of(acc) + acc.pending or acc.receivable
     return failure(ERROR.SUM_OUT_OF_RANGE, sum, acc.currency)
+  elseif not group_counts(acc, 0, receivable) then
+    return group_out_of_range(acc.group_id, acc.currency)
   end
   set_receivable(acc, receivable)
   acc.secured_receivable = acc.secured_receivable + (amount - change)

@@ -33,12 +33,13 @@ do
   end
 
   -- Adds a change from one ceiling to another to the sums of its currency. Returns false, and adds nothing, when it is
-  -- to be told by itself: where it is noteworthy, or so large that it can't be added exactly. A first limit is a raise,
-  -- be it one of 0.
+  -- to be told by itself: where it is noteworthy, so large that it can't be added exactly, or a raise from 0, which the
+  -- sums can't tell from a first limit. A first limit is a raise, be it one of 0.
   local function add_up(told, currency, is_set, before, after, free, free_after)
     local change = after - before
     if change > told.raise_over or -change > told.cut_over or after == 0 and not is_set and told.raise_over <= 0
       or change < 0 and -change * BASIS_POINTS >= before * told.cut_bps
+      or is_set and before == 0 and after > 0
       or before > 0 and after >= before * told.raise_factor or free > AMOUNT_MAX or free_after > AMOUNT_MAX then
       return false
     end

@@ -11,23 +11,22 @@ end
 local function list_limit_batches(keys, args)
   local part = open_partitions(keys)[1]
   local flat = redis.call('ZRANGE', key.limit_batches(part), '0', '-1', 'REV', 'WITHSCORES')
-  local page, size = { 0 }, 0
+  local states, page, size = batch_states(part), { 0 }, 0
   for index = 1, #flat, 2 do
     local batch_id = flat[index]
-    if is_behind(tonumber(flat[index + 1]), batch_id, args[1], args[2]) then
-      local stored = redis.call('HMGET', key.limit_batch(part, batch_id), 'state', 'revision', 'create_ms', 'update_ms',
+    local state = batch_state(part, states, batch_id)
+    if state and string.sub(args[4], state, state) == '1'
+      and is_behind(tonumber(flat[index + 1]), batch_id, args[1], args[2]) then
+      if #page >= 5 * tonumber(args[3]) or size > LIMIT_BATCHES_BYTES_MAX then
+        page[1] = 1
+        break
+      end
+      local stored = redis.call('HMGET', key.limit_batch(part, batch_id), 'revision', 'create_ms', 'update_ms',
         'record')
-      local state = tonumber(stored[1] or '')
-      if state and string.sub(args[4], state, state) == '1' then
-        if #page >= 5 * tonumber(args[3]) or size > LIMIT_BATCHES_BYTES_MAX then
-          page[1] = 1
-          break
-        end
-        size = size + #stored[5]
-        page[#page + 1] = batch_id
-        for part_index = 2, 5 do
-          page[#page + 1] = stored[part_index]
-        end
+      size = size + #stored[4]
+      page[#page + 1] = batch_id
+      for place = 1, 4 do
+        page[#page + 1] = stored[place]
       end
     end
   end

@@ -97,9 +97,11 @@ local function today(part)
   return part.today
 end
 
--- Returns a share of an amount in basis points, rounded down; exact, since no product passes 2^53.
+-- Returns a share of an amount in basis points, rounded down, or the largest amount where the share is above it. Exact:
+-- only what is above that, of a share of more than all, passes 2^53 on the way. No limit is below 0.
 local function share_of(amount, share_bps)
   local rest = amount % 10000
   local parts = rest * share_bps
-  return (amount - rest) / 10000 * share_bps + (parts - parts % 10000) / 10000
+  local share = (amount - rest) / 10000 * share_bps + (parts - parts % 10000) / 10000
+  return share < AMOUNT_MAX and share or AMOUNT_MAX
 end

@@ -11,7 +11,8 @@ operations[OPERATION.PUT_GROUP] = function(part, blob)
   elseif currency ~= group.currency then
     return failure(ERROR.GROUP_EXISTS_WITH_DIFFERENT_CURRENCY, 0, group.currency)
   end
-  group.raised = not created and (unlimited == 1 and not group.unlimited or unlimited == 0 and limit > group.limit)
+  local rises = not created and (unlimited == 1 and not group.unlimited or unlimited == 0 and limit > group.limit)
+  group.raised = group.raised or rises  -- by this call, whatever comes after it
   group.unlimited, group.limit, group.changed = unlimited == 1, limit, true
   part.group_names[group_id] = name
   local answer = group_answer(part, group, created)

@@ -1,10 +1,13 @@
 -- creditgate_put_rates: replaces exchange rates of a partition, where they are not older than those that are there.
 -- KEYS: the partition. ARGV: version, end in seconds (0: none), then pairs and packed RATEs in turn. Answers how many
--- were applied.
+-- were applied, or refuses an end that is past: INVALID_FIELD.
 
 local function put_rates(keys, args)
   local part = open_partitions(keys, nil, true)[1]
   local version, expire_s = tonumber(args[1]), tonumber(args[2])
+  if expire_s ~= 0 and expire_s <= part.now_s then
+    return refusal(ERROR.INVALID_FIELD, part.now_ms, 'expire_time')
+  end
   local fields = {}
   for index = 3, #args, 2 do
     local stored = redis.call('HGET', key.rates(part), args[index])

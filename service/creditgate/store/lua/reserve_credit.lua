@@ -68,7 +68,7 @@ operations[OPERATION.RESERVE_CREDIT] = function(part, blob)
     return failure(ERROR.ORDER_EXISTS_WITH_DIFFERENT_DETAILS, earlier.first_amount, earlier.currency)
   end
   local asked
-  asked, failed = ask_order(acc, order)
+  asked, failed = ask_for(acc, order, amount)
   if not asked then
     return failed
   end

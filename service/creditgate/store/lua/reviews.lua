@@ -3,64 +3,76 @@
 
 local REVIEWS_MAX = 100
 
--- Judges what waits of an order; returns the asked amounts and the decision, or nil when it has to go on waiting.
-local function judge_waiting(acc, order)
+-- Holds what waits of an order and now needs nobody; returns whether it does. The order keeps the decision that it was
+-- answered with; the journal has the one that released it.
+local function release_if_fitting(acc, order_id, order)
   local total = order.waiting and order.waiting.amount or order.amount
-  local held, whole = held_of(order, total, order.committed), worth(order, total)
-  if not held or not whole then
-    return nil
-  end
-  local asked = {
-    net = order.waiting and held - order.held or held, amount = whole, terms_days = order.terms_days, held = held,
-    total = total,
-  }
-  if complete(acc, asked) then
-    return nil
+  local asked = ask_for(acc, order, total)
+  if not asked then
+    return false
   end
   local outcome, reason_count, reasons = decide(acc, asked, false)
-  if outcome == OUTCOME.APPROVED or outcome == OUTCOME.FLAGGED then
-    return asked, pack_decision(acc, outcome, reason_count, reasons)
+  if outcome ~= OUTCOME.APPROVED and outcome ~= OUTCOME.FLAGGED then
+    return false
   end
-end
-
--- Holds what waited. The order keeps the decision that it was answered with; the journal has the one that released it.
-local function release_waiting(acc, order_id, order, asked, decision)
+  local decision = pack_decision(acc, outcome, reason_count, reasons)
   drop_waiting(acc, order_id, order)
-  if order.state == STATE.PENDING_REVIEW then
-    order.state = STATE.HELD
-  end
-  order.amount = asked.total
+  order.state, order.amount = STATE.HELD, total
   count_velocity(acc, asked.net)
   hold_until(acc, order_id, order, asked.held, order.expire_s)
   store_order(acc, order_id, order, EFFECT.REVIEW_RELEASED, '', acc.part.now_ms, decision)
+  return true
+end
+
+local NOTHING_SINCE = {}
+
+-- Returns the orders that wait for an account, the oldest first: those of earlier calls, then those of this one.
+local function waiting_orders(acc)
+  local stored = redis.call('ZRANGE', key.waiting(acc.part, acc.id), '0', text_of(REVIEWS_MAX - 1))
+  local order_ids, since, changed = {}, {}, acc.waiting or NOTHING_SINCE
+  for index = 1, #stored do
+    if changed[stored[index]] == nil then
+      order_ids[#order_ids + 1] = stored[index]
+    end
+  end
+  for order_id, waits in pairs(changed) do
+    if waits then
+      since[#since + 1] = order_id
+    end
+  end
+  table.sort(since)
+  for index = 1, math.min(#since, REVIEWS_MAX - #order_ids) do
+    order_ids[#order_ids + 1] = since[index]
+  end
+  return order_ids
 end
 
 -- Releases what waits for an account and now needs nobody; returns how many orders that were, and of how many.
 local function release_fitting(acc)
-  local released = 0
-  local order_ids = redis.call('ZRANGE', key.waiting(acc.part, acc.id), '0', text_of(REVIEWS_MAX - 1))
+  local released, order_ids = 0, waiting_orders(acc)
   for index = 1, #order_ids do
     local order = load_order(acc, order_ids[index])
     local state = order and state_now(acc.part, order)
     if state == STATE.PENDING_REVIEW or state == STATE.HELD and order.waiting then
-      local asked, decision = judge_waiting(acc, order)
-      if asked then
-        release_waiting(acc, order_ids[index], order, asked, decision)
-        released = released + 1
-      end
+      released = released + (release_if_fitting(acc, order_ids[index], order) and 1 or 0)
     end
   end
   return released, #order_ids
 end
 
 -- Looks at what waits for an account whose limit has changed; returns how many orders are released, and of how many.
+-- What takes no credit waits too, and is not in the sum: it is searched for only where it could be released.
 local function limit_changed(acc)
-  if acc.pending == 0 then
+  local releases = acc.class.releases_reviews
+  if acc.pending == 0 and not releases then
     return 0, 0
   end
-  acc.waiting = acc.waiting or {}  -- the next change is another one
-  if not acc.class.releases_reviews then
-    return 0, 0
+  local released, orders = 0, 0
+  if releases then
+    released, orders = release_fitting(acc)
   end
-  return release_fitting(acc)
+  if acc.pending > 0 or orders > 0 then
+    acc.waiting = acc.waiting or {}  -- the next change is another one
+  end
+  return released, orders
 end

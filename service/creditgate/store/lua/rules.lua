@@ -1,10 +1,11 @@
 -- The rules of a decision.
 --
--- A rule is two functions of the account, of what is asked (`net`: what it takes of the credit, and `amount`: the whole
--- order, both in the account's currency; `terms_days`; `exposure`: that of the account with the order; `limited`:
--- whether that has a limit to be compared with; `group_exposure`) and of its setting in the policy. FIRES returns
--- whether it fires; that is asked for every order, so it looks at what is cheap first. TELLS returns what it observed,
--- the threshold, the currency of the two, and the action where it is not the setting's.
+-- A rule is two functions of the account, of what is asked of it (`ask_for`) and of its setting in the policy. Asked
+-- are `net`, what the order takes of the credit, and `amount`, the whole order, both in the account's currency;
+-- `terms_days`; `exposure`, that of the account with the order; `limited`, whether that has a limit to be compared
+-- with; `group` and `group_exposure`. FIRES returns whether the rule fires; that is asked for every order, so it looks
+-- at what is cheap first. TELLS returns what it observed, the threshold, the currency of the two, and the action where
+-- it is not the setting's.
 
 local NO_CURRENCY = '   '
 local DAY_S = 86400
@@ -57,18 +58,21 @@ TELLS[REASON.ACCOUNT_BLOCKED] = function(acc) return acc.blocked and 1 or 0, 0, 
 FIRES[REASON.ACCOUNT_CLOSED] = function(acc) return acc.closed end
 TELLS[REASON.ACCOUNT_CLOSED] = function(acc) return acc.closed and 1 or 0, 0, NO_CURRENCY end
 
-FIRES[REASON.LIMIT_NOT_SET] = function(acc) return not acc.has_limit and not acc.no_ceiling end
+-- What takes no credit meets no rule about limits: not these three either, which ask whether a limit counts.
+FIRES[REASON.LIMIT_NOT_SET] = function(acc, asked)
+  return not acc.has_limit and not acc.no_ceiling and asked.net > 0
+end
 TELLS[REASON.LIMIT_NOT_SET] = function() return 0, 0, NO_CURRENCY end
 
-FIRES[REASON.LIMIT_EXPIRED] = function(acc, _, rule)
-  return acc.limit_expire_s ~= 0 and over_s(acc) >= rule.number * DAY_S
+FIRES[REASON.LIMIT_EXPIRED] = function(acc, asked, rule)
+  return acc.limit_expire_s ~= 0 and asked.net > 0 and over_s(acc) >= rule.number * DAY_S
 end
 TELLS[REASON.LIMIT_EXPIRED] = function(acc, _, rule)
   return math.max(0, math.floor(over_s(acc) / DAY_S)), rule.number, NO_CURRENCY
 end
 
-FIRES[REASON.LIMIT_STALE] = function(acc, _, rule)
-  return age_s(acc) > rule.number * DAY_S
+FIRES[REASON.LIMIT_STALE] = function(acc, asked, rule)
+  return asked.net > 0 and age_s(acc) > rule.number * DAY_S
 end
 TELLS[REASON.LIMIT_STALE] = function(acc, _, rule)
   return math.floor(age_s(acc) / DAY_S), rule.number, NO_CURRENCY

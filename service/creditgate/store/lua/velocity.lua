@@ -35,16 +35,33 @@ local function stored_velocity(acc)
   return record, record
 end
 
+-- Returns what is stored with the account, nil for nothing.
+local function pack_velocity(acc)
+  local velocity = acc.velocity
+  if not velocity or not velocity.changed then
+    return acc.velocity_record
+  end
+  local earlier = velocity.earlier or NO_BUCKETS
+  local count = #earlier / 2 + 1
+  return struct.pack(format_of(LAYOUT.VELOCITY, LAYOUT.VELOCITY_BUCKET, count), velocity.window_s, velocity.bucket,
+    count, 0, velocity.present, unpack(earlier))
+end
+
 -- Returns an account's velocity: the sum of the `present` bucket, age and sum of `earlier` ones in turn if there are
--- any, and the `total` of all. Another window than before begins anew.
+-- any, and the `total` of all. Another window than before begins anew, be it that the account's class has changed
+-- within this call: what the call has counted until then is left as if it were stored.
 local function load_velocity(acc, window_s)
-  if acc.velocity then
-    return acc.velocity
+  local known = acc.velocity
+  if known and known.window_s == window_s then
+    return known
+  end
+  if known then
+    acc.velocity_record = pack_velocity(acc)
   end
   local record, has_key = stored_velocity(acc)
   local velocity = {
     window_s = window_s, bucket = math.floor(acc.part.now_s / width_of(window_s)), present = 0, earlier = false,
-    total = 0, changed = false, has_key = has_key,
+    total = 0, changed = false, has_key = has_key or known and known.has_key,
   }
   if record then
     local count = (#record - SIZE.VELOCITY) / SIZE.VELOCITY_BUCKET
@@ -68,21 +85,9 @@ local function count_velocity(acc, amount)
   end
 end
 
--- Returns what is stored with the account, nil for nothing.
-local function pack_velocity(acc)
-  local velocity = acc.velocity
-  if not velocity or not velocity.changed then
-    return acc.velocity_record
-  end
-  local earlier = velocity.earlier or NO_BUCKETS
-  local count = #earlier / 2 + 1
-  return struct.pack(format_of(LAYOUT.VELOCITY, LAYOUT.VELOCITY_BUCKET, count), velocity.window_s, velocity.bucket,
-    count, 0, velocity.present, unpack(earlier))
-end
-
 local function drop_velocity_key(acc)
   local velocity = acc.velocity
-  if velocity and velocity.changed and velocity.has_key then
+  if velocity and velocity.has_key and (velocity.changed or acc.velocity_record) then
     redis.call('DEL', key.velocity(acc.part, acc.id))
   end
 end

@@ -40,3 +40,8 @@ local function format_of(head, item, count)
   end
   return format
 end
+
+-- The answer of a function that is no operation, to what it can't carry out: an error whose text is that of `failure`.
+local function refusal(reason, number, text)
+  return redis.error_reply(table.concat({ REFUSAL_CODE, text_of(reason), text_of(number), text }, ' '))
+end
