@@ -22,7 +22,7 @@ run: $(INSTALLED) ## Start the service with sample accounts and a little traffic
 
 test: lint ## Lint, then run all tests (PYTEST='-k name' passes options to pytest)
 	@echo '== pytest: tests/'
-	@$(BIN)/pytest --numprocesses 2 --dist loadfile $(PYTEST)
+	@$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 bench: $(INSTALLED) ## Measure speed and memory on servers of its own, about 15 minutes (docs/benchmarks.md)
 	@$(BIN)/python -m benchmarks

@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -17,6 +18,14 @@ from tests.patience import PATIENCE_S, PATIENT_REDIS_S
 from tests.private_redis import PrivateRedis
 from tests.quiet_observer import QuietObserver
 from tests.store.desk import Desk
+
+SLOW: Final = frozenset({"test_readme.py", "test_demo.py", "benchmarks", "faults", "history", "workers"})
+"""Files, and folders of files, whose few tests take long."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let what takes long begin first: two processes share the files, and neither is to wait for the other's last."""
+    items.sort(key=lambda item: SLOW.isdisjoint(item.path.parts))
 
 
 def pytest_configure() -> None:
