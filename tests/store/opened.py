@@ -11,10 +11,14 @@ from tests.quiet_observer import QuietObserver
 
 @asynccontextmanager
 async def open_store(
-    url: str, *, policy: Policy = DEFAULT_POLICY, observer: QuietObserver | None = None
+    url: str,
+    *,
+    policy: Policy = DEFAULT_POLICY,
+    observer: QuietObserver | None = None,
+    queue_max: int = StoreOptions().queue_max,
 ) -> AsyncIterator[RedisCreditStore]:
     """Provide a store on a Redis, ready."""
-    options = StoreOptions(redis_timeout_s=PATIENT_REDIS_S)
+    options = StoreOptions(redis_timeout_s=PATIENT_REDIS_S, queue_max=queue_max)
     store = RedisCreditStore(url, options=options, observer=observer or QuietObserver(), policy=policy)
     await store.start()
     assert await store.wait_ready(PATIENCE_S), store.unready_reason

@@ -9,10 +9,11 @@ import pytest
 
 from creditgate.domain.errors import CreditError
 from creditgate.domain.operations import GetAccount, LimitSetting, Operation, PutAccount, PutGroup, ReserveCredit
-from creditgate.store import RedisCreditStore, StoreOptions, keys
-from tests.patience import PATIENCE_S, PATIENT_REDIS_S
+from creditgate.store import RedisCreditStore, keys
+from tests.patience import PATIENCE_S
 from tests.private_redis import PrivateRedis
 from tests.quiet_observer import QuietObserver
+from tests.store.opened import open_store
 
 BALLAST = "ballast"
 MAXMEMORY_BYTES = 64 * 1024 * 1024
@@ -33,14 +34,10 @@ def observer() -> QuietObserver:
 
 @pytest.fixture
 async def store(server: PrivateRedis, observer: QuietObserver) -> AsyncIterator[RedisCreditStore]:
-    options = StoreOptions(redis_timeout_s=PATIENT_REDIS_S, queue_max=QUEUE_MAX)
-    store = RedisCreditStore(server.url, options=options, observer=observer)
-    await store.start()
-    assert await store.wait_ready(PATIENCE_S)
-    await store.run(PutAccount(ACCOUNT, "USD", base_limit=LimitSetting(10**9)), deadline())
-    observer.ended.clear()
-    yield store
-    await store.close()
+    async with open_store(server.url, observer=observer, queue_max=QUEUE_MAX) as store:
+        await store.run(PutAccount(ACCOUNT, "USD", base_limit=LimitSetting(10**9)), deadline())
+        observer.ended.clear()
+        yield store
 
 
 def deadline(after_s: float = PATIENCE_S) -> float:

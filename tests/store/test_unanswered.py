@@ -8,10 +8,10 @@ import pytest
 
 from creditgate.domain.errors import CreditError
 from creditgate.domain.operations import CheckCredit, GetAccount, LimitSetting, PutAccount, ReserveCredit
-from creditgate.store import RedisCreditStore, StoreOptions
-from tests.patience import PATIENCE_S, PATIENT_REDIS_S
+from creditgate.store import RedisCreditStore
+from tests.patience import PATIENCE_S
 from tests.private_redis import PrivateRedis
-from tests.quiet_observer import QuietObserver
+from tests.store.opened import open_store
 
 ACCOUNT = "a"
 UNKNOWN = "whether the change was made is unknown, asking again is safe"
@@ -25,13 +25,9 @@ def server(own_redis: Callable[..., PrivateRedis]) -> PrivateRedis:
 
 @pytest.fixture
 async def store(server: PrivateRedis) -> AsyncIterator[RedisCreditStore]:
-    options = StoreOptions(redis_timeout_s=PATIENT_REDIS_S)
-    store = RedisCreditStore(server.url, options=options, observer=QuietObserver())
-    await store.start()
-    assert await store.wait_ready(PATIENCE_S)
-    await store.run(PutAccount(ACCOUNT, "USD", base_limit=LimitSetting(10**9)), deadline())
-    yield store
-    await store.close()
+    async with open_store(server.url) as store:
+        await store.run(PutAccount(ACCOUNT, "USD", base_limit=LimitSetting(10**9)), deadline())
+        yield store
 
 
 def deadline(after_s: float = PATIENCE_S) -> float:
