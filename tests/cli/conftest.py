@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from creditgate.cli.application import app
+from creditgate.v1.limit_feed_service_pb2 import ListLimitBatchesResponse
 from tests.cli.served import ServedService
 from tests.client.scripted_service import ScriptedService
 
@@ -90,3 +91,16 @@ def account(creditgate: Invoke, account_id: str) -> str:
     result = creditgate("account", "put", account_id, "--limit", "1000.00 USD")
     assert result.exit_code == 0, result.output
     return account_id
+
+
+@pytest.fixture
+def limits(scripted: ScriptedService, monkeypatch: pytest.MonkeyPatch) -> Invoke:
+    """Run a command of `creditgate limits` against the scripted service."""
+    monkeypatch.setenv("TZ", "UTC")
+    scripted.script("ListLimitBatches", ListLimitBatchesResponse())
+    runner = CliRunner(env={"CREDITGATE_LISTEN": scripted.address, "LOGNAME": "ann", "FORCE_COLOR": None})
+
+    def invoke(*words: object) -> Result:
+        return runner.invoke(app, ["limits", *(str(word) for word in words)], prog_name="creditgate")
+
+    return invoke
